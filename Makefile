@@ -1,0 +1,45 @@
+# make demo    the main job on this machine: ten nodes, sample records, the report
+# make test    everything; installs what it needs when root on Debian or Ubuntu
+# make check   the fast loop: lint, types, import contracts, unit and federation tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PYTEST_JOBS ?= 2
+
+.PHONY: setup demo test check lint drill lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "health-exchange needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import venv, ensurepip' || (echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup
+	$(BIN)/health-exchange demo $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src tests benchmarks
+	$(BIN)/lint-imports
+
+check: lint
+	$(BIN)/pytest -n $(PYTEST_JOBS) -m "not slow"
+
+test: lint
+	$(BIN)/pytest -n $(PYTEST_JOBS)
+
+drill: setup
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
+
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,1 @@
+"""Pages for people; read-only status today, the auditors' console later."""

@@ -1,0 +1,1 @@
+"""The unified view province and nation build over all that reaches them."""

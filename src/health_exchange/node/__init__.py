@@ -1,0 +1,1 @@
+"""What a node does: admit, send, receive, keep key shares, witness."""

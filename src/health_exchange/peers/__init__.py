@@ -1,0 +1,1 @@
+"""How messages travel between nodes: HTTPS between processes, direct calls within one."""

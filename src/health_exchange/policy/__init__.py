@@ -1,0 +1,1 @@
+"""Who may do what: Cedar policies, sensitivity, consent classes, decisions as values."""

@@ -1,0 +1,1 @@
+"""What nodes say to each other: envelopes, streams, receipts, exchange ids; pure."""

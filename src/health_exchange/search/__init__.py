@@ -1,0 +1,1 @@
+"""FHIR search over what is kept: candidates by token, re-checked on the opened body."""

@@ -1,0 +1,1 @@
+"""Event names, metrics and request ids; never record content."""
