@@ -1,0 +1,128 @@
+"""The exchange door: what other nodes may ask of this one, whoever carries the request.
+
+The HTTPS server and the in-process transport both end in :class:`ExchangeDoor`, so that the federation tests exercise
+the very code that runs between processes. A request is authenticated by its hop's signature before its body is read,
+and its nonce is spent in the same database that its effects go to.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from health_exchange.api.problems import PROBLEMS
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import Category, ExchangeError, NotFoundError
+from health_exchange.node import delivery, keyholding, reception, witnessing
+from health_exchange.node.parts import NodeParts
+from health_exchange.protocol.hops import verify_hop
+from health_exchange.protocol.transport import PeerAnswer
+
+BODY_BYTES_MAX = 32 << 20
+
+Query = Mapping[str, list[str]]
+Handler = Callable[[NodeParts, bytes, Query, NodeAddress], Awaitable[bytes]]
+
+
+class OversizedRequestError(ExchangeError):
+    """The body is larger than anything a peer has reason to send."""
+
+    category = Category.INCORRECT
+    code = "oversized-request"
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a peer reads when its request failed.
+
+    Attributes:
+        category: What it should do next.
+        code: Stable name of the reason.
+        detail: One sentence without record content.
+    """
+
+    category: str
+    code: str
+    detail: str
+
+
+async def _receive(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await reception.receive(parts, body, sender)
+
+
+async def _receipts(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
+    return await delivery.receipts_for(parts, _whole_number(query, "after"), sender)
+
+
+async def _evaluate(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await keyholding.answer_evaluation(parts, body, sender)
+
+
+async def _witness(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await witnessing.cosign_checkpoint(parts, body, sender)
+
+
+HANDLERS: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/exchange/v1/envelopes"): _receive,
+    ("GET", "/exchange/v1/receipts"): _receipts,
+    ("POST", "/exchange/v1/evaluations"): _evaluate,
+    ("POST", "/exchange/v1/witness"): _witness,
+}
+
+
+class ExchangeDoor:
+    """Answers peers."""
+
+    def __init__(self, parts: NodeParts) -> None:
+        self._parts = parts
+
+    async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> PeerAnswer:
+        """Authenticate, dispatch, and turn every failure into a refusal a peer can act on.
+
+        Args:
+            method: As in HTTP.
+            path: With its query string, as signed by the sender.
+            headers: Lower-case names.
+            body: Untrusted.
+        """
+        try:
+            if len(body) > BODY_BYTES_MAX:
+                raise OversizedRequestError(f"a request to a peer carries at most {BODY_BYTES_MAX} bytes")
+            sender = verify_hop(
+                headers,
+                method,
+                path,
+                body,
+                recipient=self._parts.address,
+                cards=self._parts.directory.nodes,
+                now=self._parts.clock.now(),
+            )
+            target = urlsplit(path)
+            handler = HANDLERS.get((method, target.path))
+            if handler is None:
+                raise NotFoundError(f"no exchange operation {method} {target.path}")
+            return PeerAnswer(status=200, body=await handler(self._parts, body, parse_qs(target.query), sender))
+        except ExchangeError as error:
+            refusal = Refusal(category=error.category, code=error.code, detail=error.detail)
+            return PeerAnswer(status=PROBLEMS[error.category].status, body=msgspec.json.encode(refusal))
+
+
+def exchange_routes(door: ExchangeDoor) -> list[Route]:
+    """The door as Starlette routes."""
+
+    async def endpoint(request: Request) -> Response:
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        answer = await door.answer(request.method, path, request.headers, await request.body())
+        return Response(answer.body, status_code=answer.status, media_type="application/octet-stream")
+
+    return [Route("/exchange/v1/{operation:path}", endpoint, methods=["GET", "POST"])]
+
+
+def _whole_number(query: Query, name: str) -> int:
+    """The parameter's value; 0 where it is absent."""
+    text = query.get(name, ["0"])[0]
+    if not text.isdecimal() or len(text) > len(str(2**63)):
+        raise NotFoundError(f"{name} is not a whole number")
+    return int(text)

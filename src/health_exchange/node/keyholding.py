@@ -1,0 +1,95 @@
+"""A key holder's part in making pseudonyms: check, log, then evaluate.
+
+The holder sees blinded elements only, so it never learns whose pseudonym it helps to make; what it knows is who asked
+how often, and that stands in its log before the answer leaves.
+"""
+
+import asyncio
+
+from health_exchange.audit.entries import AuditEntry
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NetworkDirectory
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.powers import Power
+from health_exchange.model.purposes import Purpose
+from health_exchange.node.journal import journal_entry
+from health_exchange.node.parts import NodeParts
+from health_exchange.pseudonym.quotas import holder_quota
+from health_exchange.pseudonym.threshold import decode_request, encode_response, evaluate
+from health_exchange.store import audit_log, counters
+from health_exchange.store.engine import Transaction
+
+__all__ = ["NoKeyShareError", "QuotaExceededError", "answer_evaluation"]
+
+INLINE_ELEMENTS_MAX = 8
+"""Above this many scalar multiplications the work leaves the event loop."""
+
+
+class NoKeyShareError(ExchangeError):
+    """This node keeps no share of the pseudonym key."""
+
+    category = Category.UNSUPPORTED
+    code = "no-key-share"
+
+
+class QuotaExceededError(ExchangeError):
+    """The asking node has used up what it may ask of this holder today."""
+
+    category = Category.BUSY
+    code = "quota-exceeded"
+
+
+async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
+    """This holder's share of the answer to one batch of blinded elements.
+
+    Args:
+        parts: The node's.
+        raw: An encoded ``EvaluationRequest``. Untrusted.
+        sender: Who asks, already authenticated.
+
+    Raises:
+        NoKeyShareError: It keeps no share.
+        ForbiddenError: The sender may not see national IDs, so it has none to ask about.
+        QuotaExceededError: Beyond the sender's quota; logged as an alarm.
+        ExchangeError: The request is malformed or names another epoch or share version.
+    """
+    if parts.share is None:
+        raise NoKeyShareError(f"{parts.address} keeps no share of the pseudonym key")
+    card = parts.directory.nodes[sender]
+    if not card.may(Power.SEES_NATIONAL_IDS):
+        raise NoKeyShareError(f"{sender} has no power to ask for pseudonyms")
+    request = decode_request(raw)
+    count = len(request.elements)
+    allowed = await parts.store.write(lambda tx: _log_and_count(tx, parts, sender, count))
+    if not allowed:
+        raise QuotaExceededError(f"{sender} has asked for more evaluations today than its quota", retry_after_s=3600)
+    share, randomness = parts.share, parts.randomness
+    if count <= INLINE_ELEMENTS_MAX:
+        return encode_response(evaluate(share, request, randomness))
+    return encode_response(await asyncio.to_thread(evaluate, share, request, randomness))
+
+
+def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int) -> bool:
+    """Enter the request in the log and in the day's count; whether it is within the quota."""
+    now = parts.clock.now()
+    used = counters.add(tx, f"evaluations:{sender}", now.date().isoformat(), count)
+    allowed = used <= _quota(parts.directory, parts.limits.evaluations_per_day)
+    entry: AuditEntry = journal_entry(
+        parts,
+        kind="evaluate" if allowed else "alarm",
+        principal=str(sender),
+        principal_kind="node",
+        action="evaluate",
+        purpose=Purpose.TREATMENT,
+        outcome="allowed" if allowed else "refused",
+        reason="" if allowed else "quota-exceeded",
+        summary=f"{count} blinded elements, {used} today",
+        at=now,
+    )
+    audit_log.append(tx, entry)
+    return allowed
+
+
+def _quota(directory: NetworkDirectory, target: int) -> int:
+    """What one holder grants one asking node a day."""
+    return holder_quota(target, threshold=directory.key.threshold, holders=len(directory.key.holders))

@@ -1,0 +1,68 @@
+"""What a node's use cases work with, handed to them by wiring.
+
+A part that the node's tier has no power for is ``None``: the means are withheld, not merely unused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.clock import Clock
+from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.identifiers import StreamId
+from health_exchange.model.randomness import Randomness
+from health_exchange.protocol.transport import PeerTransport
+from health_exchange.policy.engine import PolicySet
+from health_exchange.pseudonym.threshold import KeyShare
+from health_exchange.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds an operator may set; each is refused or waited for beyond, never silently cut.
+
+    Attributes:
+        evaluations_per_day: Pseudonym evaluations the whole network grants one asking node a day; a holder's own
+            quota follows from it (``pseudonym.quotas``).
+        envelope_entries: Most changes in one envelope.
+        envelope_bytes: Most bytes of resources in one envelope, before compression.
+        peer_timeout_s: How long a peer may take to answer.
+    """
+
+    evaluations_per_day: int = 200_000
+    envelope_entries: int = 500
+    envelope_bytes: int = 4 << 20
+    peer_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeParts:
+    """One node's place, keys, rules, memory and voice.
+
+    Attributes:
+        card: Its own card; ``card.may(power)`` decides what it does.
+        directory: All cards and the pseudonym key's card.
+        keys: Its private keys.
+        share: Its share of the pseudonym key, where it keeps one.
+        stream: The stream its own envelopes form, new for every incarnation.
+        divisions: Names of division codes, for people.
+    """
+
+    card: NodeCard
+    directory: NetworkDirectory
+    keys: NodeKeys
+    share: KeyShare | None
+    stream: StreamId
+    policies: PolicySet
+    store: Store
+    transport: PeerTransport
+    clock: Clock
+    randomness: Randomness
+    limits: Limits = field(default_factory=Limits)
+    divisions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> NodeAddress:
+        """Its place in the country."""
+        return self.card.address

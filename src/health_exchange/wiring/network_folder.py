@@ -1,0 +1,101 @@
+"""A whole network on one disk: what the ceremony made, one folder per node, secrets readable by their owner only.
+
+    DIR/network/authority.pem  directory.json  directory.sig
+    DIR/nodes/cn-33-3305/node.toml  certificate.pem  certificate.key  keys.json  share.json  clients.json
+
+Each node's folder is all that node may have; on separate machines one copies ``network/`` and that folder.
+"""
+
+import os
+from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from health_exchange.crypto.certificates import issue, make_authority
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NodeCard
+from health_exchange.pseudonym.threshold import encode_share
+from health_exchange.wiring.ceremony import Ceremony
+
+CERTIFICATE_DAYS = 397
+
+_SETTINGS = """\
+# {name}, {tier}
+address = "{address}"
+host = "{host}"
+fhir_port = {fhir_port}
+exchange_port = {exchange_port}
+database = "sqlite:///node.sqlite"
+directory = "../../network/directory.json"
+directory_signature = "../../network/directory.sig"
+nation_key = "{nation_key}"
+authority = "../../network/authority.pem"
+certificate = "certificate.pem"
+certificate_key = "certificate.key"
+keys = "keys.json"
+clients = "clients.json"
+"""
+
+
+def node_folder(root: Path, address: NodeAddress) -> Path:
+    """Where ``address`` keeps its things."""
+    return root / "nodes" / str(address).replace("/", "-")
+
+
+def write_network(root: Path, ceremony: Ceremony, *, clients: Mapping[NodeAddress, bytes], now: datetime) -> None:
+    """Write everything; nothing that exists is overwritten.
+
+    Args:
+        root: The working folder; made where missing.
+        ceremony: What to write.
+        clients: Per node the registry of clients, as ``api.clients`` reads it.
+        now: Start of the certificates' validity.
+
+    Raises:
+        FileExistsError: ``root`` already holds a network.
+    """
+    network = root / "network"
+    network.mkdir(parents=True, exist_ok=False)
+    authority = make_authority("health_exchange network authority", now=now)
+    _write(network / "authority.pem", authority.certificate)
+    _write(network / "authority.key", authority.key)
+    _write(network / "directory.json", ceremony.directory_json)
+    _write(network / "directory.sig", ceremony.directory_signature)
+    nation = next(address for address in ceremony.directory.nodes if address.parent is None)
+    nation_key = ceremony.directory.nodes[nation].verifying_key
+    for address, card in ceremony.directory.nodes.items():
+        folder = node_folder(root, address)
+        folder.mkdir(parents=True)
+        host = urlsplit(card.exchange_url).hostname or "127.0.0.1"
+        issued = issue(authority, str(address), [host, "localhost"], now=now, days=CERTIFICATE_DAYS)
+        _write(folder / "certificate.pem", issued.certificate)
+        _write(folder / "certificate.key", issued.key)
+        _write(folder / "keys.json", ceremony.keys[address].to_json())
+        _write(folder / "clients.json", clients.get(address, b"[]"))
+        settings = _settings(card, host, nation_key)
+        if address in ceremony.shares:
+            _write(folder / "share.json", encode_share(ceremony.shares[address]))
+            settings += 'share = "share.json"\n'
+        _write(folder / "node.toml", settings.encode())
+
+
+def _settings(card: NodeCard, host: str, nation_key: bytes) -> str:
+    """The node's settings file."""
+    return _SETTINGS.format(
+        name=card.name,
+        tier=card.tier,
+        address=card.address,
+        host=host,
+        fhir_port=urlsplit(card.fhir_url).port,
+        exchange_port=urlsplit(card.exchange_url).port,
+        nation_key=b64encode(nation_key).decode(),
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A new file that only its owner reads."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
