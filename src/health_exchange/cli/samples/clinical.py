@@ -231,7 +231,7 @@ def discharge(visit: Visit, text: str) -> str:
         "status": "current",
         "type": concept(LOINC, "18842-5", "出院小结"),
         "subject": {"reference": visit.patient},
-        "date": visit.instant(60),
+        "date": visit.resource(visit.encounter)["period"]["end"],
         "author": [{"reference": visit.practitioner}],
         "content": [{"attachment": {"contentType": "text/plain; charset=utf-8", "data": content}}],
         "context": {"encounter": [{"reference": visit.encounter}]},
@@ -273,3 +273,12 @@ def plan(visit: Visit, title: str, conditions: list[str]) -> str:
     care["period"] = {"start": visit.at.date().isoformat()}
     care["addresses"] = [{"reference": url} for url in conditions]
     return visit.add(care)
+
+
+def name_mother(visit: Visit, name: str) -> str:
+    """Add the mother as a RelatedPerson: it names a second person, so it never leaves the admitting node."""
+    system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+    mother: Resource = {"resourceType": "RelatedPerson", "active": True, "patient": {"reference": visit.patient}}
+    mother["relationship"] = [{"coding": [{"system": system, "code": "MTH"}]}]
+    mother["name"] = [{"text": name}]
+    return visit.add(mother)

@@ -108,7 +108,7 @@ class Visit:
         self.entries.append({"fullUrl": url, "resource": {**head, **resource}, "request": request})
         return url
 
-    def about(self, resource_type: str, **elements: Any) -> Resource:  # noqa: ANN401 -- FHIR elements have any shape
+    def about(self, resource_type: str, **elements: object) -> Resource:
         """A resource of this visit: subject and encounter filled in."""
         resource: Resource = {"resourceType": resource_type, **elements, "subject": {"reference": self.patient}}
         if self.encounter:

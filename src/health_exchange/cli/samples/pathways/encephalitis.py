@@ -10,7 +10,7 @@ def tell(tale: Tale) -> None:
     dice = tale.dice
     township = tale.visit(tale.home["township"], 0, "fever")
     township.open_encounter("AMB", reason="发热1天")
-    clinical.measure(township, dice, "temperature", "pulse", "weight", raised="temperature")
+    clinical.measure(township, dice, "temperature", "pulse", "child-weight", raised="temperature")
     clinical.panel(township, dice, "血常规", (*BLOOD_COUNT, "XY-CRP"), raised=("XY-WBC",))
     clinical.diagnose(township, clinical.disease("cold"), certain=False)
     clinical.prescribe(township, "paracetamol", days=3, dispensed=True)
@@ -26,7 +26,7 @@ def tell(tale: Tale) -> None:
 
     top = tale.visit("sc-maternal" if tale.home["top"] == "sc-general" else tale.home["top"], 3, "inpatient")
     top.open_encounter("IMP", days=8, reason="发热4天，抽搐1次")
-    clinical.measure(top, dice, "temperature", "pulse", "saturation", "weight", raised="temperature")
+    clinical.measure(top, dice, "temperature", "pulse", "saturation", "child-weight", raised="temperature")
     clinical.perform(top, "腰椎穿刺术", code="03.3100")
     clinical.panel(top, dice, "脑脊液检查", ("NJ-WBC", "NJ-PRO"), raised=("NJ-WBC", "NJ-PRO"))
     clinical.panel(top, dice, "生化", (*LIVER, "SH-K", "SH-NA"))

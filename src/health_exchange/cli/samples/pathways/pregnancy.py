@@ -65,12 +65,13 @@ def _deliver(tale: Tale) -> None:
 
 
 def _newborn(tale: Tale, child: Person) -> None:
-    visit = tale.visit(_hospital(tale), _BIRTH, "newborn", person=child)
+    visit = tale.visit(_hospital(tale), _BIRTH + 1, "newborn", person=child)
     visit.open_encounter("IMP", days=3)
     clinical.measure(visit, tale.dice, "temperature", "saturation")
     clinical.diagnose(visit, clinical.disease("newborn"))
     clinical.vaccinate(visit, "乙型肝炎疫苗（第1剂）")
     clinical.vaccinate(visit, "卡介苗")
+    clinical.name_mother(visit, tale.person.family + tale.person.given)
     tale.note("without_identity", f"Patient/{local_id(visit.facility, child)}")
 
 
