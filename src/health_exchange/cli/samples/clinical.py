@@ -275,6 +275,34 @@ def plan(visit: Visit, title: str, conditions: list[str]) -> str:
     return visit.add(care)
 
 
+def aim(visit: Visit, text: str) -> str:
+    """Add a Goal in words."""
+    goal: Resource = {"resourceType": "Goal", "lifecycleStatus": "active", "description": {"text": text}}
+    goal["subject"] = {"reference": visit.patient}
+    goal["startDate"] = visit.at.date().isoformat()
+    return visit.add(goal)
+
+
+def inherit(visit: Visit, name: str) -> str:
+    """Add that the father had the disease ``name``."""
+    system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+    history: Resource = {"resourceType": "FamilyMemberHistory", "status": "completed"}
+    history["patient"] = {"reference": visit.patient}
+    history["relationship"] = {"coding": [{"system": system, "code": "FTH"}]}
+    history["condition"] = [{"code": disease(name)}]
+    return visit.add(history)
+
+
+def state_medication(visit: Visit, name: str) -> str:
+    """Add what the person says to be taking."""
+    row = DRUGS[name]
+    taken: Resource = {"resourceType": "MedicationStatement", "status": "active"}
+    taken["medicationCodeableConcept"] = {"coding": [{"system": ATC, "code": row.atc}], "text": row.display}
+    taken["subject"] = {"reference": visit.patient}
+    taken["dateAsserted"] = visit.instant(2)
+    return visit.add(taken)
+
+
 def name_mother(visit: Visit, name: str) -> str:
     """Add the mother as a RelatedPerson: it names a second person, so it never leaves the admitting node."""
     system = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"

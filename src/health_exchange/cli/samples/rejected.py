@@ -19,6 +19,7 @@ from health_exchange.cli.samples.people import NATIONAL_ID_SYSTEMS, check_digit,
 _ENTRIES = 120
 _BAD_ENTRY = 57
 _DEPTH = 1000
+_CIRCLE = "cyclic-reference"
 
 Json = dict[str, Any]
 
@@ -98,13 +99,7 @@ def _broken_bundles() -> dict[str, Rejected]:
     many[_BAD_ENTRY] = _observation(status="absent")
     where = f"Bundle.entry[{_BAD_ENTRY}].resource.status"
     nowhere = {"reference": "urn:uuid:00000000-0000-4000-8000-00000000ffff"}
-    # Two organizations that are each part of the other.
-    circle = [
-        {"resourceType": "Organization", "name": name, "partOf": {"reference": _url(other)}}
-        for name, other in (("甲", 1), ("乙", 0))
-    ]
-    inside = {"resourceType": "Organization", "id": "a", "partOf": {"reference": "#a"}}
-    selfish = _observation(contained=[inside], performer=[{"reference": "#a"}])
+    circle = [_part_of(1), _part_of(0)]
     return {
         "one-bad-entry-in-transaction": Rejected(_bundle("transaction", many), "/fhir", where),
         "one-bad-entry-in-batch": Rejected(
@@ -117,18 +112,16 @@ def _broken_bundles() -> dict[str, Rejected]:
             code="dangling-reference",
         ),
         "part-of-itself": Rejected(
-            _bundle("transaction", circle),
-            "/fhir",
-            "Bundle.entry[0].resource.partOf.reference",
-            code="cyclic-reference",
+            _bundle("transaction", [_part_of(0)]), "/fhir", "Bundle.entry[0].resource.partOf.reference", code=_CIRCLE
         ),
-        "contains-itself": Rejected(
-            _bundle("transaction", [selfish]),
-            "/fhir",
-            "Bundle.entry[0].resource.contained[0].partOf.reference",
-            code="cyclic-reference",
+        "part-of-each-other": Rejected(
+            _bundle("transaction", circle), "/fhir", "Bundle.entry[0].resource.partOf.reference", code=_CIRCLE
         ),
     }
+
+
+def _part_of(number: int) -> Json:
+    return {"resourceType": "Organization", "name": "样例科室", "partOf": {"reference": _url(number)}}
 
 
 def _url(number: int) -> str:

@@ -17,6 +17,8 @@ def tell(tale: Tale) -> None:
     clinical.panel(first, dice, "生化", ("SH-GLU", "SH-HBA1C", *LIPIDS), raised=("SH-GLU", "SH-HBA1C"))
     found = [clinical.diagnose(first, clinical.disease(name), chronic=True) for name in _BOTH]
     clinical.plan(first, "高血压糖尿病随访", found)
+    clinical.aim(first, "血压低于140/90mmHg，糖化血红蛋白低于7%")
+    clinical.inherit(first, "hypertension")
     for drug in ("amlodipine", "metformin"):
         clinical.prescribe(first, drug, days=30, dispensed=True)
     _follow_up(tale, "clinic", 31 + dice.below(9), high=True)

@@ -81,4 +81,5 @@ def _rehabilitation(tale: Tale) -> None:
     clinical.measure_pressure(visit, tale.dice, high=False)
     clinical.diagnose(visit, clinical.disease("stroke"))
     clinical.perform(visit, "运动疗法")
+    clinical.state_medication(visit, "atorvastatin")
     clinical.prescribe(visit, "aspirin", days=90, dispensed=True)
