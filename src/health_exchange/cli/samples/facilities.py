@@ -12,6 +12,17 @@ from typing import Any
 CREDIT_CODE_SYSTEM = "urn:oid:2.16.156.10011.1.5"
 STAFF_SYSTEM = "urn:oid:2.16.156.10011.1.4"
 GRADE_SYSTEM = "https://samples.health-exchange.example/facility-grades"
+GRADE_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "村卫生室": "village-clinic",
+        "乡镇卫生院": "township-center",
+        "社区卫生服务中心": "community-center",
+        "二级乙等": "2B",
+        "二级甲等": "2A",
+        "三级乙等": "3B",
+        "三级甲等": "3A",
+    }
+)
 
 _ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _ORGANIZATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from health_exchange.cli.samples.dice import Dice
 
 NATIONAL_ID_SYSTEMS = ("urn:oid:2.16.156.10011.1.3", "urn:oid:2.16.840.1.113883.2.23.1.19.1")
-BIRTH_CERTIFICATE_SYSTEM = "urn:oid:2.16.156.10011.1.26"
+BIRTH_CERTIFICATE_SYSTEM = "https://health-exchange.example/birth-certificate"
 PASSPORT_SYSTEM = "http://hl7.org/fhir/sid/passport-GBR"
 
 NEVER_ASSIGNED_PREFIXES = (

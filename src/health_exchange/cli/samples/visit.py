@@ -12,7 +12,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 from health_exchange.cli.samples.codes import ACT_CODE, CONFIDENTIALITY
 from health_exchange.cli.samples.dice import Dice
-from health_exchange.cli.samples.facilities import CREDIT_CODE_SYSTEM, FACILITIES, GRADE_SYSTEM, STAFF_SYSTEM, Facility
+from health_exchange.cli.samples.facilities import (
+    CREDIT_CODE_SYSTEM,
+    FACILITIES,
+    GRADE_CODES,
+    GRADE_SYSTEM,
+    STAFF_SYSTEM,
+    Facility,
+)
 from health_exchange.cli.samples.people import (
     BIRTH_CERTIFICATE_SYSTEM,
     NATIONAL_ID_SYSTEMS,
@@ -32,7 +39,7 @@ def staff_of(facility: Facility, seed: int) -> tuple[tuple[str, Person], ...]:
     """The two clinicians of ``facility``, with their staff numbers."""
     dice = Dice(seed, "staff", facility.client_id)
     return tuple(
-        (f"{facility.client_id.upper()}-{number:03d}", make_person(f"staff{number}", dice, ages=(28, 60)))
+        (f"SP{facility.serial:02d}{number:05d}", make_person(f"staff{number}", dice, ages=(28, 60)))
         for number in (1, 2)
     )
 
@@ -43,7 +50,7 @@ def organization_of(facility: Facility) -> Resource:
         "resourceType": "Organization",
         "identifier": [{"system": CREDIT_CODE_SYSTEM, "value": facility.credit_code}],
         "active": True,
-        "type": [{"coding": [{"system": GRADE_SYSTEM, "code": facility.grade}], "text": facility.grade}],
+        "type": [{"coding": [{"system": GRADE_SYSTEM, "code": GRADE_CODES[facility.grade]}], "text": facility.grade}],
         "name": facility.name,
     }
 
