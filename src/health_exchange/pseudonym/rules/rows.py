@@ -6,10 +6,10 @@ the allow-list ``elements``, one element a line::
     name[!][*] type[|type] [= code code ...]
 
 ``!`` marks an element R4 requires, ``*`` a list, ``[x]`` a choice of types. Indented lines are children of the
-``group`` above them; ``@path`` repeats the children of another group. Types are FHIR's, and these of ours: ``masked`` (its
-presence may be told, its content not; a ``string`` inside a choice is the same), ``year`` and ``month`` (a date
-made coarse), ``name`` and ``personName`` (public names of institutions and professionals), ``licence``. What no line
-names stays at the origin. A type without a row is origin-only.
+``group`` above them; ``@path`` repeats the children of another group. Types are FHIR's, and these of ours:
+``masked`` (its presence may be told, its content not; for a primitive: ``string``), ``year`` and ``month`` (a date made
+coarse), ``name`` and ``personName`` (public names of institutions and professionals), ``licence``. What no line names
+stays at the origin. A type without a row is origin-only.
 """
 
 import re
