@@ -1,0 +1,92 @@
+"""The change feed: what happened to which resource, in an order that readers can follow without skipping.
+
+Writers add rows without a number; ``integrator`` numbers them, gapless. A reader keeps the number it has come to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, insert, select
+
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.store.schema import feed, resources
+from health_exchange.store.transaction import Transaction
+
+_INSERT = insert(feed).values(
+    {name: bindparam(name) for name in ("change_id", "number", "rid", "version", "op", "sid", "pseudonym", "previous")}
+)
+_AFTER = select(feed).where(feed.c.number > bindparam("number")).order_by(feed.c.number).limit(bindparam("limit"))
+_CURRENT = select(resources.c.rid, resources.c.version, resources.c.deleted).where(resources.c.sid == bindparam("sid"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedRow:
+    """One change.
+
+    Attributes:
+        number: Its place in the feed, from 1; 0 while it has none.
+        rid: The resource; 0 for a shredding.
+        version: Its version then.
+        op: ``put``, ``delete``, ``reassign`` or ``shred``.
+        sid: Its subject.
+        pseudonym: The person at the time, for ``reassign`` and ``shred``.
+        previous: The person it was held under before, for ``reassign``.
+    """
+
+    number: int = 0
+    rid: int
+    version: int
+    op: str
+    sid: int
+    pseudonym: Pseudonym | None = None
+    previous: Pseudonym | None = None
+
+
+def add(tx: Transaction, rows: Sequence[FeedRow]) -> None:
+    """Add changes, to be numbered later."""
+    if not rows:
+        return
+    first = tx.allocate("feed", len(rows))
+    tx.run_many(
+        _INSERT,
+        [
+            {
+                "change_id": first + offset,
+                "number": None,
+                "rid": row.rid,
+                "version": row.version,
+                "op": row.op,
+                "sid": row.sid,
+                "pseudonym": row.pseudonym,
+                "previous": row.previous,
+            }
+            for offset, row in enumerate(rows)
+        ],
+    )
+
+
+def add_for_subject(tx: Transaction, sid: int, op: str, pseudonym: Pseudonym | None, previous: Pseudonym | None) -> int:
+    """One change for each current resource of a subject; how many. Linear in them."""
+    rows = [
+        FeedRow(rid=row.rid, version=row.version, op=op, sid=sid, pseudonym=pseudonym, previous=previous)
+        for row in tx.execute(_CURRENT, {"sid": sid})
+        if not row.deleted
+    ]
+    add(tx, rows)
+    return len(rows)
+
+
+def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:
+    """Numbered changes after ``number``, in order."""
+    return [
+        FeedRow(
+            number=row.number,
+            rid=row.rid,
+            version=row.version,
+            op=row.op,
+            sid=row.sid,
+            pseudonym=row.pseudonym,
+            previous=row.previous,
+        )
+        for row in tx.execute(_AFTER, {"number": number, "limit": limit})
+    ]

@@ -1,0 +1,28 @@
+"""The sealed cache of pseudonyms, for ingest only: a keyed tag of the identity leads to a sealed pseudonym.
+
+The store sees neither identity nor pseudonym; ``pseudonym.cache`` makes and opens what is kept here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import bindparam, insert, select
+
+from health_exchange.store.schema import identity_cache
+from health_exchange.store.transaction import Transaction, chunks
+
+_BY_TAGS = select(identity_cache.c.tag, identity_cache.c.sealed).where(
+    identity_cache.c.tag.in_(bindparam("tags", expanding=True))
+)
+
+
+def lookup(tx: Transaction, tags: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Sealed pseudonyms of the tags that are known."""
+    return {row.tag: row.sealed for chunk in chunks(tags) for row in tx.execute(_BY_TAGS, {"tags": chunk})}
+
+
+def remember(tx: Transaction, sealed: Mapping[bytes, bytes]) -> None:
+    """Keep sealed pseudonyms by tag; known tags stay as they are."""
+    known = lookup(tx, list(sealed))
+    rows = [{"tag": tag, "sealed": value} for tag, value in sealed.items() if tag not in known]
+    if rows:
+        tx.connection.execute(insert(identity_cache), rows)

@@ -1,0 +1,108 @@
+"""Envelopes on their way up: the sealed bytes, kept until the next hop has them and every recipient has signed.
+
+Delivery is in the order of arrival, so each stream stays in order; the bytes sent are always the same.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, select, update
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import StreamId
+from health_exchange.store.schema import outbox, outbox_receipts
+from health_exchange.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEnvelope:
+    """One envelope to send."""
+
+    position: int
+    stream: StreamId
+    sequence: int
+    digest: bytes
+    raw: bytes
+
+
+def enqueue(  # noqa: PLR0913  # the parts of one row
+    tx: Transaction,
+    *,
+    raw: bytes,
+    stream: StreamId,
+    sequence: int,
+    digest: bytes,
+    recipients: Iterable[NodeAddress] = (),
+) -> None:
+    """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
+    tx.execute(
+        insert(outbox).values(
+            position=tx.allocate("outbox"), stream=stream, sequence=sequence, digest=digest, raw=raw, delivered=False
+        )
+    )
+    awaited = [{"stream": stream, "sequence": sequence, "recipient": str(recipient)} for recipient in recipients]
+    if awaited:
+        tx.connection.execute(insert(outbox_receipts), awaited)
+
+
+def undelivered(tx: Transaction, limit: int) -> list[OutboxEnvelope]:
+    """The oldest envelopes that the next hop does not have, in order."""
+    rows = tx.execute(select(outbox).where(outbox.c.delivered.is_(False)).order_by(outbox.c.position).limit(limit))
+    return [
+        OutboxEnvelope(position=row.position, stream=row.stream, sequence=row.sequence, digest=row.digest, raw=row.raw)
+        for row in rows
+    ]
+
+
+def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
+    """The next hop has it. A relay's bytes go at once, the origin's once nobody's receipt is awaited."""
+    tx.execute(update(outbox).where(_is(stream, sequence)).values(delivered=True))
+    _let_go(tx, stream, sequence)
+
+
+def record_receipt(  # noqa: PLR0913  # the parts of one receipt
+    tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress, *, outcome: str, code: str, raw: bytes
+) -> bool:
+    """Keep a verified receipt for one of our envelopes; ``False`` where it was known or never awaited."""
+    kept = tx.execute(
+        update(outbox_receipts)
+        .where(
+            outbox_receipts.c.stream == stream,
+            outbox_receipts.c.sequence == sequence,
+            outbox_receipts.c.recipient == str(recipient),
+            outbox_receipts.c.raw.is_(None),
+        )
+        .values(outcome=outcome, code=code, raw=raw)
+    )
+    _let_go(tx, stream, sequence)
+    return kept.rowcount == 1
+
+
+def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:
+    """Receipts still awaited: stream, sequence, recipient."""
+    rows = tx.execute(
+        select(outbox_receipts.c.stream, outbox_receipts.c.sequence, outbox_receipts.c.recipient)
+        .where(outbox_receipts.c.raw.is_(None))
+        .order_by(outbox_receipts.c.stream, outbox_receipts.c.sequence)
+    )
+    return [(row.stream, row.sequence, NodeAddress(tuple(row.recipient.split("/")))) for row in rows]
+
+
+def undelivered_count(tx: Transaction) -> int:
+    """How many envelopes the next hop does not have."""
+    count: int = tx.execute(select(func.count()).select_from(outbox).where(outbox.c.delivered.is_(False))).scalar_one()
+    return count
+
+
+def _is(stream: StreamId, sequence: int):  # type: ignore[no-untyped-def]  # noqa: ANN202  # an SQL expression
+    return (outbox.c.stream == stream) & (outbox.c.sequence == sequence)
+
+
+def _let_go(tx: Transaction, stream: StreamId, sequence: int) -> None:
+    """Drop the bytes of a delivered envelope for which no receipt is awaited."""
+    awaited = select(outbox_receipts.c.stream).where(
+        outbox_receipts.c.stream == stream, outbox_receipts.c.sequence == sequence, outbox_receipts.c.raw.is_(None)
+    )
+    tx.execute(
+        update(outbox).where(_is(stream, sequence), outbox.c.delivered.is_(True), ~awaited.exists()).values(raw=None)
+    )

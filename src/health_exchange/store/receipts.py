@@ -1,0 +1,63 @@
+"""Signed receipts on their way down: ours and those of the nodes above, kept for the nodes below to fetch."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import insert, or_, select
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import StreamId
+from health_exchange.store.schema import receipts
+from health_exchange.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptReceipt:
+    """One receipt and its place in the order of arrival."""
+
+    position: int
+    stream: StreamId
+    sequence: int
+    raw: bytes
+
+
+def add_receipt(  # noqa: PLR0913  # the parts of one row
+    tx: Transaction, *, stream: StreamId, sequence: int, recipient: NodeAddress, origin: NodeAddress, raw: bytes
+) -> bool:
+    """Keep a receipt for those below; ``False`` where it is kept already."""
+    if receipt_of(tx, stream, sequence, recipient) is not None:
+        return False
+    tx.execute(
+        insert(receipts).values(
+            position=tx.allocate("receipts"),
+            stream=stream,
+            sequence=sequence,
+            recipient=str(recipient),
+            origin=str(origin),
+            raw=raw,
+        )
+    )
+    return True
+
+
+def receipt_of(tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress) -> bytes | None:
+    """The receipt that ``recipient`` (which may be this node) gave for an envelope."""
+    raw: bytes | None = tx.execute(
+        select(receipts.c.raw).where(
+            receipts.c.stream == stream, receipts.c.sequence == sequence, receipts.c.recipient == str(recipient)
+        )
+    ).scalar_one_or_none()
+    return raw
+
+
+def receipts_after(tx: Transaction, position: int, below: NodeAddress, limit: int = 1000) -> list[KeptReceipt]:
+    """Receipts after ``position`` for streams whose origin is ``below`` or lies below it."""
+    rows = tx.execute(
+        select(receipts)
+        .where(
+            receipts.c.position > position,
+            or_(receipts.c.origin == str(below), receipts.c.origin.startswith(f"{below}/", autoescape=True)),
+        )
+        .order_by(receipts.c.position)
+        .limit(limit)
+    )
+    return [KeptReceipt(position=row.position, stream=row.stream, sequence=row.sequence, raw=row.raw) for row in rows]

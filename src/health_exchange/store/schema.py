@@ -1,0 +1,219 @@
+"""The tables of one node: one schema for SQLite and PostgreSQL.
+
+Instants are ISO 8601 text in UTC, because text sorts the same everywhere and comes back as it was written. Row numbers
+come from ``sequences`` and not from the database, so that a transaction knows them before it inserts in bulk.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+_VERSION = ("type", "id", "sid", "origin", "version", "class_id", "changed_at", "instant", "deleted", "body")
+
+
+def _key(name: str) -> Column[int]:
+    return Column(name, BigInteger, primary_key=True, autoincrement=False)
+
+
+def _version_columns() -> list[Column[object]]:
+    """What a current resource and its history rows share."""
+    columns = [
+        Column("type", Text, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("sid", BigInteger, nullable=False),
+        Column("origin", Text, nullable=False),
+        Column("version", BigInteger, nullable=False),
+        Column("class_id", BigInteger, nullable=False),
+        Column("changed_at", Text, nullable=False),
+        Column("instant", Text),
+        Column("deleted", Boolean, nullable=False),
+        Column("body", LargeBinary),
+    ]
+    return columns  # type: ignore[return-value]  # columns of several types in one list
+
+
+node_state = Table("node_state", METADATA, Column("name", Text, primary_key=True), Column("value", LargeBinary))
+sequences = Table(
+    "sequences", METADATA, Column("name", Text, primary_key=True), Column("last", BigInteger, nullable=False)
+)
+subjects = Table(
+    "subjects",
+    METADATA,
+    _key("sid"),
+    Column("anchor", Text),
+    Column("pseudonym", Text),
+    Column("state", Text, nullable=False),
+    Column("consent", Text, nullable=False),
+    Column("key_wrapped", LargeBinary),
+    Index("ix_subjects_anchor", "anchor", unique=True),
+    Index("ix_subjects_pseudonym", "pseudonym"),
+)
+classes = Table(
+    "classes",
+    METADATA,
+    _key("class_id"),
+    Column("type", Text, nullable=False),
+    Column("sensitivity", Integer, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("jurisdiction", Text, nullable=False),
+)
+resources = Table(
+    "resources",
+    METADATA,
+    _key("rid"),
+    *_version_columns(),
+    Index("ix_resources_type_id", "type", "id", unique=True),
+    Index("ix_resources_sid_type_instant", "sid", "type", "instant"),
+)
+history = Table(
+    "history",
+    METADATA,
+    _key("rid"),
+    *[
+        Column("version", BigInteger, primary_key=True, autoincrement=False) if column.name == "version" else column
+        for column in _version_columns()
+    ],
+    Index("ix_history_type_id", "type", "id"),
+    Index("ix_history_sid", "sid"),
+)
+tokens = Table(
+    "tokens",
+    METADATA,
+    _key("token"),
+    _key("rid"),
+    Index("ix_tokens_rid", "rid"),
+    sqlite_with_rowid=False,
+)
+feed = Table(
+    "feed",
+    METADATA,
+    _key("change_id"),
+    Column("number", BigInteger),
+    Column("rid", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("sid", BigInteger, nullable=False),
+    Column("pseudonym", Text),
+    Column("previous", Text),
+    Index("ix_feed_number", "number", unique=True),
+)
+exports = Table(
+    "exports",
+    METADATA,
+    _key("rid"),
+    Column("version", BigInteger, nullable=False),
+    Column("recipients", Text, nullable=False),
+    Column("held", Text, nullable=False),
+    Index("ix_exports_held", "held"),
+)
+outbox = Table(
+    "outbox",
+    METADATA,
+    _key("position"),
+    Column("stream", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("raw", LargeBinary),
+    Column("delivered", Boolean, nullable=False),
+    Index("ix_outbox_stream_sequence", "stream", "sequence", unique=True),
+    Index("ix_outbox_delivered_position", "delivered", "position"),
+)
+outbox_receipts = Table(
+    "outbox_receipts",
+    METADATA,
+    Column("stream", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("recipient", Text, primary_key=True),
+    Column("outcome", Text),
+    Column("code", Text),
+    Column("raw", LargeBinary),
+)
+streams = Table(
+    "streams",
+    METADATA,
+    Column("stream", Text, primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+receipts = Table(
+    "receipts",
+    METADATA,
+    _key("position"),
+    Column("stream", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Index("ix_receipts_stream_sequence_recipient", "stream", "sequence", "recipient", unique=True),
+)
+refused = Table(
+    "refused",
+    METADATA,
+    Column("stream", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("code", Text, nullable=False),
+    Column("refused_at", Text, nullable=False),
+)
+audit_entries = Table(
+    "audit_entries",
+    METADATA,
+    _key("entry_id"),
+    Column("position", BigInteger),
+    Column("period", Text, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_audit_entries_position", "position", unique=True),
+)
+audit_subjects = Table("audit_subjects", METADATA, Column("pseudonym", Text, primary_key=True), _key("entry_id"))
+audit_periods = Table(
+    "audit_periods",
+    METADATA,
+    Column("period", Text, primary_key=True),
+    Column("key_wrapped", LargeBinary),
+)
+tiles = Table("tiles", METADATA, Column("path", Text, primary_key=True), Column("content", LargeBinary, nullable=False))
+checkpoints = Table("checkpoints", METADATA, _key("size"), Column("note", LargeBinary, nullable=False))
+cosignatures = Table(
+    "cosignatures",
+    METADATA,
+    _key("size"),
+    Column("witness", Text, primary_key=True),
+    Column("raw", LargeBinary, nullable=False),
+)
+witnessed = Table(
+    "witnessed",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+)
+identity_cache = Table(
+    "identity_cache", METADATA, Column("tag", LargeBinary, primary_key=True), Column("sealed", LargeBinary)
+)
+pending = Table(
+    "pending",
+    METADATA,
+    Column("tag", LargeBinary, primary_key=True),
+    _key("sid"),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("ix_pending_sid", "sid"),
+)
+replays = Table(
+    "replays",
+    METADATA,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("expires_at", Text, nullable=False),
+    Index("ix_replays_expires_at", "expires_at"),
+)
+counters = Table(
+    "counters",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+VERSION_COLUMNS = _VERSION

@@ -1,0 +1,52 @@
+"""How far each stream from below, and our own, has come; and which places in it were refused."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import StreamId
+from health_exchange.store.schema import refused, streams
+from health_exchange.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptHead:
+    """The last envelope of a stream."""
+
+    stream: StreamId
+    origin: str
+    sequence: int
+    digest: bytes
+
+
+def head(tx: Transaction, stream: StreamId) -> KeptHead | None:
+    """Where ``stream`` stands; ``None`` before its first envelope."""
+    row = tx.execute(select(streams).where(streams.c.stream == stream)).one_or_none()
+    return KeptHead(stream=row.stream, origin=row.origin, sequence=row.sequence, digest=row.digest) if row else None
+
+
+def heads(tx: Transaction) -> list[KeptHead]:
+    """All streams, by name."""
+    rows = tx.execute(select(streams).order_by(streams.c.stream))
+    return [KeptHead(stream=row.stream, origin=row.origin, sequence=row.sequence, digest=row.digest) for row in rows]
+
+
+def advance(tx: Transaction, stream: StreamId, origin: NodeAddress, sequence: int, digest: bytes) -> None:
+    """Move ``stream`` on to an envelope that was judged to be its next."""
+    moved = tx.execute(update(streams).where(streams.c.stream == stream).values(sequence=sequence, digest=digest))
+    if moved.rowcount == 0:
+        tx.execute(insert(streams).values(stream=stream, origin=str(origin), sequence=sequence, digest=digest))
+
+
+def refuse(tx: Transaction, stream: StreamId, sequence: int, code: str) -> None:
+    """Note that the envelope's content was refused; its place in the stream is used up all the same."""
+    tx.execute(
+        insert(refused).values(stream=stream, sequence=sequence, code=code, refused_at=tx.clock.now().isoformat())
+    )
+
+
+def refusals(tx: Transaction) -> list[tuple[StreamId, int, str]]:
+    """Refused places: stream, sequence, code."""
+    rows = tx.execute(select(refused).order_by(refused.c.stream, refused.c.sequence))
+    return [(row.stream, row.sequence, row.code) for row in rows]

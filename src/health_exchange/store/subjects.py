@@ -1,0 +1,174 @@
+"""Subjects: whose a resource is, known by an anchor at the origin and by a pseudonym everywhere.
+
+Subject 0 owns the directory resources, which are nobody's.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
+from health_exchange.store import feed
+from health_exchange.store.schema import subjects
+from health_exchange.store.transaction import Transaction, chunks
+
+DIRECTORY_SID = 0
+KEY_BYTES = 32
+
+
+class SubjectState(StrEnum):
+    """What is known of a subject's identity."""
+
+    KNOWN = "known"
+    NO_IDENTITY = "no-identity"
+    AWAITING_PSEUDONYM = "awaiting-pseudonym"
+    SHREDDED = "shredded"
+
+
+class ShreddedSubjectError(ExchangeError):
+    """The subject's key was destroyed."""
+
+    category = Category.GONE
+    code = "shredded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One subject.
+
+    Attributes:
+        sid: Row number.
+        anchor: ``Patient/<id>`` at the origin; ``None`` above it.
+        pseudonym: Where known.
+        state: Of its identity.
+        consent: Consent class as ``policy.consents`` writes it; empty for none.
+        key: Seals its bodies.
+    """
+
+    sid: int
+    anchor: str | None
+    pseudonym: Pseudonym | None
+    state: SubjectState
+    consent: str
+    key: Secret
+
+
+_COLUMNS = (
+    subjects.c.sid,
+    subjects.c.anchor,
+    subjects.c.pseudonym,
+    subjects.c.state,
+    subjects.c.consent,
+    subjects.c.key_wrapped,
+)
+_ALIVE = select(*_COLUMNS).where(subjects.c.key_wrapped.is_not(None))
+_BY_ANCHOR = _ALIVE.where(subjects.c.anchor == bindparam("anchor"))
+_BY_PSEUDONYM = _ALIVE.where(subjects.c.pseudonym == bindparam("pseudonym")).order_by(subjects.c.sid)
+_BY_SIDS = _ALIVE.where(subjects.c.sid.in_(bindparam("sids", expanding=True)))
+
+
+def find_or_make_subject(
+    tx: Transaction, *, anchor: str | None = None, pseudonym: Pseudonym | None = None, state: str | None = None
+) -> Subject:
+    """The subject with ``anchor`` (at the origin) or else with ``pseudonym`` (above it), made if new.
+
+    Args:
+        tx: The transaction.
+        anchor: Decides alone where it is given.
+        pseudonym: For a new subject, or to look for where there is no anchor.
+        state: For a new subject; by default known with a pseudonym, no-identity without.
+    """
+    if anchor is None and pseudonym is None:
+        raise ValueError("a subject has an anchor or a pseudonym")
+    found = by_anchor(tx, anchor) if anchor is not None else next(iter(subjects_of(tx, pseudonym)), None)
+    if found is not None:
+        return found
+    return _make(tx, tx.allocate("subjects"), anchor, pseudonym, state)
+
+
+def directory_subject(tx: Transaction) -> Subject:
+    """Subject 0, whose key seals what is nobody's."""
+    found = by_sids(tx, [DIRECTORY_SID])
+    return found[DIRECTORY_SID] if found else _make(tx, DIRECTORY_SID, None, None, SubjectState.KNOWN)
+
+
+def by_anchor(tx: Transaction, anchor: str) -> Subject | None:
+    """The subject of a Patient at its origin."""
+    row = tx.execute(_BY_ANCHOR, {"anchor": anchor}).one_or_none()
+    return _read(tx, row) if row is not None else None
+
+
+def subjects_of(tx: Transaction, pseudonym: Pseudonym | None) -> Sequence[Subject]:
+    """All subjects known by ``pseudonym``: at an origin one person may have several Patients."""
+    return [_read(tx, row) for row in tx.execute(_BY_PSEUDONYM, {"pseudonym": pseudonym})]
+
+
+def by_sids(tx: Transaction, sids: Iterable[int]) -> dict[int, Subject]:
+    """Living subjects by row number."""
+    return {row.sid: _read(tx, row) for chunk in chunks(set(sids)) for row in tx.execute(_BY_SIDS, {"sids": chunk})}
+
+
+def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
+    """Give a subject its pseudonym, or a corrected one; how many feed rows follow from it.
+
+    A first pseudonym releases all its current resources to the sender again; a corrected one tells those who hold them
+    (``reassign``), and passes them again too, because their bodies name the person.
+    """
+    subject = by_sids(tx, [sid]).get(sid)
+    if subject is None:
+        raise ShreddedSubjectError("the subject's records were destroyed")
+    tx.execute(
+        update(subjects).where(subjects.c.sid == sid).values(pseudonym=pseudonym, state=SubjectState.KNOWN.value)
+    )
+    if subject.pseudonym == pseudonym:
+        return 0
+    previous = subject.pseudonym
+    count = feed.add_for_subject(tx, sid, "reassign", pseudonym, previous) if previous is not None else 0
+    return count + feed.add_for_subject(tx, sid, "put", pseudonym, None)
+
+
+def set_state(tx: Transaction, sid: int, state: SubjectState) -> None:
+    """Say what is known of a subject's identity."""
+    tx.execute(update(subjects).where(subjects.c.sid == sid).values(state=state.value))
+
+
+def set_consent(tx: Transaction, sid: int, consent: str) -> bool:
+    """Keep the consent class; whether it changed, in which case all resources pass the sender again."""
+    subject = by_sids(tx, [sid])[sid]
+    if subject.consent == consent:
+        return False
+    tx.execute(update(subjects).where(subjects.c.sid == sid).values(consent=consent))
+    feed.add_for_subject(tx, sid, "put", subject.pseudonym, None)
+    return True
+
+
+def _make(tx: Transaction, sid: int, anchor: str | None, pseudonym: Pseudonym | None, state: str | None) -> Subject:
+    key = Secret(tx.randomness(KEY_BYTES))
+    chosen = SubjectState(state or (SubjectState.KNOWN if pseudonym else SubjectState.NO_IDENTITY))
+    tx.execute(
+        insert(subjects).values(
+            sid=sid,
+            anchor=anchor,
+            pseudonym=pseudonym,
+            state=chosen.value,
+            consent="",
+            key_wrapped=tx.ring.wrap(key),
+        )
+    )
+    return Subject(sid=sid, anchor=anchor, pseudonym=pseudonym, state=chosen, consent="", key=key)
+
+
+def _read(tx: Transaction, row: Row[Any]) -> Subject:
+    return Subject(
+        sid=row.sid,
+        anchor=row.anchor,
+        pseudonym=row.pseudonym,
+        state=SubjectState(row.state),
+        consent=row.consent,
+        key=tx.ring.unwrap(row.key_wrapped),
+    )

@@ -1,0 +1,115 @@
+"""One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, CursorResult, Dialect, Executable, insert, select, update
+from sqlalchemy.sql.expression import ClauseElement
+
+from health_exchange.crypto.sealing import unwrap_key, wrap_key
+from health_exchange.model.clock import Clock
+from health_exchange.model.randomness import Randomness
+from health_exchange.model.secrecy import Secret
+from health_exchange.store.schema import sequences
+
+KEYS_CACHED_MAX = 20_000
+IN_MAX = 500
+"""Most values of one IN list; far below what either database bounds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreKeys:
+    """What the store seals with: ``at_rest`` wraps subject and period keys, ``tokens`` makes search tokens."""
+
+    at_rest: Secret
+    tokens: Secret
+
+
+class KeyRing:
+    """Unwraps keys and remembers the latest ones, by their wrapped bytes: a rolled-back key is never mistaken."""
+
+    def __init__(self, at_rest: Secret) -> None:
+        self._at_rest = at_rest
+        self._known: OrderedDict[bytes, Secret] = OrderedDict()
+
+    def wrap(self, key: Secret) -> bytes:
+        """``key`` as it is kept."""
+        return wrap_key(self._at_rest, key)
+
+    def unwrap(self, wrapped: bytes) -> Secret:
+        """The key that is kept as ``wrapped``.
+
+        Raises:
+            SealBrokenError: It was wrapped by another node.
+        """
+        key = self._known.get(wrapped)
+        if key is None:
+            key = self._known[wrapped] = unwrap_key(self._at_rest, wrapped)
+            if len(self._known) > KEYS_CACHED_MAX:
+                self._known.popitem(last=False)
+        return key
+
+    def forget(self, wrapped: bytes) -> None:
+        """Drop a key that is being destroyed."""
+        self._known.pop(wrapped, None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """What functions of the store take first.
+
+    Attributes:
+        connection: Inside its transaction; nobody commits it but the store.
+        ring: Unwraps subject and period keys.
+        keys: Node keys for sealing and tokens.
+    """
+
+    connection: Connection
+    ring: KeyRing
+    keys: StoreKeys
+    clock: Clock
+    randomness: Randomness
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
+        """Run one statement."""
+        return self.connection.execute(statement, parameters or {})  # type: ignore[return-value]  # always a cursor here
+
+    def run_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run one statement for each row, compiled once and straight on the driver."""
+        if not rows:
+            return
+        text, order = _compiled(statement, self.connection.dialect)
+        if order is None:
+            self.connection.exec_driver_sql(text, list(rows))  # type: ignore[arg-type]  # dict rows for named drivers
+        else:
+            self.connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+
+    def allocate(self, name: str, count: int = 1) -> int:
+        """The first of ``count`` new numbers of the sequence ``name``, gapless: a rollback gives them back."""
+        result = self.execute(update(sequences).where(sequences.c.name == name).values(last=sequences.c.last + count))
+        if result.rowcount == 0:
+            self.execute(insert(sequences).values(name=name, last=count))
+            return 1
+        last: int = self.execute(select(sequences.c.last).where(sequences.c.name == name)).scalar_one()
+        return last - count + 1
+
+
+@lru_cache(maxsize=256)
+def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
+    """The driver's text of a statement made once at import, and the order of its parameters where they have one."""
+    compiled = statement.compile(dialect=dialect)
+    positions = getattr(compiled, "positiontup", None)
+    return str(compiled), tuple(positions) if positions is not None else None
+
+
+_T = TypeVar("_T")
+
+
+def chunks(values: Iterable[_T], size: int = IN_MAX) -> Iterable[list[_T]]:
+    """``values`` in lists short enough for one IN."""
+    listed = list(values)
+    return (listed[start : start + size] for start in range(0, len(listed), size))
