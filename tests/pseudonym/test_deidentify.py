@@ -265,12 +265,13 @@ def test_a_record_of_a_person_without_identity_is_held() -> None:
 
 
 def test_a_national_id_in_what_would_leave_holds_the_resource() -> None:
-    organization = {"resourceType": "Organization", "id": "o", "name": "张三 {}"}
     body = "00000119900307" + "001"
     weights = [2 ** (17 - place) % 11 for place in range(17)]
     check = "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11]
-    organization["name"] = f"诊所 {body}{check}"
+    organization = {"resourceType": "Organization", "id": "o", "name": f"诊所 {body}{check}"}
     assert held_code(organization, subject=None) == "looks-like-id"
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": f"A.{body}{check}"}
+    assert held_code(observation(code={"coding": [coding]})) == "looks-like-id"
 
 
 def test_labels_of_confidentiality_survive() -> None:

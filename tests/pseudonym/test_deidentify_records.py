@@ -279,7 +279,8 @@ def value_of(type_name: str, element: Element) -> st.SearchStrategy[Any]:
     }
     if type_name in read_datatypes() and type_name not in made:
         return members_of(read_datatypes()[type_name])
-    return (PLAIN | made).get(type_name, st.just(SECRET))
+    made |= PLAIN
+    return made.get(type_name, st.just(SECRET))
 
 
 def members_of(elements: tuple[Element, ...] | list[Element]) -> st.SearchStrategy[dict[str, Any]]:

@@ -9,8 +9,9 @@ The function is pure. ``VERSION`` changes with every change of rule, so that wha
 Source: DESIGN.md, sections "De-identification" and "Resources above the origin".
 """
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from msgspec import Raw
@@ -32,7 +33,8 @@ _LABEL_SYSTEMS = (
     b'"http://terminology.hl7.org/CodeSystem/v3-Confidentiality"',
     b'"http://terminology.hl7.org/CodeSystem/v3-ActCode"',
 )
-_MAYBE_ID = re.compile(rb"(?=([0-9]{17}[0-9Xx]))")
+_LONG_NUMBER = re.compile(rb"[0-9]{17}[0-9Xx]")
+_MAYBE_ID = re.compile(r"(?=([0-9]{17}[0-9Xx]))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,20 @@ def _clean_contained(contained: Mapping[str, Mapping[str, Raw]], journey: Journe
 
 
 def _hold_national_ids(body: bytes, journey: Journey) -> None:
-    found = [match[1].decode() for match in _MAYBE_ID.finditer(body)]
-    if any(looks_like_national_id(value) for value in found + journey.names):
+    """Raise if a string or a whole number that leaves is a national ID; fractions (``0.30000000000000004``) are not."""
+    found = list(journey.names)
+    if _LONG_NUMBER.search(body):
+        found += [match[1] for value in _texts(json.loads(body)) for match in _MAYBE_ID.finditer(value)]
+    if any(looks_like_national_id(value) for value in found):
         raise HeldResourceError("looks-like-id", "something in it looks like a national ID")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every string of a decoded resource, and every whole number as text."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str | int):
+        yield str(value)
