@@ -12,6 +12,15 @@ depends_on = None
 def upgrade() -> None:  # noqa: PLR0915  # one statement a table, in one place
     """Make all tables."""
     op.create_table(
+        "answered",
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("kept_at", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_answered")),
+    )
+    op.create_index("ix_answered_kept_at", "answered", ["kept_at"], unique=False)
+    op.create_table(
         "audit_entries",
         sa.Column("entry_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=True),
@@ -280,3 +289,5 @@ def downgrade() -> None:
     op.drop_table("audit_periods")
     op.drop_index("ix_audit_entries_position", table_name="audit_entries")
     op.drop_table("audit_entries")
+    op.drop_index("ix_answered_kept_at", table_name="answered")
+    op.drop_table("answered")

@@ -23,6 +23,6 @@ def cursor(tx: Transaction, name: str) -> int:
     return int(get(tx, f"cursor:{name}") or b"0")
 
 
-def move_cursor(tx: Transaction, name: str, number: int) -> None:
+def set_cursor(tx: Transaction, name: str, number: int) -> None:
     """Note how far a reader has come."""
     put(tx, f"cursor:{name}", b"%d" % number)

@@ -88,6 +88,12 @@ def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:
     return [(row.stream, row.sequence, NodeAddress(tuple(row.recipient.split("/")))) for row in rows]
 
 
+def awaits_receipts(tx: Transaction) -> bool:
+    """Whether any receipt is awaited."""
+    one = select(outbox_receipts.c.sequence).where(outbox_receipts.c.raw.is_(None)).limit(1)
+    return tx.execute(one).one_or_none() is not None
+
+
 def undelivered_count(tx: Transaction) -> int:
     """How many envelopes the next hop does not have."""
     count: int = tx.execute(select(func.count()).select_from(outbox).where(outbox.c.delivered.is_(False))).scalar_one()

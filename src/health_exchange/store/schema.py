@@ -209,6 +209,15 @@ replays = Table(
     Column("expires_at", Text, nullable=False),
     Index("ix_replays_expires_at", "expires_at"),
 )
+answered = Table(
+    "answered",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("kept_at", Text, nullable=False),
+    Index("ix_answered_kept_at", "kept_at"),
+)
 counters = Table(
     "counters",
     METADATA,

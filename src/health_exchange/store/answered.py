@@ -1,0 +1,32 @@
+"""Answers given to requests, so that a repeated one gets the same answer and is carried out once."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select
+
+from health_exchange.store.schema import answered
+from health_exchange.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """Digest of the request and the answer it got."""
+
+    digest: bytes
+    body: bytes
+
+
+def answer_of(tx: Transaction, key: str) -> KeptAnswer | None:
+    """The answer kept under ``key``."""
+    row = tx.execute(select(answered.c.digest, answered.c.body).where(answered.c.key == key)).one_or_none()
+    return KeptAnswer(digest=row.digest, body=row.body) if row else None
+
+
+def keep(tx: Transaction, key: str, digest: bytes, body: bytes) -> None:
+    """Keep an answer. A key that is kept already fails the transaction: the other request was faster."""
+    tx.execute(insert(answered).values(key=key, digest=digest, body=body, kept_at=tx.clock.now().isoformat()))
+
+
+def forget_before(tx: Transaction, kept_at: str) -> int:
+    """Drop answers older than ``kept_at``; how many."""
+    return tx.execute(delete(answered).where(answered.c.kept_at < kept_at)).rowcount

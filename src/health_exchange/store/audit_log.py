@@ -1,0 +1,173 @@
+"""The log's entries, sealed under the key of their month, and its tiles, checkpoints and cosignatures as bytes.
+
+The log's leaf is a salted commitment that ``audit.entries`` computes; positions come from ``integrator``. Period keys
+are destroyed at the end of retention, never by shredding.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, insert, select, update
+
+from health_exchange.crypto.sealing import NONCE_BYTES, open_sealed, seal
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
+from health_exchange.store.schema import (
+    audit_entries,
+    audit_periods,
+    audit_subjects,
+    checkpoints,
+    cosignatures,
+    tiles,
+    witnessed,
+)
+from health_exchange.store.transaction import Transaction
+
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One entry at its place; ``raw`` is ``None`` where its period's key was destroyed."""
+
+    position: int
+    leaf: bytes
+    raw: bytes | None
+
+
+def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseudonym] = ()) -> int:
+    """Keep an entry whose commitment is ``leaf``; its number before it has a position."""
+    period = tx.clock.now().strftime("%Y-%m")
+    entry_id = tx.allocate("audit-entries")
+    key = _period_key(tx, period)
+    sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
+    tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
+    rows = [{"pseudonym": pseudonym, "entry_id": entry_id} for pseudonym in sorted(set(subjects))]
+    if rows:
+        tx.connection.execute(insert(audit_subjects), rows)
+    return entry_id
+
+
+def size(tx: Transaction) -> int:
+    """How many entries have a position."""
+    last: int | None = tx.execute(select(func.max(audit_entries.c.position))).scalar_one()
+    return 0 if last is None else last + 1
+
+
+def leaves(tx: Transaction, start: int, end: int) -> list[bytes]:
+    """Commitments at positions ``start`` to ``end``, exclusive."""
+    rows = tx.execute(
+        select(audit_entries.c.leaf)
+        .where(audit_entries.c.position >= start, audit_entries.c.position < end)
+        .order_by(audit_entries.c.position)
+    )
+    return list(rows.scalars())
+
+
+def entries(tx: Transaction, start: int, end: int) -> list[LogEntry]:
+    """Opened entries at positions ``start`` to ``end``, exclusive."""
+    rows = tx.execute(
+        select(audit_entries, audit_periods.c.key_wrapped)
+        .join(audit_periods, audit_periods.c.period == audit_entries.c.period)
+        .where(audit_entries.c.position >= start, audit_entries.c.position < end)
+        .order_by(audit_entries.c.position)
+    )
+    return [
+        LogEntry(
+            position=row.position,
+            leaf=row.leaf,
+            raw=open_sealed(tx.ring.unwrap(row.key_wrapped), row.sealed, aad=_aad(row.entry_id, row.period))
+            if row.key_wrapped is not None
+            else None,
+        )
+        for row in rows
+    ]
+
+
+def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
+    """Positions of the entries that disclose something of a person."""
+    rows = tx.execute(
+        select(audit_entries.c.position)
+        .join(audit_subjects, audit_subjects.c.entry_id == audit_entries.c.entry_id)
+        .where(audit_subjects.c.pseudonym == pseudonym, audit_entries.c.position.is_not(None))
+        .order_by(audit_entries.c.position)
+    )
+    return list(rows.scalars())
+
+
+def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
+    """Keep tiles by path, in place of what was there."""
+    tx.execute(delete(tiles).where(tiles.c.path.in_(list(contents))))
+    if contents:
+        tx.connection.execute(insert(tiles), [{"path": path, "content": raw} for path, raw in contents.items()])
+
+
+def tile(tx: Transaction, path: str) -> bytes | None:
+    """One tile."""
+    content: bytes | None = tx.execute(select(tiles.c.content).where(tiles.c.path == path)).scalar_one_or_none()
+    return content
+
+
+def save_checkpoint(tx: Transaction, tree_size: int, note: bytes) -> None:
+    """Keep the signed checkpoint of one tree size; the first one stays."""
+    known = tx.execute(select(checkpoints.c.size).where(checkpoints.c.size == tree_size)).one_or_none()
+    if known is None:
+        tx.execute(insert(checkpoints).values(size=tree_size, note=note))
+
+
+def latest_checkpoint(tx: Transaction) -> bytes | None:
+    """The latest signed checkpoint."""
+    return tx.execute(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)).scalar_one_or_none()
+
+
+def all_checkpoints(tx: Transaction) -> list[tuple[int, bytes]]:
+    """Every checkpoint with its size, in order."""
+    return [(row.size, row.note) for row in tx.execute(select(checkpoints).order_by(checkpoints.c.size))]
+
+
+def save_cosignature(tx: Transaction, tree_size: int, witness: str, raw: bytes) -> None:
+    """Keep a witness's cosignature of one checkpoint, in place of an earlier one."""
+    ours = (cosignatures.c.size == tree_size) & (cosignatures.c.witness == witness)
+    if tx.execute(update(cosignatures).where(ours).values(raw=raw)).rowcount == 0:
+        tx.execute(insert(cosignatures).values(size=tree_size, witness=witness, raw=raw))
+
+
+def cosignatures_of(tx: Transaction, tree_size: int) -> dict[str, bytes]:
+    """Cosignatures of one checkpoint, by witness."""
+    rows = tx.execute(select(cosignatures).where(cosignatures.c.size == tree_size).order_by(cosignatures.c.witness))
+    return {row.witness: row.raw for row in rows}
+
+
+def witnessed_head(tx: Transaction, origin: str) -> tuple[int, bytes] | None:
+    """Size and root this node last cosigned of another log."""
+    row = tx.execute(select(witnessed).where(witnessed.c.origin == origin)).one_or_none()
+    return (row.size, row.root) if row else None
+
+
+def witness(tx: Transaction, origin: str, tree_size: int, root: bytes) -> None:
+    """Note what this node cosigns of another log."""
+    if (
+        tx.execute(update(witnessed).where(witnessed.c.origin == origin).values(size=tree_size, root=root)).rowcount
+        == 0
+    ):
+        tx.execute(insert(witnessed).values(origin=origin, size=tree_size, root=root))
+
+
+def destroy_period(tx: Transaction, period: str) -> None:
+    """Destroy the key of a month whose retention has ended; leaves stay, entries open no more."""
+    tx.execute(update(audit_periods).where(audit_periods.c.period == period).values(key_wrapped=None))
+
+
+def _period_key(tx: Transaction, period: str) -> Secret:
+    wrapped = tx.execute(
+        select(audit_periods.c.key_wrapped).where(audit_periods.c.period == period)
+    ).scalar_one_or_none()
+    if wrapped is not None:
+        return tx.ring.unwrap(wrapped)
+    key = Secret(tx.randomness(KEY_BYTES))
+    tx.execute(insert(audit_periods).values(period=period, key_wrapped=tx.ring.wrap(key)))
+    return key
+
+
+def _aad(entry_id: int, period: str) -> bytes:
+    return f"audit|{entry_id}|{period}".encode()

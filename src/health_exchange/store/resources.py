@@ -1,0 +1,363 @@
+"""Current resources, their history and their search tokens.
+
+A resource is one wide row; a new version moves the row before it into ``history``. Tokens find candidates only: whoever
+asks checks them again on the opened body.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+
+from health_exchange.crypto.sealing import NONCE_BYTES
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.store import feed, subjects
+from health_exchange.store.bodies import open_body, seal_body
+from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources, tokens
+from health_exchange.store.schema import subjects as subjects_table
+from health_exchange.store.transaction import Transaction, chunks
+
+
+class StaleVersionError(ExchangeError):
+    """The current version is not the one the writer had read."""
+
+    category = Category.CONFLICT
+    code = "stale-version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """One version to keep.
+
+    Attributes:
+        sid: Its subject; ``None`` for a directory resource.
+        origin: Address of the node that alone changes it.
+        instant: Clinical date, for order.
+        tokens: Search tokens (``store.tokens``).
+        body: As it arrived; ``None`` for a tombstone.
+        sealed: The body already sealed by ``bodies.seal_body`` outside the writer, in place of ``body``.
+        expected: Version that must be current, 0 for none; ``None`` does not check.
+    """
+
+    type: str
+    id: str
+    sid: int | None
+    origin: str
+    version: int
+    resource_class: ResourceClass
+    changed_at: str
+    instant: str | None
+    tokens: Sequence[int] = ()
+    body: bytes | None = None
+    sealed: bytes | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResource:
+    """One version as kept, opened. ``body`` is ``None`` where it is deleted."""
+
+    rid: int
+    type: str
+    id: str
+    sid: int
+    origin: str
+    version: int
+    resource_class: ResourceClass
+    changed_at: str
+    instant: str | None
+    deleted: bool
+    body: bytes | None
+
+
+_FIELDS = ("rid", *VERSION_COLUMNS)
+_INSERT = insert(resources).values({name: bindparam(name) for name in _FIELDS})
+_INSERT_TOKEN = insert(tokens).values(token=bindparam("token"), rid=bindparam("rid"))
+_UPDATE = (
+    update(resources)
+    .where(resources.c.rid == bindparam("row"))
+    .values({name: bindparam(f"to_{name}") for name in VERSION_COLUMNS})
+)
+_KNOWN = select(resources.c.rid, resources.c.id, resources.c.version).where(
+    resources.c.type == bindparam("type"), resources.c.id.in_(bindparam("ids", expanding=True))
+)
+_RIDS = bindparam("rids", expanding=True)
+_ARCHIVE = insert(history).from_select(
+    _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
+)
+_DROP_TOKENS = delete(tokens).where(tokens.c.rid.in_(_RIDS))
+
+
+def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SELECT over it
+    return (
+        select(
+            *[table.c[name] for name in _FIELDS],
+            subjects_table.c.key_wrapped,
+            classes.c.sensitivity,
+            classes.c.category,
+            classes.c.jurisdiction,
+        )
+        .join(subjects_table, subjects_table.c.sid == table.c.sid)
+        .join(classes, classes.c.class_id == table.c.class_id)
+    )
+
+
+CURRENT = _joined(resources)
+_HISTORY = _joined(history)
+
+
+def put(tx: Transaction, new: NewVersion) -> int:
+    """Keep one version; its row number."""
+    return put_many(tx, [new])[0]
+
+
+def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
+    """Keep versions of different resources, with their tokens and feed rows; their row numbers.
+
+    Raises:
+        StaleVersionError: One's ``expected`` is not the current version; nothing may be committed then.
+        ShreddedSubjectError: A subject's key was destroyed.
+    """
+    known = _known(tx, versions)
+    for new in versions:
+        current = known.get((new.type, new.id), (0, 0))[1]
+        if new.expected is not None and new.expected != current:
+            raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    class_ids = _intern(tx, {new.resource_class for new in versions})
+    sealed = _seal_all(tx, versions)
+    fresh = [new for new in versions if (new.type, new.id) not in known]
+    first = tx.allocate("resources", len(fresh)) if fresh else 0
+    rids = {(new.type, new.id): first + offset for offset, new in enumerate(fresh)}
+    rids |= {place: rid for place, (rid, _version) in known.items()}
+    rows = [
+        _row(new, rids[new.type, new.id], class_ids[new.resource_class], body)
+        for new, body in zip(versions, sealed, strict=True)
+    ]
+    for chunk in chunks(rid for rid, _version in known.values()):
+        tx.execute(_ARCHIVE, {"rids": chunk})
+        tx.execute(_DROP_TOKENS, {"rids": chunk})
+    tx.run_many(_INSERT, [row for row in rows if row["rid"] >= first > 0])
+    tx.run_many(
+        _UPDATE,
+        [
+            {"row": row["rid"], **{f"to_{name}": row[name] for name in VERSION_COLUMNS}}
+            for row in rows
+            if not row["rid"] >= first > 0
+        ],
+    )
+    tx.run_many(
+        _INSERT_TOKEN,
+        [
+            {"token": token, "rid": row["rid"]}
+            for new, row in zip(versions, rows, strict=True)
+            for token in sorted(set(new.tokens))
+        ],
+    )
+    feed.add(
+        tx,
+        [
+            feed.FeedRow(
+                rid=row["rid"], version=row["version"], op="delete" if row["deleted"] else "put", sid=row["sid"]
+            )
+            for row in rows
+        ],
+    )
+    return [row["rid"] for row in rows]
+
+
+def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, changed_at: str) -> int:
+    """Put a tombstone in place of ``resource``, which must still be current; its row number."""
+    tombstone = NewVersion(
+        type=resource.type,
+        id=resource.id,
+        sid=resource.sid,
+        origin=resource.origin,
+        version=version,
+        resource_class=resource.resource_class,
+        changed_at=changed_at,
+        instant=None,
+        expected=resource.version,
+    )
+    return put(tx, tombstone)
+
+
+def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredResource | None:
+    """The current version, which may be a tombstone; ``None`` where there never was one."""
+    row = tx.execute(CURRENT.where(resources.c.type == resource_type, resources.c.id == resource_id)).one_or_none()
+    return opened(tx, row) if row is not None else None
+
+
+def version(tx: Transaction, resource_type: str, resource_id: str, number: int) -> StoredResource | None:
+    """One version, current or former."""
+    now = current(tx, resource_type, resource_id)
+    if now is None or now.version == number:
+        return now
+    row = tx.execute(_HISTORY.where(history.c.rid == now.rid, history.c.version == number)).one_or_none()
+    return opened(tx, row) if row is not None else None
+
+
+def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
+    """Current versions by row number."""
+    return {
+        row.rid: opened(tx, row)
+        for chunk in chunks(set(rids))
+        for row in tx.execute(CURRENT.where(resources.c.rid.in_(chunk)))
+    }
+
+
+def versions_of(tx: Transaction, places: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, int]]:
+    """Row number and current version of those resources that there are, tombstones included."""
+    by_type: dict[str, list[str]] = {}
+    for resource_type, resource_id in places:
+        by_type.setdefault(resource_type, []).append(resource_id)
+    return {
+        (resource_type, row.id): (row.rid, row.version)
+        for resource_type, ids in by_type.items()
+        for chunk in chunks(ids)
+        for row in tx.execute(_KNOWN, {"type": resource_type, "ids": chunk})
+    }
+
+
+def newest(
+    tx: Transaction, pseudonym: Pseudonym, resource_type: str | None = None, limit: int = 1000
+) -> list[StoredResource]:
+    """A person's current resources, latest clinical date first."""
+    statement = CURRENT.where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
+    if resource_type is not None:
+        statement = statement.where(resources.c.type == resource_type)
+    ordered = statement.order_by(resources.c.instant.desc(), resources.c.rid).limit(limit)
+    return [opened(tx, row) for row in tx.execute(ordered)]
+
+
+def candidates(  # noqa: PLR0913  # a question with its bounds
+    tx: Transaction,
+    resource_type: str,
+    groups: Sequence[Sequence[int]] = (),
+    *,
+    sids: Sequence[int] | None = None,
+    after: int = 0,
+    limit: int = 100,
+) -> list[StoredResource]:
+    """Current resources that may match, by row number.
+
+    Args:
+        tx: The transaction.
+        resource_type: Their type.
+        groups: Every group must be met, each by any of its tokens.
+        sids: Only of these subjects.
+        after: Row number to go on from.
+        limit: Most that come back.
+    """
+    statement = CURRENT.where(
+        resources.c.type == resource_type, resources.c.rid > after, resources.c.deleted.is_(False)
+    )
+    if sids is not None:
+        statement = statement.where(resources.c.sid.in_(sids))
+    for group in groups:
+        statement = statement.where(resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(group))))
+    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
+
+
+def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
+    """A row of :data:`CURRENT` with its body opened."""
+    body = None
+    if row.body is not None and row.key_wrapped is not None:
+        key = tx.ring.unwrap(row.key_wrapped)
+        body = open_body(key, row.body, sid=row.sid, resource_type=row.type, resource_id=row.id, version=row.version)
+    return StoredResource(
+        rid=row.rid,
+        type=row.type,
+        id=row.id,
+        sid=row.sid,
+        origin=row.origin,
+        version=row.version,
+        resource_class=ResourceClass(
+            type=row.type,
+            sensitivity=Sensitivity(row.sensitivity),
+            category=SensitiveCategory(row.category),
+            jurisdiction=row.jurisdiction,
+        ),
+        changed_at=row.changed_at,
+        instant=row.instant,
+        deleted=row.deleted,
+        body=body,
+    )
+
+
+def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], tuple[int, int]]:
+    places = [(new.type, new.id) for new in versions]
+    if len(set(places)) != len(places):
+        raise ValueError("one call keeps one version of a resource")
+    return versions_of(tx, places)
+
+
+def _row(new: NewVersion, rid: int, class_id: int, body: bytes | None) -> dict[str, Any]:
+    return {
+        "rid": rid,
+        "type": new.type,
+        "id": new.id,
+        "sid": new.sid or subjects.DIRECTORY_SID,
+        "origin": new.origin,
+        "version": new.version,
+        "class_id": class_id,
+        "changed_at": new.changed_at,
+        "instant": new.instant,
+        "deleted": body is None,
+        "body": body,
+    }
+
+
+def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:
+    """Every body sealed under its subject's key, unless it came sealed."""
+    living = subjects.by_sids(tx, {new.sid or subjects.DIRECTORY_SID for new in versions})
+    if subjects.DIRECTORY_SID not in living and not all(new.sid for new in versions):
+        living[subjects.DIRECTORY_SID] = subjects.directory_subject(tx)
+    sealed: list[bytes | None] = []
+    for new in versions:
+        subject = living.get(new.sid or subjects.DIRECTORY_SID)
+        if subject is None:
+            raise subjects.ShreddedSubjectError(f"{new.type}/{new.id} belongs to a subject that is no more")
+        if new.body is None or new.sealed is not None:
+            sealed.append(new.sealed)
+            continue
+        sealed.append(
+            seal_body(
+                subject.key,
+                new.body,
+                sid=subject.sid,
+                resource_type=new.type,
+                resource_id=new.id,
+                version=new.version,
+                nonce=tx.randomness(NONCE_BYTES),
+            )
+        )
+    return sealed
+
+
+def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, int]:
+    """Class numbers: digests, so that they are the same whoever writes first."""
+    numbers = {found: _class_id(found) for found in wanted}
+    kept = set(tx.execute(select(classes.c.class_id).where(classes.c.class_id.in_(numbers.values()))).scalars())
+    rows = [
+        {
+            "class_id": number,
+            "type": new.type,
+            "sensitivity": int(new.sensitivity),
+            "category": new.category.value,
+            "jurisdiction": new.jurisdiction,
+        }
+        for new, number in numbers.items()
+        if number not in kept
+    ]
+    if rows:
+        tx.connection.execute(insert(classes), rows)
+    return numbers
+
+
+def _class_id(found: ResourceClass) -> int:
+    text = f"{found.type}|{int(found.sensitivity)}|{found.category.value}|{found.jurisdiction}"
+    return int.from_bytes(sha256(text.encode()).digest()[:8], signed=True)

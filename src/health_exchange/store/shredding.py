@@ -1,0 +1,41 @@
+"""Destroying what is kept of a person, in one transaction: key, bodies, history, index, standing; and telling on."""
+
+from sqlalchemy import delete, select, update
+
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.store import feed
+from health_exchange.store.schema import exports, history, pending, resources, subjects, tokens
+from health_exchange.store.subjects import SubjectState
+from health_exchange.store.transaction import Transaction, chunks
+
+
+def shred(tx: Transaction, pseudonym: Pseudonym) -> int:
+    """Destroy everything of the person and add one ``shred`` to the feed; how many resources there were."""
+    people = list(
+        tx.execute(
+            select(subjects.c.sid, subjects.c.key_wrapped).where(
+                subjects.c.pseudonym == pseudonym, subjects.c.key_wrapped.is_not(None)
+            )
+        )
+    )
+    destroyed = sum(_destroy(tx, person.sid) for person in people)
+    for person in people:
+        tx.ring.forget(person.key_wrapped)
+    if people:
+        feed.add(tx, [feed.FeedRow(rid=0, version=0, op="shred", sid=people[0].sid, pseudonym=pseudonym)])
+    return destroyed
+
+
+def _destroy(tx: Transaction, sid: int) -> int:
+    rids = list(tx.execute(select(resources.c.rid).where(resources.c.sid == sid)).scalars())
+    for chunk in chunks(rids):
+        for table in (tokens, exports, history, resources):
+            tx.execute(delete(table).where(table.c.rid.in_(chunk)))
+    tx.execute(delete(history).where(history.c.sid == sid))
+    tx.execute(delete(pending).where(pending.c.sid == sid))
+    tx.execute(
+        update(subjects)
+        .where(subjects.c.sid == sid)
+        .values(key_wrapped=None, anchor=None, pseudonym=None, consent="", state=SubjectState.SHREDDED.value)
+    )
+    return len(rids)
