@@ -1,35 +1,24 @@
 """How far each stream from below, and our own, has come; and which places in it were refused."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import insert, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
+from health_exchange.protocol.streams import StreamHead
 from health_exchange.store.schema import refused, streams
 from health_exchange.store.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptHead:
-    """The last envelope of a stream."""
-
-    stream: StreamId
-    origin: str
-    sequence: int
-    digest: bytes
-
-
-def head(tx: Transaction, stream: StreamId) -> KeptHead | None:
+def head(tx: Transaction, stream: StreamId) -> StreamHead | None:
     """Where ``stream`` stands; ``None`` before its first envelope."""
     row = tx.execute(select(streams).where(streams.c.stream == stream)).one_or_none()
-    return KeptHead(stream=row.stream, origin=row.origin, sequence=row.sequence, digest=row.digest) if row else None
+    return StreamHead(stream=row.stream, sequence=row.sequence, digest=row.digest) if row else None
 
 
-def heads(tx: Transaction) -> list[KeptHead]:
+def heads(tx: Transaction) -> list[StreamHead]:
     """All streams, by name."""
     rows = tx.execute(select(streams).order_by(streams.c.stream))
-    return [KeptHead(stream=row.stream, origin=row.origin, sequence=row.sequence, digest=row.digest) for row in rows]
+    return [StreamHead(stream=row.stream, sequence=row.sequence, digest=row.digest) for row in rows]
 
 
 def advance(tx: Transaction, stream: StreamId, origin: NodeAddress, sequence: int, digest: bytes) -> None:
