@@ -40,7 +40,7 @@ def _decompressor(resource_type: str, kind: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(dict_data=dictionary) if dictionary else zstandard.ZstdDecompressor()
 
 
-def seal_body(  # noqa: PLR0913  # the associated data, part by part
+def seal_body(  # the associated data, part by part
     key: Secret, body: bytes, *, sid: int, resource_type: str, resource_id: str, version: int, nonce: bytes
 ) -> bytes:
     """``body`` as it is kept.

@@ -50,7 +50,7 @@ class Store:
             self._writer.start()
 
     @classmethod
-    def open(  # noqa: PLR0913  # the parts of a store, each named at the only call
+    def open(  # the parts of a store, each named at the only call
         cls,
         url: str,
         keys: StoreKeys,

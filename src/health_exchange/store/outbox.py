@@ -25,7 +25,7 @@ class OutboxEnvelope:
     raw: bytes
 
 
-def enqueue(  # noqa: PLR0913  # the parts of one row
+def enqueue(  # the parts of one row
     tx: Transaction,
     *,
     raw: bytes,
@@ -60,7 +60,7 @@ def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     _let_go(tx, stream, sequence)
 
 
-def record_receipt(  # noqa: PLR0913  # the parts of one receipt
+def record_receipt(  # the parts of one receipt
     tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress, *, outcome: str, code: str, raw: bytes
 ) -> bool:
     """Keep a verified receipt for one of our envelopes; ``False`` where it was known or never awaited."""

@@ -20,7 +20,7 @@ class KeptReceipt:
     raw: bytes
 
 
-def add_receipt(  # noqa: PLR0913  # the parts of one row
+def add_receipt(  # the parts of one row
     tx: Transaction, *, stream: StreamId, sequence: int, recipient: NodeAddress, origin: NodeAddress, raw: bytes
 ) -> bool:
     """Keep a receipt for those below; ``False`` where it is kept already."""

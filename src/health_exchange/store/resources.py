@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
@@ -85,7 +85,7 @@ _UPDATE = (
 _KNOWN = select(resources.c.rid, resources.c.id, resources.c.version).where(
     resources.c.type == bindparam("type"), resources.c.id.in_(bindparam("ids", expanding=True))
 )
-_RIDS = bindparam("rids", expanding=True)
+_RIDS: BindParameter[Any] = bindparam("rids", expanding=True)
 _ARCHIVE = insert(history).from_select(
     _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
 )
@@ -233,7 +233,7 @@ def newest(
     return [opened(tx, row) for row in tx.execute(ordered)]
 
 
-def candidates(  # noqa: PLR0913  # a question with its bounds
+def candidates(  # a question with its bounds
     tx: Transaction,
     resource_type: str,
     groups: Sequence[Sequence[int]] = (),

@@ -19,7 +19,7 @@ def _key(name: str) -> Column[int]:
 
 def _version_columns() -> list[Column[object]]:
     """What a current resource and its history rows share."""
-    columns = [
+    return [  # type: ignore[list-item]  # columns of several types in one list
         Column("type", Text, nullable=False),
         Column("id", Text, nullable=False),
         Column("sid", BigInteger, nullable=False),
@@ -31,7 +31,6 @@ def _version_columns() -> list[Column[object]]:
         Column("deleted", Boolean, nullable=False),
         Column("body", LargeBinary),
     ]
-    return columns  # type: ignore[return-value]  # columns of several types in one list
 
 
 node_state = Table("node_state", METADATA, Column("name", Text, primary_key=True), Column("value", LargeBinary))

@@ -76,7 +76,7 @@ class Transaction:
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run one statement."""
-        return self.connection.execute(statement, parameters or {})  # type: ignore[return-value]  # always a cursor here
+        return self.connection.execute(statement, parameters or {})
 
     def run_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, object]]) -> None:
         """Run one statement for each row, compiled once and straight on the driver."""
@@ -84,7 +84,7 @@ class Transaction:
             return
         text, order = _compiled(statement, self.connection.dialect)
         if order is None:
-            self.connection.exec_driver_sql(text, list(rows))  # type: ignore[arg-type]  # dict rows for named drivers
+            self.connection.exec_driver_sql(text, list(rows))
         else:
             self.connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
 
