@@ -27,7 +27,7 @@ def bundles() -> Iterator[Any]:
 
 def main() -> None:
     """Write a dictionary for every type with enough samples."""
-    samples: dict[str, list[bytes]] = defaultdict(list)
+    samples: dict[str, list[bytes | bytearray | memoryview[int]]] = defaultdict(list)
     for bundle in bundles():
         for entry in bundle.get("entry", []) if isinstance(bundle, dict) else []:
             resource = entry.get("resource", {})
