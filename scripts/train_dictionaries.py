@@ -1,4 +1,5 @@
-"""Train the store's zstd dictionaries, one a type, on synthetic data only: ``carebundle`` and our own sample records."""
+# ruff: noqa: INP001  # a script, in no package
+"""Train the zstd dictionaries of the store, one a type, on synthetic data: ``carebundle`` and our sample records."""
 
 import json
 from collections import defaultdict

@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 
-def upgrade() -> None:  # noqa: PLR0915  # one statement a table, in one place
+def upgrade() -> None:  # one statement a table, in one place
     """Make all tables."""
     op.create_table(
         "answered",

@@ -19,7 +19,7 @@ def _key(name: str) -> Column[int]:
 
 def _version_columns() -> list[Column[object]]:
     """What a current resource and its history rows share."""
-    return [  # type: ignore[list-item]  # columns of several types in one list
+    return [
         Column("type", Text, nullable=False),
         Column("id", Text, nullable=False),
         Column("sid", BigInteger, nullable=False),
