@@ -1,0 +1,83 @@
+"""The link to a next page: the whole query and the place in it, sealed, so that a URL tells nothing.
+
+A token opens for the caller it was made for only, at the node that made it, and for a while. It holds the query as it
+was resolved (pseudonyms and hashes, never identities), so a search that came by POST goes on by GET.
+"""
+
+from base64 import b32decode, b32encode
+from datetime import datetime, timedelta
+from hashlib import blake2b
+
+import msgspec
+
+from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.secrecy import Secret
+from health_exchange.search.query import SearchQuery
+
+LIFETIME = timedelta(hours=1)
+TOKEN_CHARACTERS_MAX = 16_000
+_KEY_NAME = b"search-pages"
+
+
+class BadPageError(ExchangeError):
+    """The link is no longer good, or was made for somebody else."""
+
+    category = Category.INCORRECT
+    code = "bad-page"
+
+
+class Continuation(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search goes on.
+
+    Attributes:
+        query: As resolved.
+        after: Row number the page before ended at; ``None`` for the first page.
+        total: As counted for the first page.
+        expires_at: When the link ends.
+    """
+
+    query: SearchQuery
+    after: int | None
+    total: int | None
+    expires_at: datetime
+
+
+_DECODER = msgspec.msgpack.Decoder(Continuation)
+
+
+def write_page_token(key: Secret, continuation: Continuation, *, caller: str, nonce: bytes) -> str:
+    """The continuation as a token in a URL.
+
+    Args:
+        key: The node's token key; sealed under a key derived from it.
+        continuation: What is sealed.
+        caller: Name of who may use it.
+        nonce: 12 bytes, never used before.
+    """
+    sealed = seal(_derived(key), msgspec.msgpack.encode(continuation), aad=caller.encode(), nonce=nonce)
+    return b32encode(sealed).decode().rstrip("=").lower()
+
+
+def read_page_token(key: Secret, token: str, *, caller: str, now: datetime) -> Continuation:
+    """The continuation in a token.
+
+    Raises:
+        BadPageError: It was made elsewhere or for another caller, was changed, or has expired.
+    """
+    continuation: Continuation | None = None
+    if len(token) <= TOKEN_CHARACTERS_MAX:
+        try:
+            sealed = b32decode(token.upper() + "=" * (-len(token) % 8))
+            continuation = _DECODER.decode(open_sealed(_derived(key), sealed, aad=caller.encode()))
+        except (ValueError, SealBrokenError, msgspec.MsgspecError):
+            pass
+    if continuation is None:
+        raise BadPageError("this link to a page was not made here for this caller", where="_page")
+    if continuation.expires_at <= now:
+        raise BadPageError("this link to a page has expired; search again", where="_page")
+    return continuation
+
+
+def _derived(key: Secret) -> Secret:
+    return Secret(blake2b(_KEY_NAME, key=key.raw, digest_size=32).digest())
