@@ -1,0 +1,142 @@
+"""References inside a resource: finding them, and rewriting them without touching any other byte.
+
+A *reference* is the member ``reference`` of a FHIR Reference; ``Expression.reference`` is a uri and none. In a
+transaction a urn of another entry may also stand in an element of type uri, url, canonical, oid or uuid; these are
+rewritten alike but are no references.
+
+Source: FHIR R4, sections 2.3.0 "References" and 3.1.0.11.2 "Transaction processing rules".
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+
+import msgspec
+
+from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, kind_of, quote, text
+
+Mapping = Callable[[str], str | None]
+"""What a text becomes; ``None`` leaves it."""
+
+_OF_REFERENCE = frozenset(
+    {"reference", "type", "identifier", "display", "id", "extension", "_reference", "_type", "_display", "_id"}
+)
+_NOT_REFERENCES = frozenset({"education"})
+"""Elements with a ``reference`` of type uri whose object may look like a Reference (Immunization.education)."""
+_URI_NAMES = ("valueUri", "valueUrl", "valueUuid", "valueOid", "valueCanonical", "url", "uri", "instantiatesUri",
+    "instantiatesCanonical", "definitionUri", "definitionCanonical", "policy", "protocol", "questionnaire", "measure",
+    "sourceUri", "targetUri", "definition", "source")  # fmt: skip
+_URIS = frozenset(_URI_NAMES)
+_STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_PLAIN = re.compile(
+    rb'(?<!\\)"(reference|' + b"|".join(name.encode() for name in _URI_NAMES) + rb')"(\s*:\s*)' + _STRING, re.DOTALL
+)
+_NEEDS_CARE = re.compile(rb'\\u00[4-7]|"(?:expression|education)"\s*:|"DetectedIssue"|\[\s*"urn:')
+_TEXT = msgspec.json.Decoder(str)
+
+
+def references(decoded: object) -> list[tuple[str, str]]:
+    """Paths and texts of all references, in order: ``("performer[0].reference", "Practitioner/1")``."""
+    return list(_found(decoded, "", ""))
+
+
+def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
+    """``raw`` with each reference replaced by what ``mapping`` says; all other bytes untouched.
+
+    Args:
+        raw: A resource that was validated.
+        mapping: Asked once per occurrence: for every reference, and for a uri that begins with ``urn:uuid:`` or
+            ``urn:oid:``.
+    """
+    # Escaped letters in a name, an Expression and arrays of urns need the structure; all else is found in the bytes.
+    if _NEEDS_CARE.search(raw):
+        return _rewritten(raw, mapping)
+    return _PLAIN.sub(lambda match: _replaced(match, mapping), raw)
+
+
+def set_identity(raw: bytes, *, id: str, version: int, last_updated: str, source: str | None = None) -> bytes:  # noqa: A002  # FHIR's word
+    """The resource under this id and version; of ``meta`` only what is set here changes.
+
+    Args:
+        raw: A resource that was validated.
+        id: Its id here.
+        version: Becomes ``meta.versionId``.
+        last_updated: Text of an instant.
+        source: Becomes ``meta.source``; the sender's stays where this is ``None``.
+    """
+    members = fields(raw)
+    meta = dict(fields(members["meta"])) if "meta" in members else {}
+    known: dict[str, JsonBytes] = {
+        name: value for name, value in meta.items() if name not in {"_versionId", "_lastUpdated"}
+    }
+    known["versionId"] = quote(str(version))
+    known["lastUpdated"] = quote(last_updated)
+    if source is not None:
+        known["source"] = quote(source)
+        known.pop("_source", None)
+    head: dict[str, JsonBytes] = {}
+    if "resourceType" in members:
+        head["resourceType"] = members["resourceType"]
+    head["id"] = quote(id)
+    head["meta"] = join_object(known)
+    head.update((name, value) for name, value in members.items() if name not in {"resourceType", "id", "meta", "_id"})
+    return join_object(head)
+
+
+def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
+    """References at and below ``value``, which is (an item of) the member ``element``."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, str):
+                if name == "reference" and _is_reference(value.keys(), element):
+                    yield f"{path}.reference" if path else "reference", inner
+            elif isinstance(inner, (dict, list)):
+                yield from _found(inner, f"{path}.{name}" if path else name, name)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            if isinstance(inner, (dict, list)):
+                yield from _found(inner, f"{path}[{index}]", element)
+
+
+def _replaced(match: re.Match[bytes], mapping: Mapping) -> bytes:
+    """One occurrence, rewritten."""
+    name, colon, characters = match.groups()
+    value = _TEXT.decode(b'"' + characters + b'"')
+    if name != b"reference" and not _is_urn(value):
+        return match[0]
+    new = mapping(value)
+    return match[0] if new is None or new == value else b'"' + name + b'"' + colon + quote(new)
+
+
+def _rewritten(raw: JsonBytes, mapping: Mapping, *, name: str = "", is_reference: bool = False) -> bytes:
+    """Any JSON value, rewritten by its structure; the very bytes where nothing below changes."""
+    kind = kind_of(raw)
+    if kind == "{":
+        members = fields(raw)
+        own = _is_reference(members.keys(), name)
+        new = {
+            inner: _rewritten(value, mapping, name=inner, is_reference=own and inner == "reference")
+            for inner, value in members.items()
+        }
+        changed = any(new[inner] != bytes(value) for inner, value in members.items())
+        return join_object(new) if changed else bytes(raw)
+    if kind == "[":
+        values = items(raw)
+        rewritten = [_rewritten(value, mapping, name=name) for value in values]
+        changed = any(after != bytes(before) for after, before in zip(rewritten, values, strict=True))
+        return join_array(rewritten) if changed else bytes(raw)
+    if kind == '"' and (is_reference or (name in _URIS and _is_urn(text(raw)))):
+        value = text(raw)
+        replacement = mapping(value)
+        return bytes(raw) if replacement is None or replacement == value else quote(replacement)
+    return bytes(raw)
+
+
+def _is_reference(names: AbstractSet[str], element: str) -> bool:
+    """Whether an object with these members under this name is a FHIR Reference."""
+    return names <= _OF_REFERENCE and element not in _NOT_REFERENCES
+
+
+def _is_urn(value: str) -> bool:
+    """Whether a uri may be the fullUrl of another entry of the transaction."""
+    return value.startswith(("urn:uuid:", "urn:oid:"))

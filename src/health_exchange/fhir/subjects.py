@@ -1,0 +1,81 @@
+"""Whose record a resource belongs to: one row per type of the patient compartment.
+
+Of the compartment's several parameters the row names the one that says who the record is *about*; an author or
+performer who happens to be a patient makes no record his.
+
+Source: FHIR R4, CompartmentDefinition/patient.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+_SUBJECT = ("Account AdverseEvent CarePlan CareTeam ChargeItem ClinicalImpression Communication CommunicationRequest "
+    "Composition Condition DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference "
+    "Encounter Flag Goal Invoice List MeasureReport Media MedicationAdministration MedicationDispense "
+    "MedicationRequest MedicationStatement Observation Procedure QuestionnaireResponse RequestGroup RiskAssessment "
+    "ImagingStudy ServiceRequest Specimen")  # fmt: skip
+_PATIENT = ("AllergyIntolerance BodyStructure Claim ClaimResponse Consent CoverageEligibilityRequest "
+    "CoverageEligibilityResponse DetectedIssue EpisodeOfCare ExplanationOfBenefit FamilyMemberHistory Immunization "
+    "ImmunizationEvaluation ImmunizationRecommendation MolecularSequence NutritionOrder RelatedPerson SupplyDelivery "
+    "VisionPrescription")  # fmt: skip
+
+SUBJECT_PATHS: Mapping[str, str] = MappingProxyType(
+    dict.fromkeys(_SUBJECT.split(), "subject")
+    | dict.fromkeys(_PATIENT.split(), "patient")
+    | {
+        "Appointment": "participant.actor",
+        "AppointmentResponse": "actor",
+        "Basic": "subject",
+        "Coverage": "beneficiary",
+        "EnrollmentRequest": "candidate",
+        "Person": "link.target",
+        "ResearchSubject": "individual",
+        "Schedule": "actor",
+        "SupplyRequest": "deliverTo",
+        "Task": "for",
+    }
+)
+"""Type to the element that holds the reference; types without a row are about no single patient."""
+
+_TYPED = re.compile(r"(?:^|/)([A-Z][A-Za-z]{1,63})/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+
+
+def subject_reference(resource_type: str, decoded: Mapping[str, object]) -> str | None:
+    """The reference to the patient whose record this is; ``None`` where it is nobody's.
+
+    The text is as it stands in the resource: relative, absolute, a urn of the same transaction, conditional
+    (``Patient?…``) or contained (``#p``). A Patient without id is nobody's until it has one. Where an element holds
+    several references the first to a patient counts.
+    """
+    if resource_type == "Patient":
+        own = decoded.get("id")
+        return f"Patient/{own}" if isinstance(own, str) else None
+    path = SUBJECT_PATHS.get(resource_type)
+    if path is None:
+        return None
+    return next(_patients(decoded, path.split(".")), None)
+
+
+def _patients(value: object, path: list[str]) -> Iterator[str]:
+    """Texts of the references at ``path`` that may be to a patient."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _patients(inner, path)
+    elif isinstance(value, dict):
+        if path:
+            yield from _patients(value.get(path[0]), path[1:])
+            return
+        text = value.get("reference")
+        if isinstance(text, str) and _may_be_patient(text, value.get("type")):
+            yield text
+
+
+def _may_be_patient(text: str, declared: object) -> bool:
+    """Whether nothing about a reference says that it is to something else."""
+    if isinstance(declared, str) and declared != "Patient":
+        return False
+    typed = _TYPED.search(text)
+    if typed:
+        return typed[1] == "Patient"
+    return "?" not in text or text.startswith("Patient?")
