@@ -117,6 +117,12 @@ def upgrade() -> None:  # one statement a table, in one place
         sa.PrimaryKeyConstraint("tag", name=op.f("pk_identity_cache")),
     )
     op.create_table(
+        "locators",
+        sa.Column("pseudonym", sa.Text(), nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("pseudonym", "node", name=op.f("pk_locators")),
+    )
+    op.create_table(
         "node_state",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=True),
@@ -273,6 +279,7 @@ def downgrade() -> None:
     op.drop_index("ix_outbox_delivered_position", table_name="outbox")
     op.drop_table("outbox")
     op.drop_table("node_state")
+    op.drop_table("locators")
     op.drop_table("identity_cache")
     op.drop_index("ix_history_type_id", table_name="history")
     op.drop_index("ix_history_sid", table_name="history")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from health_exchange.fhir.subjects import SUBJECT_PATHS, subject_reference
+from health_exchange.fhir.subjects import subject_reference
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,12 @@ class Category(StrEnum):
     """What the caller should do next."""
 
     INCORRECT = "incorrect"  # change the request; the same one can never succeed
+    UNAUTHENTICATED = "unauthenticated"  # say who you are, provably
     FORBIDDEN = "forbidden"  # ask for other rights; the request itself is sound
     NOT_FOUND = "not-found"  # nothing here under that reference
+    GONE = "gone"  # it was here and has been deleted
+    PRECONDITION = "precondition"  # the state you made your condition does not hold
+    TOO_LARGE = "too-large"  # send less at a time
     CONFLICT = "conflict"  # read again, then decide; someone was faster
     UNSUPPORTED = "unsupported"  # this node or version does not do that
     BUSY = "busy"  # send the same request later; we are at a limit
@@ -77,3 +81,10 @@ class UnavailableError(ExchangeError):
 
     category = Category.UNAVAILABLE
     code = "unavailable"
+
+
+class FaultError(ExchangeError):
+    """Our defect. Its cause is in the log, never in ``detail``."""
+
+    category = Category.FAULT
+    code = "fault"

@@ -6,20 +6,16 @@ how often, and that stands in its log before the answer leaves.
 
 import asyncio
 
-from health_exchange.audit.entries import AuditEntry
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
-from health_exchange.model.purposes import Purpose
-from health_exchange.node.journal import journal_entry
+from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.pseudonym.quotas import holder_quota
 from health_exchange.pseudonym.threshold import decode_request, encode_response, evaluate
-from health_exchange.store import audit_log, counters
+from health_exchange.store import counters
 from health_exchange.store.engine import Transaction
-
-__all__ = ["NoKeyShareError", "QuotaExceededError", "answer_evaluation"]
 
 INLINE_ELEMENTS_MAX = 8
 """Above this many scalar multiplications the work leaves the event loop."""
@@ -74,19 +70,16 @@ def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count
     now = parts.clock.now()
     used = counters.add(tx, f"evaluations:{sender}", now.date().isoformat(), count)
     allowed = used <= _quota(parts.directory, parts.limits.evaluations_per_day)
-    entry: AuditEntry = journal_entry(
+    entry = node_journal(
         parts,
         kind="evaluate" if allowed else "alarm",
-        principal=str(sender),
-        principal_kind="node",
         action="evaluate",
-        purpose=Purpose.TREATMENT,
         outcome="allowed" if allowed else "refused",
+        peer=str(sender),
         reason="" if allowed else "quota-exceeded",
         summary=f"{count} blinded elements, {used} today",
-        at=now,
     )
-    audit_log.append(tx, entry)
+    log(tx, entry)
     return allowed
 
 

@@ -5,6 +5,9 @@ from sqlalchemy import insert, select, update
 from health_exchange.store.schema import counters
 from health_exchange.store.transaction import Transaction
 
+ALL_DAYS = "all"
+"""In place of a day, for counts since the beginning."""
+
 
 def add(tx: Transaction, name: str, day: str, amount: int = 1) -> int:
     """Count ``amount`` more; the day's count with it."""
@@ -21,3 +24,10 @@ def value(tx: Transaction, name: str, day: str) -> int:
         select(counters.c.value).where(counters.c.name == name, counters.c.day == day)
     ).scalar_one_or_none()
     return counted or 0
+
+
+def replace(tx: Transaction, name: str, day: str, amount: int) -> None:
+    """Put ``amount`` in place of what was counted."""
+    ours = (counters.c.name == name) & (counters.c.day == day)
+    if tx.execute(update(counters).where(ours).values(value=amount)).rowcount == 0:
+        tx.execute(insert(counters).values(name=name, day=day, value=amount))

@@ -69,5 +69,15 @@ def held_counts(tx: Transaction) -> Mapping[str, int]:
     return {row.held: row.number for row in rows}
 
 
+def shared_counts(tx: Transaction) -> Mapping[str, int]:
+    """How many resources each node above holds of this one."""
+    totals: dict[str, int] = {}
+    rows = tx.execute(select(exports.c.recipients, func.count().label("number")).group_by(exports.c.recipients))
+    for row in rows:
+        for recipient in row.recipients.split():
+            totals[recipient] = totals.get(recipient, 0) + row.number
+    return totals
+
+
 def _text(row: Standing) -> str:
     return " ".join(sorted(map(str, row.recipients)))

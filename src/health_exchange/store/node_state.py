@@ -2,6 +2,7 @@
 
 from sqlalchemy import insert, select, update
 
+from health_exchange.model.identifiers import StreamId
 from health_exchange.store.schema import node_state
 from health_exchange.store.transaction import Transaction
 
@@ -26,3 +27,12 @@ def cursor(tx: Transaction, name: str) -> int:
 def set_cursor(tx: Transaction, name: str, number: int) -> None:
     """Note how far a reader has come."""
     put(tx, f"cursor:{name}", b"%d" % number)
+
+
+def own_stream(tx: Transaction) -> StreamId:
+    """The stream of this incarnation, begun with the database."""
+    kept = get(tx, "stream")
+    if kept is None:
+        kept = tx.randomness(16).hex().encode()
+        put(tx, "stream", kept)
+    return StreamId(kept.decode())

@@ -94,6 +94,11 @@ def awaits_receipts(tx: Transaction) -> bool:
     return tx.execute(one).one_or_none() is not None
 
 
+def awaits_receipts(tx: Transaction) -> bool:
+    """Whether any receipt is still awaited."""
+    return tx.execute(select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)).first() is not None
+
+
 def undelivered_count(tx: Transaction) -> int:
     """How many envelopes the next hop does not have."""
     count: int = tx.execute(select(func.count()).select_from(outbox).where(outbox.c.delivered.is_(False))).scalar_one()

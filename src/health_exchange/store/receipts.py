@@ -6,6 +6,7 @@ from sqlalchemy import insert, or_, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
+from health_exchange.protocol.receipts import read_receipt
 from health_exchange.store.schema import receipts
 from health_exchange.store.transaction import Transaction
 
@@ -47,6 +48,12 @@ def receipt_of(tx: Transaction, stream: StreamId, sequence: int, recipient: Node
         )
     ).scalar_one_or_none()
     return raw
+
+
+def digest_of(tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress) -> bytes | None:
+    """Digest of the envelope that ``recipient`` signed for at this place of the stream."""
+    raw = receipt_of(tx, stream, sequence, recipient)
+    return read_receipt(raw).digest if raw is not None else None
 
 
 def receipts_after(tx: Transaction, position: int, below: NodeAddress, limit: int = 1000) -> list[KeptReceipt]:

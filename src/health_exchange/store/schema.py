@@ -156,6 +156,12 @@ refused = Table(
     Column("code", Text, nullable=False),
     Column("refused_at", Text, nullable=False),
 )
+locators = Table(
+    "locators",
+    METADATA,
+    Column("pseudonym", Text, primary_key=True),
+    Column("node", Text, primary_key=True),
+)
 audit_entries = Table(
     "audit_entries",
     METADATA,

@@ -1,8 +1,9 @@
 """Counts for the node's first view and for operators. Small cells are the caller's to suppress."""
 
-from sqlalchemy import case, distinct, func, select
+from sqlalchemy import case, distinct, func, or_, select
 
-from health_exchange.store.schema import resources, subjects
+from health_exchange.store import node_state
+from health_exchange.store.schema import feed, resources, subjects
 from health_exchange.store.transaction import Transaction
 
 PROVINCE_CHARACTERS = 5
@@ -41,3 +42,13 @@ def persons_across_provinces(tx: Transaction) -> list[str]:
         .order_by(subjects.c.pseudonym)
     )
     return list(rows.scalars())
+
+
+def unsent_changes(tx: Transaction) -> int:
+    """Changes that the sender has not looked at, numbered or not."""
+    number: int = tx.execute(
+        select(func.count())
+        .select_from(feed)
+        .where(or_(feed.c.number.is_(None), feed.c.number > node_state.cursor(tx, "sent")))
+    ).scalar_one()
+    return number

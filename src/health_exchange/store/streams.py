@@ -15,6 +15,12 @@ def head(tx: Transaction, stream: StreamId) -> StreamHead | None:
     return StreamHead(stream=row.stream, sequence=row.sequence, digest=row.digest) if row else None
 
 
+def origin_of(tx: Transaction, stream: StreamId) -> NodeAddress | None:
+    """Whose stream it is; ``None`` before its first envelope."""
+    origin = tx.execute(select(streams.c.origin).where(streams.c.stream == stream)).scalar_one_or_none()
+    return NodeAddress.parse(origin) if origin is not None else None
+
+
 def heads(tx: Transaction) -> list[StreamHead]:
     """All streams, by name."""
     rows = tx.execute(select(streams).order_by(streams.c.stream))

@@ -125,9 +125,10 @@ def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
     tx.execute(
         update(subjects).where(subjects.c.sid == sid).values(pseudonym=pseudonym, state=SubjectState.KNOWN.value)
     )
-    if subject.pseudonym == pseudonym:
+    if subject.pseudonym == pseudonym and subject.state is SubjectState.KNOWN:
         return 0
-    previous = subject.pseudonym
+    # What came while the subject waited was passed over by the sender, so it all passes again.
+    previous = subject.pseudonym if subject.pseudonym != pseudonym else None
     count = feed.add_for_subject(tx, sid, "reassign", pseudonym, previous) if previous is not None else 0
     return count + feed.add_for_subject(tx, sid, "put", pseudonym, None)
 

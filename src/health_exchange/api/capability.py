@@ -1,0 +1,109 @@
+"""The CapabilityStatement: exactly what this door does, made from the same tables that the door works by.
+
+Source: FHIR R4, CapabilityStatement; built with ``fhir.resources``, which is imported when first asked for.
+"""
+
+from functools import lru_cache
+from importlib.metadata import version
+
+from health_exchange.fhir.parameters import offered_for, resource_types
+from health_exchange.model.directory import NodeCard
+from health_exchange.model.powers import Power
+from health_exchange.search.query import ALWAYS, PARAMETERS, Kind
+
+PUBLISHED = "2026-01-01"
+_SEARCH_TYPES = {
+    Kind.ID: "token",
+    Kind.INSTANT: "date",
+    Kind.REFERENCE: "reference",
+    Kind.DATE: "date",
+    Kind.TOKEN: "token",
+}
+_READS = ("read", "vread", "search-type")
+_WRITES = ("create", "update", "delete")
+
+
+def capability_statement(card: NodeCard, *, writes: bool) -> bytes:
+    """What the door of the node with this card offers.
+
+    Args:
+        card: The node's.
+        writes: Whether it admits facilities.
+    """
+    return _statement(
+        str(card.address), card.name, f"{card.fhir_url}/fhir", writes, card.may(Power.SEES_NATIONAL_IDS)
+    )
+
+
+@lru_cache(maxsize=64)
+def _statement(address: str, name: str, url: str, writes: bool, takes_identities: bool) -> bytes:  # noqa: FBT001  # a cache key
+    """The statement; the same for a card as long as the process lives."""
+    from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+
+    statement = {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": PUBLISHED,
+        "kind": "instance",
+        "software": {"name": "health_exchange", "version": version("health-exchange")},
+        "implementation": {"description": f"{name} ({address})", "url": url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "rest": [
+            {
+                "mode": "server",
+                "documentation": "Unknown search parameters and modifiers are refused, never ignored.",
+                "security": {
+                    "cors": False,
+                    "service": [
+                        {
+                            "coding": [
+                                {
+                                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                                    "code": "SMART-on-FHIR",
+                                }
+                            ]
+                        }
+                    ],
+                    "description": "SMART Backend Services: OAuth 2.0 client credentials with private_key_jwt.",
+                },
+                "resource": [
+                    _resource(resource_type, writes=writes, takes_identities=takes_identities)
+                    for resource_type in resource_types()
+                ],
+                **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}),
+            }
+        ],
+    }
+    # The library knows 4.3.0; a CapabilityStatement is the same in both, and the version is a plain code.
+    return CapabilityStatement.model_validate(statement).model_dump_json(exclude_none=True).encode()
+
+
+def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> dict[str, object]:
+    """What is offered for one type."""
+    offered = sorted(ALWAYS | (set(offered_for(resource_type)) & PARAMETERS.keys()))
+    entry: dict[str, object] = {
+        "type": resource_type,
+        "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
+        "versioning": "versioned-update" if writes else "versioned",
+        "readHistory": True,
+        "searchParam": [_parameter(name, takes_identities=takes_identities) for name in offered],
+    }
+    if writes:
+        entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
+        entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local", "enforced"]}
+    if resource_type == "Patient":
+        definition = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
+        entry["operation"] = [{"name": "everything", "definition": definition}]
+    return entry
+
+
+def _parameter(name: str, *, takes_identities: bool) -> dict[str, str]:
+    """One search parameter."""
+    parameter = {"name": name, "type": _SEARCH_TYPES[PARAMETERS[name]]}
+    if name == "identifier":
+        limit = "" if takes_identities else " National IDs are refused at this node."
+        parameter["documentation"] = f"By POST _search only.{limit}"
+    elif PARAMETERS[name] in {Kind.DATE, Kind.INSTANT}:
+        parameter["documentation"] = "Prefixes eq, ne, gt, ge, lt, le."
+    return parameter

@@ -1,0 +1,92 @@
+"""Starting and stopping the demo's nodes: one process each, as an operator would start them."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import UnavailableError
+from health_exchange.wiring.network_folder import node_folder
+from health_exchange.wiring.plan import PlannedNode
+
+HEALTHY_WITHIN_S = 60.0
+STOP_WITHIN_S = 10.0
+
+
+class Supervisor:
+    """The processes of a network folder."""
+
+    def __init__(self, root: Path, nodes: Sequence[PlannedNode]) -> None:
+        self._root = root
+        self._nodes = {node.address: node for node in nodes}
+        self._running: dict[NodeAddress, subprocess.Popen[bytes]] = {}
+
+    def start(self, address: NodeAddress) -> None:
+        """Start one node; its log goes to ``node.log`` in its folder."""
+        folder = node_folder(self._root, address)
+        with (folder / "node.log").open("ab") as log:
+            self._running[address] = subprocess.Popen(  # noqa: S603  # our own interpreter and our own settings file
+                [sys.executable, "-m", "health_exchange", "node", "run", "--settings", str(folder / "node.toml")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def start_all(self) -> None:
+        """Start every node."""
+        for address in self._nodes:
+            self.start(address)
+
+    def kill(self, address: NodeAddress) -> None:
+        """End one node as a power cut would."""
+        process = self._running.pop(address)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop_all(self) -> None:
+        """Ask every node to end, and end those that do not."""
+        for process in self._running.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for process in self._running.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+    async def wait_until_healthy(self, client: httpx.AsyncClient, *, within_s: float = HEALTHY_WITHIN_S) -> None:
+        """Return once every node says that it is ready.
+
+        Raises:
+            UnavailableError: One is not ready in time, or its process has ended; its log says why.
+        """
+        async with asyncio.timeout(within_s + 5):
+            deadline = time.monotonic() + within_s
+            waiting = set(self._nodes)
+            while waiting:
+                for address in sorted(waiting):
+                    if await self._is_ready(client, address):
+                        waiting.discard(address)
+                    elif (process := self._running.get(address)) is not None and process.poll() is not None:
+                        log = node_folder(self._root, address) / "node.log"
+                        raise UnavailableError(f"{address} has ended with {process.returncode}; see {log}")
+                if waiting and time.monotonic() > deadline:
+                    raise UnavailableError(f"not ready after {within_s:g} s: {', '.join(map(str, sorted(waiting)))}")
+                await asyncio.sleep(0.1 if waiting else 0)
+
+    async def _is_ready(self, client: httpx.AsyncClient, address: NodeAddress) -> bool:
+        """Whether the node's health check says so."""
+        try:
+            answer = await client.get(f"{self._nodes[address].fhir_url}/health/ready", timeout=2.0)
+        except httpx.HTTPError:
+            return False
+        return answer.is_success

@@ -1,0 +1,118 @@
+"""The official JSON Schema of FHIR R4, compiled for a type when that type is first seen.
+
+``ResourceList`` (any resource) is left open: resources inside resources are validated on their own, and compiling one
+type then costs milliseconds instead of the whole specification.
+
+The schema is a second opinion beside ``elements``: it knows the codes of required value sets and the form of
+primitives, but neither cardinality of primitives nor choices nor calendars.
+
+Source: fhir.schema.json of FHIR R4 4.0.1.
+"""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+import jsonschema_rs
+
+_REF = "#/definitions/"
+_OPEN: Mapping[str, Any] = {"type": "object"}
+_DRAFT_6 = "http://json-schema.org/draft-06/schema#"
+
+
+@functools.cache
+def validator_of(resource_type: str) -> jsonschema_rs.Draft6Validator:
+    """The compiled schema of a type of resource; about 10 ms the first time."""
+    definitions: dict[str, Any] = {"ResourceList": _OPEN}
+    waiting = [resource_type]
+    while waiting:
+        name = waiting.pop()
+        if name not in definitions:
+            definitions[name] = expanded = _expanded(name)
+            waiting += _reached(expanded)
+    return jsonschema_rs.Draft6Validator(
+        {"$schema": _DRAFT_6, "$ref": _REF + resource_type, "definitions": definitions}
+    )
+
+
+def fits_schema(resource_type: str, decoded: object) -> bool:
+    """Whether the official schema accepts a resource."""
+    return validator_of(resource_type).is_valid(decoded)
+
+
+def first_offence(resource_type: str, decoded: object) -> tuple[str, list[str | int]] | None:
+    """The keyword that a resource offends against and the place; ``None`` where it offends none.
+
+    The library's own message quotes the value and is not looked at.
+    """
+    for error in validator_of(resource_type).iter_errors(decoded):
+        keywords = [step for step in error.schema_path if isinstance(step, str)]
+        return (keywords[-1] if keywords else "", list(error.instance_path))
+    return None
+
+
+def expand_definition(compact: Mapping[str, Any], primitives: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition as in the official schema, without prose.
+
+    Args:
+        compact: ``p`` the properties, ``r`` the required ones. A property is ``Type``, ``Type*`` (list), ``~type`` (a
+            primitive written out), ``=X`` (constant), a list (codes; a list in a list: a list of them), a schema, or
+            any of these under ``_``: with a sibling for its extensions.
+        primitives: Schemas of the primitive types.
+    """
+    properties: dict[str, Any] = {}
+    for name, rule in compact["p"].items():
+        has_sibling = isinstance(rule, dict) and "_" in rule
+        properties[name] = expanded = _rule(rule["_"] if has_sibling else rule, primitives)
+        if has_sibling:
+            sibling = {"$ref": _REF + "Element"}
+            is_list = expanded.get("type") == "array"
+            properties[f"_{name}"] = {"type": "array", "items": sibling} if is_list else sibling
+    definition: dict[str, Any] = {"properties": properties, "additionalProperties": False}
+    if "r" in compact:
+        definition["required"] = compact["r"]
+    return definition
+
+
+def _rule(rule: Any, primitives: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401  # JSON of the table
+    """One property's schema."""
+    if isinstance(rule, list):
+        if isinstance(rule[0], list):
+            return {"type": "array", "items": {"enum": rule[0]}}
+        return {"enum": rule}
+    if isinstance(rule, dict):
+        return rule
+    if rule.endswith("*"):
+        return {"type": "array", "items": _rule(rule[:-1], primitives)}
+    if rule.startswith("="):
+        return {"const": rule[1:]}
+    if rule.startswith("~"):
+        return dict(primitives[rule[1:]])
+    return {"$ref": _REF + rule}
+
+
+@functools.cache
+def _table() -> dict[str, Any]:
+    """The compact schema."""
+    path = files("health_exchange.fhir.definitions").joinpath("schema.json")
+    table: dict[str, Any] = json.loads(path.read_bytes())
+    return table
+
+
+def _expanded(name: str) -> dict[str, Any]:
+    """One definition of the official schema."""
+    table = _table()
+    primitives: dict[str, Any] = table["(primitives)"]
+    if name in primitives:
+        return dict(primitives[name])
+    return expand_definition(table[name], primitives)
+
+
+def _reached(definition: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the definitions that one refers to."""
+    for rule in definition.get("properties", {}).values():
+        reference = rule.get("items", rule).get("$ref")
+        if reference is not None:
+            yield reference.removeprefix(_REF)

@@ -1,0 +1,124 @@
+"""Admitting records: from a facility's request to one durable transaction.
+
+The order is fixed: validate, place and resolve references, resolve identities, decide, prepare, write. Preparing reads a
+snapshot without locking; the write checks that what it read still holds and otherwise everything is prepared again, so
+that no lock is held while key holders are asked, and racing conditional creates leave one resource (ADR 3).
+
+What a facility is told is durable. Whatever cannot travel yet (no identity, key holders away, held by a rule) is kept
+all the same, and the answer says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from health_exchange.fhir.bundle import BundleEntry, split_bundle
+from health_exchange.fhir.validation import validate
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.node.callers import Caller
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.preparing import Preparation, StaleReadError
+from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results, read_entry
+from health_exchange.store import answered
+from health_exchange.store.engine import Transaction
+
+ATTEMPTS = 8
+
+
+class RepeatedDifferentlyError(ExchangeError):
+    """The client has used this request id for another request."""
+
+    category = Category.CONFLICT
+    code = "request-id-reused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleOutcome:
+    """What became of a Bundle: the response's type, and one result an entry, in order."""
+
+    type: str
+    results: Sequence[WriteResult | ExchangeError]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """What makes two requests one: client, request id and bytes."""
+
+    key: str
+    digest: bytes
+
+    @classmethod
+    def of(cls, caller: Caller, raw: bytes) -> "Repeat":
+        """The mark of one request."""
+        return cls(key=f"{caller.principal.id}|{caller.request_id}", digest=sha256(raw).digest())
+
+
+class Admission:
+    """Takes writes of facilities at the node that admits them."""
+
+    def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient) -> None:
+        self._parts = parts
+        self._pseudonyms = pseudonyms
+
+    async def admit_bundle(self, raw: bytes, caller: Caller) -> BundleOutcome:
+        """Carry out a transaction or batch Bundle.
+
+        The same transaction again (same client, request id and bytes) gets the same answer and is carried out once.
+
+        Raises:
+            ExchangeError: The Bundle is malformed, or, in a transaction, any entry failed: nothing is stored.
+        """
+        bundle = split_bundle(raw)
+        if bundle.type == "batch":
+            results = [await self._admit_alone(entry, caller) for entry in bundle.entries]
+            return BundleOutcome(type="batch-response", results=results)
+        repeat = Repeat.of(caller, raw)
+        kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
+        if kept is not None:
+            if kept.digest != repeat.digest:
+                raise RepeatedDifferentlyError("this request id was used for another request")
+            return BundleOutcome(type="transaction-response", results=decode_results(kept.body))
+        requests = [_read(entry) for entry in bundle.entries]
+        done = await self._admit(requests, caller, repeat)
+        return BundleOutcome(type="transaction-response", results=done)
+
+    async def admit(self, requests: Sequence[WriteRequest], caller: Caller) -> list[WriteResult]:
+        """Carry out writes together: all of them or none.
+
+        Raises:
+            ExchangeError: Why none was carried out.
+        """
+        return await self._admit(requests, caller, None)
+
+    async def _admit_alone(self, entry: BundleEntry, caller: Caller) -> WriteResult | ExchangeError:
+        """One entry of a batch."""
+        try:
+            return (await self._admit([_read(entry)], caller, None))[0]
+        except ExchangeError as error:
+            return error
+
+    async def _admit(
+        self, requests: Sequence[WriteRequest], caller: Caller, repeat: Repeat | None
+    ) -> list[WriteResult]:
+        """Prepare and write until nobody was faster."""
+        for _attempt in range(ATTEMPTS):
+            preparation = await Preparation.of(self._parts, self._pseudonyms, requests, caller)
+            try:
+                return await self._parts.store.write(lambda tx: self._write(tx, preparation, repeat))
+            except StaleReadError:
+                continue
+        raise StaleReadError("too many others write the same resources; send the request again", retry_after_s=1.0)
+
+    def _write(self, tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:
+        """The one transaction."""
+        results = preparation.write(tx)
+        if repeat is not None:
+            answered.keep(tx, repeat.key, repeat.digest, encode_results(results))
+        return results
+
+
+def _read(entry: BundleEntry) -> WriteRequest:
+    """The write a Bundle's entry asks for, its resource validated."""
+    view = validate(entry.raw, where=f"{entry.where}.resource") if entry.raw is not None else None
+    return read_entry(entry, view)

@@ -1,0 +1,80 @@
+"""Audit entries as this node writes them: the fields that all share filled in once, the commitment made on the way."""
+
+from collections.abc import Iterable
+
+from health_exchange.audit.entries import AuditEntry, commitment, encode_entry
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.purposes import Purpose
+from health_exchange.node.callers import Caller
+from health_exchange.node.parts import NodeParts
+from health_exchange.store import audit_log
+from health_exchange.store.engine import Transaction
+
+SALT_BYTES = 32
+
+
+def journal(  # noqa: PLR0913  # the fields of an entry
+    parts: NodeParts,
+    caller: Caller,
+    *,
+    kind: str,
+    action: str,
+    outcome: str,
+    reason: str = "",
+    policy: str = "",
+    subjects: Iterable[Pseudonym] = (),
+    summary: str = "",
+) -> AuditEntry:
+    """An entry about what a caller did or was refused."""
+    return AuditEntry(
+        kind=kind,
+        at=parts.clock.now().isoformat(),
+        node=str(parts.address),
+        principal=caller.principal.id,
+        principal_kind=caller.principal.kind,
+        organization=caller.principal.organization,
+        action=action,
+        purpose=str(caller.purpose),
+        outcome=outcome,
+        reason=reason,
+        policy=policy,
+        subjects=tuple(sorted(set(subjects))),
+        summary=summary,
+        request_id=caller.request_id,
+    )
+
+
+def node_journal(  # noqa: PLR0913  # the fields of an entry
+    parts: NodeParts,
+    *,
+    kind: str,
+    action: str,
+    outcome: str = "allowed",
+    peer: str = "",
+    reason: str = "",
+    subjects: Iterable[Pseudonym] = (),
+    summary: str = "",
+) -> AuditEntry:
+    """An entry about what nodes did between themselves, ``peer`` being the other one."""
+    return AuditEntry(
+        kind=kind,
+        at=parts.clock.now().isoformat(),
+        node=str(parts.address),
+        principal=peer or str(parts.address),
+        principal_kind="node",
+        action=action,
+        purpose=str(Purpose.TREATMENT),
+        outcome=outcome,
+        reason=reason,
+        policy=parts.policies.digest,
+        subjects=tuple(sorted(set(subjects))),
+        summary=summary,
+        peer=peer,
+    )
+
+
+def log(tx: Transaction, entry: AuditEntry) -> None:
+    """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log."""
+    salt = tx.randomness(SALT_BYTES)
+    raw = encode_entry(entry)
+    audit_log.append(tx, salt + raw, leaf=commitment(raw, salt), subjects=entry.subjects)

@@ -1,0 +1,209 @@
+"""What leaves: from changes of the feed to the entries of one envelope, grouped by who may open them.
+
+Pure. For each change the rules decide in this order: is it ever exchanged, has its person a pseudonym, does policy (with
+the person's consent) let any tier above open it, does de-identification let it pass. Whoever holds an earlier version
+but may not have this one gets a ``delete``.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import ExchangeId, Pseudonym
+from health_exchange.model.sensitivity import ResourceClass
+from health_exchange.protocol.entries import RecordEntry
+from health_exchange.pseudonym.deidentify import HeldResourceError, deidentify, disposition_of
+from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store.exports import Standing
+
+KNOWN = "known"
+HELD_ORIGIN_ONLY = "origin-only"
+HELD_POLICY = "sensitivity"
+HELD_CONSENT = "consent"
+HELD_NO_SUBJECT = "no-subject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One row of the change feed with what is needed to send it.
+
+    Attributes:
+        number: Its change number.
+        rid: The resource's row; 0 for a shredding.
+        op: ``put``, ``delete``, ``reassign`` or ``shred``.
+        type: Resource type.
+        id: Its id at the origin.
+        version: Its version there.
+        resource_class: What policy decides by.
+        changed_at: When the version was made, as an instant.
+        pseudonym: The person, where known.
+        previous: The person it was held under before, for a ``reassign``.
+        subject_state: ``known``, ``no-identity`` or ``awaiting-pseudonym``; empty for a directory resource.
+        consent: The person's consent class.
+        body: The resource as kept; ``None`` for a delete, reassign or shred.
+        exported_to: Who holds an earlier version.
+    """
+
+    number: int
+    rid: int
+    op: str
+    type: str
+    id: str
+    version: int
+    resource_class: ResourceClass
+    changed_at: str
+    pseudonym: Pseudonym | None
+    previous: Pseudonym | None
+    subject_state: str
+    consent: str
+    body: bytes | None
+    exported_to: frozenset[NodeAddress] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class Outgoing:
+    """One envelope's content.
+
+    Attributes:
+        shared: Entries by the set of nodes that may open them.
+        private: Entries for one node alone (deletes, reassignments, shreddings).
+        locators: Persons this node holds something of.
+        exports: Where each resource stands now.
+    """
+
+    shared: dict[frozenset[NodeAddress], list[RecordEntry]] = field(default_factory=dict)
+    private: dict[NodeAddress, list[RecordEntry]] = field(default_factory=dict)
+    locators: dict[Pseudonym, None] = field(default_factory=dict)
+    exports: list[Standing] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to say to anyone."""
+        return not (self.shared or self.private or self.locators)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What ``select`` decides by, bound by the caller.
+
+    Attributes:
+        source: This node.
+        recipients: Who may open a resource of a class under a consent.
+        everyone: All nodes above.
+        exchange_id: Exchange id of a local type and id; ``None`` where the target never leaves.
+    """
+
+    source: NodeAddress
+    recipients: Callable[[ResourceClass, str], frozenset[NodeAddress]]
+    everyone: tuple[NodeAddress, ...]
+    exchange_id: Callable[[str, str], ExchangeId | None]
+
+
+def select(changes: Iterable[Change], rules: Rules) -> Outgoing:
+    """The content of the envelope that carries ``changes``."""
+    outgoing = Outgoing()
+    for change in changes:
+        if change.op == "shred":
+            _shred(change, rules, outgoing)
+        elif change.op == "reassign":
+            _reassign(change, rules, outgoing)
+        elif change.op == "delete":
+            _withdraw(change, change.exported_to, rules, outgoing)
+            outgoing.exports.append(_export(change, frozenset(), ""))
+        else:
+            _put(change, rules, outgoing)
+    return outgoing
+
+
+def held_before_policy(change: Change) -> str:
+    """Why the resource cannot leave whatever policy says; empty if it can."""
+    disposition = disposition_of(change.type)
+    if disposition is Disposition.ORIGIN_ONLY:
+        return HELD_ORIGIN_ONLY
+    if disposition is Disposition.PERSON and change.subject_state != KNOWN:
+        return change.subject_state or HELD_NO_SUBJECT
+    return ""
+
+
+def _put(change: Change, rules: Rules, outgoing: Outgoing) -> None:
+    """A new version: to whom it goes, and from whom it is taken back."""
+    held = held_before_policy(change)
+    recipients: frozenset[NodeAddress] = frozenset()
+    body = b""
+    if not held:
+        recipients = rules.recipients(change.resource_class, change.consent)
+        if not recipients:
+            held = HELD_CONSENT if rules.recipients(change.resource_class, "") else HELD_POLICY
+        if change.pseudonym is not None and held != HELD_CONSENT:
+            outgoing.locators[change.pseudonym] = None
+    if recipients and change.body is not None:
+        try:
+            body = deidentify(
+                change.body,
+                rewrite=rules.exchange_id,
+                subject=change.pseudonym,
+                source=rules.source,
+                version=change.version,
+                changed_at=change.changed_at,
+            ).body
+        except HeldResourceError as reason:
+            held, recipients = reason.code, frozenset()
+    if recipients:
+        outgoing.shared.setdefault(recipients, []).append(_entry(change, rules, "put", body=body))
+    _withdraw(change, change.exported_to - recipients, rules, outgoing)
+    outgoing.exports.append(_export(change, recipients, held))
+
+
+def _withdraw(change: Change, holders: Iterable[NodeAddress], rules: Rules, outgoing: Outgoing) -> None:
+    """Take the resource back from ``holders``."""
+    for address in holders:
+        outgoing.private.setdefault(address, []).append(_entry(change, rules, "delete"))
+
+
+def _reassign(change: Change, rules: Rules, outgoing: Outgoing) -> None:
+    """Tell those who hold the resource whose it is."""
+    for address in change.exported_to:
+        outgoing.private.setdefault(address, []).append(_entry(change, rules, "reassign"))
+    if change.pseudonym is not None and change.exported_to:
+        outgoing.locators[change.pseudonym] = None
+
+
+def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:
+    """Tell everyone above to forget the person."""
+    for address in rules.everyone:
+        entry = RecordEntry(op="shred", pseudonym=change.pseudonym, changed_at=change.changed_at)
+        outgoing.private.setdefault(address, []).append(entry)
+
+
+def _entry(change: Change, rules: Rules, op: Literal["put", "delete", "reassign"], *, body: bytes | None = None) -> RecordEntry:
+    """The change as it travels."""
+    return RecordEntry(
+        op=op,
+        type=change.type,
+        id=rules.exchange_id(change.type, change.id) or ExchangeId(""),
+        version=change.version,
+        pseudonym=change.pseudonym,
+        previous=change.previous if op == "reassign" else None,
+        sensitivity=int(change.resource_class.sensitivity),
+        category=str(change.resource_class.category),
+        changed_at=change.changed_at,
+        body=body,
+    )
+
+
+def _export(change: Change, recipients: frozenset[NodeAddress], held: str) -> Standing:
+    """Where the changed resource stands."""
+    return Standing(rid=change.rid, version=change.version, recipients=recipients, held=held)
+
+
+def latest(changes: Sequence[Change]) -> list[Change]:
+    """``changes`` without those that a later one of the same kind to the same resource makes pointless."""
+    last: Mapping[tuple[int, bool], int] = {
+        (change.rid, change.op in {"put", "delete"}): change.number for change in changes
+    }
+    return [
+        change
+        for change in changes
+        if change.op == "shred" or last[change.rid, change.op in {"put", "delete"}] == change.number
+    ]

@@ -1,0 +1,87 @@
+"""Whose a resource is, at its origin: subjects by their local Patient, identities to pseudonyms, and what follows.
+
+A Patient's best identity decides (national ID before passport before birth certificate). Without one the subject is
+kept and waits; a changed one is a correction and tells everyone above.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node.parts import NodeParts
+from health_exchange.policy.consents import consent_class
+from health_exchange.pseudonym.cache import cache_tag, seal_identity
+from health_exchange.pseudonym.identities import Identity, find_identities
+from health_exchange.store import pending, resources, subjects
+from health_exchange.store.engine import Transaction
+from health_exchange.store.subjects import Subject, SubjectState
+
+NONCE_BYTES = 12
+CONSENTS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a Patient says of who it is.
+
+    Attributes:
+        identity: Its best exchange-wide identity; ``None`` where it has none.
+        pseudonym: The identity's pseudonym; ``None`` while too few key holders answer.
+    """
+
+    identity: Identity | None
+    pseudonym: Pseudonym | None = None
+
+
+def best_identity(decoded: Mapping[str, object], *, where: str) -> Identity | None:
+    """The identity that decides who a Patient is.
+
+    Raises:
+        InvalidIdentityError: One of its exchange-wide identifiers cannot be right.
+    """
+    identifiers = decoded.get("identifier")
+    found = find_identities(identifiers if isinstance(identifiers, Sequence) else (), where=where)
+    return found[0] if found else None
+
+
+def settle(tx: Transaction, parts: NodeParts, anchor: str, claim: Claim | None) -> Subject:
+    """The subject behind ``anchor``, brought in line with what its Patient now says (``None``: it was not written).
+
+    A first pseudonym releases what waited; another one than before is a correction. An identity whose pseudonym is not
+    known yet waits, sealed, and nothing of the subject is sent meanwhile. An identity taken away holds what follows.
+    """
+    subject = subjects.find_or_make_subject(tx, anchor=anchor)
+    if claim is None:
+        return subject
+    if claim.identity is None:
+        pending.resolved(tx, subject.sid)
+        subjects.set_state(tx, subject.sid, SubjectState.NO_IDENTITY)
+    elif claim.pseudonym is not None:
+        pending.resolved(tx, subject.sid)
+        subjects.assign_pseudonym(tx, subject.sid, claim.pseudonym)
+    else:
+        key = parts.keys.identity_cache
+        tag = cache_tag(key, claim.identity)
+        sealed = seal_identity(key, tag, claim.identity, nonce=tx.randomness(NONCE_BYTES))
+        pending.add(tx, tag, subject.sid, sealed)
+        subjects.set_state(tx, subject.sid, SubjectState.AWAITING_PSEUDONYM)
+    return subjects.by_sids(tx, [subject.sid])[subject.sid]
+
+
+def why_held(subject: Subject) -> str:
+    """Why nothing of the subject travels, in one word; empty where it does."""
+    return "" if subject.state is SubjectState.KNOWN else str(subject.state)
+
+
+def pseudonyms_of(tx: Transaction, sids: Iterable[int]) -> list[Pseudonym]:
+    """Pseudonyms of those subjects that have one."""
+    return [subject.pseudonym for subject in subjects.by_sids(tx, sids).values() if subject.pseudonym is not None]
+
+
+def apply_consents(tx: Transaction, sid: int) -> None:
+    """Bring a subject's consent class in line with the Consents kept of it; changed ones re-decide all it has."""
+    kept = resources.of_subject(tx, sid, "Consent", CONSENTS_MAX)
+    decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
+    subjects.set_consent(tx, sid, consent_class(decoded))

@@ -1,0 +1,363 @@
+"""Reading and searching what this node keeps: decided by policy, entered in the log, and only then handed out.
+
+Every answer, refusal and miss is an entry in the log, durable before the first byte leaves. A refused resource and an
+absent one look alike to a caller who may see some resources of the type.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import urlencode
+
+from health_exchange.model.errors import Category, ExchangeError, NotFoundError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node.asking import IdentityNotSeenHereError, read_query, without_identities
+from health_exchange.node.callers import Caller
+from health_exchange.node.journal import journal, log
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.rights import decide_on, most_open, refusal, rights
+from health_exchange.node.searchsets import searchset, with_source
+from health_exchange.policy.decisions import Action
+from health_exchange.search.finding import FoundPage, find, of_subjects, pseudonyms_of, total
+from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
+from health_exchange.search.query import PersonTerm, SearchQuery
+from health_exchange.store import resources, subjects
+from health_exchange.store.engine import Transaction
+from health_exchange.store.resources import StoredResource
+
+EVERYTHING_MAX = 20_000
+NONCE_BYTES = 12
+ABSENT = "nothing is kept here under that reference"
+_PAGE = "_page"
+
+
+class GoneError(ExchangeError):
+    """It was here and has been deleted."""
+
+    category = Category.GONE
+    code = "gone"
+
+
+class TooMuchError(ExchangeError):
+    """More than one answer carries."""
+
+    category = Category.TOO_LARGE
+    code = "too-much"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One resource on its way out."""
+
+    body: bytes
+    version: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a read found, with what the log says of it.
+
+    Attributes:
+        error: What the caller hears instead of a resource.
+        kept: The resource, where he gets one.
+        action: What was asked for.
+        outcome: ``allowed``, ``refused`` or ``failed``.
+        reason: Why not.
+        policy: Digest of the policies that decided.
+        subjects: Whose records were touched.
+        summary: Types and counts.
+    """
+
+    action: Action
+    outcome: str
+    error: ExchangeError | None = None
+    kept: Sequence[StoredResource] = ()
+    page: FoundPage | None = None
+    total: int | None = None
+    reason: str = ""
+    policy: str = ""
+    subjects: tuple[Pseudonym, ...] = ()
+    summary: str = ""
+
+
+class Reading:
+    """The reading side of one node's FHIR door.
+
+    Args:
+        parts: The node's.
+        pseudonyms: Resolves identities; ``None`` where the tier may not see them.
+    """
+
+    def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient | None) -> None:
+        self._parts = parts
+        self._pseudonyms = pseudonyms
+
+    async def read(self, resource_type: str, resource_id: str, caller: Caller) -> Kept:
+        """The current version.
+
+        Raises:
+            NotFoundError: It is not here, or the caller may not know that it is.
+            ForbiddenError: The caller may see no resource of this type.
+            GoneError: It was deleted.
+        """
+        answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, None))
+        return _kept(answer.kept[0])
+
+    async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
+        """One version, current or former; raises as :meth:`read`."""
+        answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, version))
+        return _kept(answer.kept[0])
+
+    async def search(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> bytes:
+        """A searchset Bundle: one page, with links to itself and to the next.
+
+        Raises:
+            ForbiddenError: The caller may see no resource of this type.
+            IdentityNotSeenHereError: It asks by national ID at a node that sees none.
+            UnknownParameterError: It asks for what this door does not offer.
+            BadSearchError: A value cannot be.
+            BadPageError: The link to a page is no longer good.
+        """
+        parts = self._parts
+        continuation = self._continued(resource_type, pairs, caller)
+        if continuation is None:
+            continuation = await self._begun(resource_type, pairs, caller)
+        query = continuation.query
+        answer = await self._asked(caller, lambda tx: self._page(tx, caller, continuation))
+        base = f"{parts.card.fhir_url}/fhir"
+        links = {"self": self._self_link(base, continuation, pairs, caller)}
+        if answer.page is not None and answer.page.after is not None:
+            links["next"] = self._link(base, query, answer.page.after, answer.total, caller)
+        return searchset(answer.kept, base=base, total=answer.total, links=links)
+
+    async def everything(self, person: str, caller: Caller) -> bytes:
+        """Every resource of a person that the caller may see, from all sources, latest clinical date first.
+
+        Args:
+            person: A pseudonym, or the id of a Patient kept here.
+            caller: Who asks.
+
+        Raises:
+            NotFoundError: Nobody is known here by that name, or nothing of him may be seen.
+            ForbiddenError: The caller may see no person.
+            TooMuchError: There is more than one answer carries.
+        """
+        answer = await self._asked(caller, lambda tx: self._all_of(tx, caller, person))
+        base = f"{self._parts.card.fhir_url}/fhir"
+        sourced = [_with_body(kept, with_source(kept)) for kept in answer.kept]
+        return searchset(sourced, base=base, total=len(sourced), links={}, matched=False)
+
+    async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
+        """The answer, once its entry in the log is durable.
+
+        Raises:
+            ExchangeError: As the answer says.
+        """
+        answer = await self._parts.store.read(ask)
+        await self._enter(caller, answer)
+        if answer.error is not None:
+            raise answer.error
+        return answer
+
+    async def _enter(self, caller: Caller, answer: Answer) -> None:
+        """Make the entry durable."""
+        entry = journal(
+            self._parts,
+            caller,
+            kind="refuse" if answer.outcome == "refused" else "read",
+            action=str(answer.action),
+            outcome=answer.outcome,
+            reason=answer.reason,
+            policy=answer.policy,
+            subjects=answer.subjects,
+            summary=answer.summary,
+        )
+        await self._parts.store.write(lambda tx: log(tx, entry))
+
+    def _one(
+        self, tx: Transaction, caller: Caller, resource_type: str, resource_id: str, version: int | None
+    ) -> Answer:
+        """One resource, or why not."""
+        now = resources.current(tx, resource_type, resource_id)
+        wanted = now if version is None or now is None else resources.version(tx, resource_type, resource_id, version)
+        general = decide_on(self._parts, caller, Action.READ, most_open(self._parts, resource_type))
+        name = f"1 {resource_type}"
+        if now is None or wanted is None:
+            if not general.allowed:
+                return _refused(Action.READ, refusal(general), general.reasons, general.digest, summary=name)
+            return Answer(
+                action=Action.READ,
+                outcome="failed",
+                error=NotFoundError(ABSENT),
+                reason="not-found",
+                policy=general.digest,
+                summary=name,
+            )
+        owner = subjects.by_sids(tx, [now.sid]).get(now.sid)
+        whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
+        # A former version is as sensitive as what is known now: what was raised since then is not read around.
+        for resource_class in {wanted.resource_class, now.resource_class}:
+            decision = decide_on(
+                self._parts, caller, Action.READ, resource_class, owner.consent if owner is not None else ""
+            )
+            if not decision.allowed:
+                error = NotFoundError(ABSENT) if general.allowed else refusal(general)
+                return _refused(Action.READ, error, decision.reasons, decision.digest, subjects=whose, summary=name)
+        gone = wanted.deleted or wanted.body is None
+        return Answer(
+            action=Action.READ,
+            outcome="allowed",
+            error=GoneError("it was here and has been deleted") if gone else None,
+            kept=() if gone else (wanted,),
+            policy=general.digest,
+            subjects=whose,
+            summary=f"{name}, deleted" if gone else name,
+        )
+
+    def _page(self, tx: Transaction, caller: Caller, continuation: Continuation) -> Answer:
+        """One page of a search, or the refusal."""
+        query = continuation.query
+        held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type)
+        if held.is_refused:
+            decision = held.decision
+            return _refused(Action.SEARCH, refusal(decision), decision.reasons, decision.digest, summary=query.type)
+        page = find(tx, query, held.permitted, continuation.after)
+        counted = continuation.total if continuation.after is not None else total(tx, query, held.permitted)
+        whose = {*pseudonyms_of(tx, {kept.sid for kept in page.resources}), *_persons_in(query)}
+        return Answer(
+            action=Action.SEARCH,
+            outcome="allowed",
+            kept=page.resources,
+            page=page,
+            total=counted,
+            policy=held.decision.digest,
+            subjects=tuple(sorted(whose)),
+            summary=f"{len(page.resources)} {query.type} by {_asked_by(query)}",
+        )
+
+    def _all_of(self, tx: Transaction, caller: Caller, person: str) -> Answer:
+        """Everything of a person, or why not."""
+        owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
+        patient = None if owners else resources.current(tx, "Patient", person)
+        if patient is not None and patient.sid != subjects.DIRECTORY_SID:
+            owners = subjects.by_sids(tx, [patient.sid])
+            for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
+                owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
+        whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
+        held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
+        digest = held.decision.digest
+        if not owners or held.permitted.is_empty:
+            if not held.decision.allowed:
+                return _refused(
+                    Action.VIEW_PERSON, refusal(held.decision), held.decision.reasons, digest, subjects=whose
+                )
+            found: list[StoredResource] = []
+        else:
+            found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1)
+        error: ExchangeError | None = None
+        if not found:
+            error = NotFoundError(ABSENT)
+        elif len(found) > EVERYTHING_MAX:
+            error = TooMuchError(f"there are more than {EVERYTHING_MAX} resources; search by type")
+        return Answer(
+            action=Action.VIEW_PERSON,
+            outcome="allowed" if error is None else "failed",
+            error=error,
+            kept=found,
+            reason=error.code if error is not None else "",
+            policy=digest,
+            subjects=whose,
+            summary=f"everything: {len(found)} resources",
+        )
+
+    def _continued(
+        self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller
+    ) -> Continuation | None:
+        """Where a link to a page goes on; ``None`` where the request is no such link."""
+        if not any(name == _PAGE for name, _value in pairs):
+            return None
+        if len(pairs) > 1:
+            raise BadPageError("a link to a page is used as it is, without further parameters", where=_PAGE)
+        parts = self._parts
+        continuation = read_page_token(parts.keys.tokens, pairs[0][1], caller=_holder(caller), now=parts.clock.now())
+        if continuation.query.type != resource_type:
+            raise BadPageError("this link to a page is for another resource type", where=_PAGE)
+        return continuation
+
+    async def _begun(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation:
+        """A search at its first page, without any identity left in it."""
+        parts = self._parts
+        query = read_query(parts, resource_type, pairs)
+        try:
+            query = await without_identities(parts, self._pseudonyms, query)
+        except IdentityNotSeenHereError as error:
+            summary = f"{resource_type} by identifier"
+            await self._enter(caller, _refused(Action.SEARCH, error, (error.code,), "", summary=summary))
+            raise
+        return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME)
+
+    def _link(self, base: str, query: SearchQuery, after: int | None, counted: int | None, caller: Caller) -> str:
+        """The URL of the page after ``after``."""
+        parts = self._parts
+        token = write_page_token(
+            parts.keys.tokens,
+            Continuation(query=query, after=after, total=counted, expires_at=parts.clock.now() + LIFETIME),
+            caller=_holder(caller),
+            nonce=parts.randomness(NONCE_BYTES),
+        )
+        return f"{base}/{query.type}?{_PAGE}={token}"
+
+    def _self_link(
+        self, base: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
+    ) -> str:
+        """The URL of this page: as asked, unless it was asked by identifier or is a further page."""
+        query = continuation.query
+        if any(name in {"identifier", _PAGE} for name, _value in pairs):
+            return self._link(base, query, continuation.after, continuation.total, caller)
+        return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
+
+
+def _refused(  # noqa: PLR0913  # the fields of an answer that is a refusal
+    action: Action,
+    error: ExchangeError,
+    reasons: Iterable[str],
+    policy: str,
+    *,
+    subjects: tuple[Pseudonym, ...] = (),
+    summary: str = "",
+) -> Answer:
+    return Answer(
+        action=action,
+        outcome="refused",
+        error=error,
+        reason="; ".join(reasons) or "no policy allows this",
+        policy=policy,
+        subjects=subjects,
+        summary=summary,
+    )
+
+
+def _kept(kept: StoredResource) -> Kept:
+    return Kept(body=kept.body or b"", version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))
+
+
+def _with_body(kept: StoredResource, body: bytes) -> StoredResource:
+    return replace(kept, body=body)
+
+
+def _holder(caller: Caller) -> str:
+    """Whose a link to a page is."""
+    return f"{caller.principal.kind}|{caller.principal.id}|{caller.purpose}"
+
+
+def _persons_in(query: SearchQuery) -> set[Pseudonym]:
+    """Persons whom a query names: asking for someone is logged even where nothing is found."""
+    terms = (term for criterion in query.criteria for term in criterion.terms)
+    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)}
+
+
+def _asked_by(query: SearchQuery) -> str:
+    """Names of the parameters, for the log; never their values."""
+    return ", ".join(sorted({criterion.name for criterion in query.criteria})) or "type"

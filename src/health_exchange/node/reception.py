@@ -1,0 +1,222 @@
+"""Taking an envelope from below: judge it, open what is ours, keep, pass on, and sign for it.
+
+Everything happens in one transaction: the stream's head advances, our records change, the same bytes are queued for the
+next hop, the receipt and the audit entry are kept. So a crash leaves either all of it or nothing, and the sender, who
+keeps the envelope until it has our receipt, sends it again.
+
+An envelope whose signatures hold but whose content does not is refused with a signed receipt that consumes its sequence
+number: it blocks nothing, and it still travels on to those who may read more of it.
+"""
+
+from dataclasses import dataclass
+
+from health_exchange.fhir.validation import validate
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.powers import Power
+from health_exchange.node import keeping
+from health_exchange.node.journal import log, node_journal
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.sending import LOCATORS
+from health_exchange.protocol.entries import Locator, RecordEntry, decode_entries, decode_locators
+from health_exchange.protocol.envelope import Envelope, open_sections, origin_keys, read_envelope, verify_envelope
+from health_exchange.protocol.receipts import Receipt, sign_receipt
+from health_exchange.protocol.streams import Verdict, judge
+from health_exchange.store import audit_log, counters, outbox, receipts, streams
+from health_exchange.store.counters import ALL_DAYS
+from health_exchange.store.engine import Transaction
+
+
+class NotARelayError(ExchangeError):
+    """This node takes no envelopes."""
+
+    category = Category.UNSUPPORTED
+    code = "not-a-relay"
+
+
+class WrongWayError(ExchangeError):
+    """The envelope does not come from below, or is not addressed to this node."""
+
+    category = Category.FORBIDDEN
+    code = "wrong-way"
+
+
+class StreamGapError(ExchangeError):
+    """An earlier envelope of the stream is missing; the sender starts again from there."""
+
+    category = Category.CONFLICT
+    code = "stream-gap"
+
+
+class StreamForkError(ExchangeError):
+    """The origin signed two different envelopes for one place in its stream."""
+
+    category = Category.CONFLICT
+    code = "stream-fork"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What an envelope holds for us.
+
+    Attributes:
+        entries: Records we may open, in order.
+        locators: Persons of whom the origin holds something, as far as we may know.
+        refusal: Why we refuse the content; empty where we take it.
+    """
+
+    entries: tuple[RecordEntry, ...] = ()
+    locators: tuple[Locator, ...] = ()
+    refusal: str = ""
+
+
+async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
+    """Take one envelope; the signed receipt.
+
+    The same envelope again gets the receipt it got before.
+
+    Args:
+        parts: The node's.
+        raw: The envelope. Untrusted.
+        sender: The child that carries it, already authenticated.
+
+    Raises:
+        NotARelayError, WrongWayError: It has no business here.
+        StreamGapError: One before it is missing.
+        StreamForkError: It contradicts one that was taken before.
+        ExchangeError: It is no envelope, of a version we do not know, or not signed by its origin.
+    """
+    if not parts.card.may(Power.RELAYS):
+        raise NotARelayError(f"{parts.address} takes no envelopes")
+    envelope = read_envelope(raw)
+    origin = envelope.header.origin
+    keys = origin_keys(envelope, parts.directory.nodes)
+    if origin == parts.address or not parts.address.contains(origin) or parts.address.next_hop(origin) != sender:
+        raise WrongWayError(f"an envelope of {origin} does not reach {parts.address} through {sender}")
+    if envelope.header.recipients != origin.ancestors:
+        raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
+    verify_envelope(envelope, keys)
+    opened = open_for_us(envelope, parts)
+    taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
+    if isinstance(taken, ExchangeError):
+        raise taken
+    return taken
+
+
+def open_for_us(envelope: Envelope, parts: NodeParts) -> Opened:
+    """The envelope's content as far as it is ours, or why we refuse it. Never raises for content."""
+    try:
+        sections = open_sections(envelope, parts.address, parts.keys.box)
+        entries: list[RecordEntry] = []
+        locators: list[Locator] = []
+        for name, plaintext in sections.items():
+            if name == LOCATORS:
+                locators.extend(decode_locators(plaintext))
+            else:
+                entries.extend(decode_entries(plaintext))
+        for entry in entries:
+            if entry.body is not None:
+                _check_body(entry)
+    except ExchangeError as error:
+        return Opened(refusal=error.code)
+    return Opened(entries=tuple(entries), locators=tuple(locators))
+
+
+def _check_body(entry: RecordEntry) -> None:
+    """Check that the body is the valid resource the entry says it is."""
+    view = validate(entry.body or b"")
+    if view.type != entry.type or view.id != entry.id:
+        raise MalformedResourceError("an entry's body is another resource than the entry says")
+
+
+def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> bytes | ExchangeError:
+    """Everything that taking an envelope changes; a gap or a fork comes back as a value, so that its entry stays."""
+    header = envelope.header
+    head = streams.head(tx, header.stream)
+    if head is not None and streams.origin_of(tx, header.stream) != header.origin:
+        return _alarm(tx, parts, envelope, StreamForkError(f"{header.origin} uses the stream of another origin"))
+    verdict = judge(head, envelope, kept=receipts.digest_of(tx, header.stream, header.sequence, parts.address))
+    if verdict is Verdict.DUPLICATE:
+        kept = receipts.receipt_of(tx, header.stream, header.sequence, parts.address)
+        if kept is not None:
+            return kept
+    if verdict is Verdict.GAP:
+        expected = head.sequence + 1 if head else 1
+        return StreamGapError(f"expected {expected} of the stream, got {header.sequence}")
+    if verdict is not Verdict.ACCEPT:
+        error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
+        return _alarm(tx, parts, envelope, error)
+    streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
+    refusal = opened.refusal or keeping.keep(tx, header.origin, opened.entries, opened.locators)
+    if refusal:
+        streams.refuse(tx, header.stream, header.sequence, refusal)
+    receipt = _receipt(tx, parts, envelope, refusal)
+    receipts.add_receipt(
+        tx,
+        stream=header.stream,
+        sequence=header.sequence,
+        recipient=parts.address,
+        origin=header.origin,
+        raw=receipt,
+    )
+    if parts.address.parent is not None:
+        outbox.enqueue(
+            tx,
+            raw=envelope.raw,
+            stream=header.stream,
+            sequence=header.sequence,
+            digest=envelope.digest,
+            recipients=parts.address.ancestors,
+        )
+    log(
+        tx,
+        node_journal(
+            parts,
+            kind="receive",
+            action="receive",
+            outcome="refused" if refusal else "allowed",
+            peer=str(header.origin),
+            reason=refusal,
+            subjects=[entry.pseudonym for entry in opened.entries if entry.pseudonym],
+            summary=f"{header.stream}/{header.sequence}: {len(opened.entries)} entries opened",
+        ),
+    )
+    counters.add(tx, "received", ALL_DAYS)
+    counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.entries))
+    counters.replace(tx, "lag-ms", ALL_DAYS, int((parts.clock.now() - header.created_at).total_seconds() * 1000))
+    return receipt
+
+
+def _receipt(tx: Transaction, parts: NodeParts, envelope: Envelope, refusal: str) -> bytes:
+    """Our signature under what became of the envelope."""
+    return sign_receipt(
+        Receipt(
+            stream=envelope.header.stream,
+            sequence=envelope.header.sequence,
+            digest=envelope.digest,
+            recipient=parts.address,
+            outcome="refused" if refusal else "accepted",
+            code=refusal,
+            checkpoint=(audit_log.latest_checkpoint(tx) or b"").decode(),
+            received_at=parts.clock.now(),
+        ),
+        parts.keys.signing,
+    )
+
+
+def _alarm(tx: Transaction, parts: NodeParts, envelope: Envelope, error: ExchangeError) -> ExchangeError:
+    """``error``, once it stands in the log."""
+    header = envelope.header
+    log(
+        tx,
+        node_journal(
+            parts,
+            kind="alarm",
+            action="receive",
+            outcome="refused",
+            peer=str(header.origin),
+            reason=error.code,
+            summary=f"{header.stream}/{header.sequence}",
+        ),
+    )
+    return error

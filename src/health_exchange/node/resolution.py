@@ -1,0 +1,158 @@
+"""References of one transaction: what each entry becomes, what each reference then points at, and what is wrong.
+
+Pure. The database's part (what exists, what a conditional reference finds) comes in as an answer to the questions that
+:func:`questions` asks.
+
+Source: FHIR R4, section 3.1.0.11.2 "Transaction processing rules", and 2.3.0 "References".
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from health_exchange.fhir.references import references
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.node.writes import BadRequestError, WriteRequest
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.DOTALL)
+_PARTS_OF_ITSELF = frozenset({"partOf"})
+"""Elements that form a hierarchy: a chain of them that closes is no hierarchy."""
+
+
+class DanglingReferenceError(ExchangeError):
+    """A reference to something that is neither in the request nor kept here."""
+
+    category = Category.INCORRECT
+    code = "dangling-reference"
+
+
+class CyclicReferenceError(ExchangeError):
+    """Something is part of itself."""
+
+    category = Category.INCORRECT
+    code = "cyclic-reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a resource lives: type and id."""
+
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What the database must answer before references can be resolved.
+
+    Attributes:
+        exists: Relative references to resources outside the request, with where each stands.
+        searches: Conditional references (type, query), with where each stands.
+    """
+
+    exists: Mapping[Place, str]
+    searches: Mapping[tuple[str, str], str]
+
+
+def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) -> dict[str, Place]:
+    """Every way the request's entries may be named, and the place each means.
+
+    Raises:
+        BadRequestError: Two entries have one fullUrl, or two write one resource.
+    """
+    places: dict[str, Place] = {}
+    seen: dict[Place, str] = {}
+    for request, place in zip(requests, assigned, strict=True):
+        if place in seen and request.if_none_exist is None:
+            raise BadRequestError(f"two entries write one {place.type}", where=request.where)
+        seen[place] = request.where
+        if request.full_url:
+            if places.get(request.full_url, place) != place:
+                raise BadRequestError("two entries have the same fullUrl", where=f"{request.where}.fullUrl")
+            places[request.full_url] = place
+            relative = _relative(request.full_url)
+            if relative is not None and not request.full_url.startswith("urn:"):
+                places[str(relative)] = place
+        places.setdefault(str(place), place)
+    return places
+
+
+def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> Questions:
+    """What is referred to beyond the request itself.
+
+    Raises:
+        DanglingReferenceError: A urn that no entry has as its fullUrl.
+        CyclicReferenceError: A resource that refers to itself as its own part.
+    """
+    exists: dict[Place, str] = {}
+    searches: dict[tuple[str, str], str] = {}
+    for request in requests:
+        for path, text in _references_of(request):
+            where = f"{request.where}.resource.{path}" if request.where else f"{request.type}.{path}"
+            if text in places or text.startswith("#"):
+                continue
+            conditional = _CONDITIONAL.fullmatch(text)
+            if conditional:
+                searches.setdefault((conditional[1], conditional[2]), where)
+                continue
+            relative = _RELATIVE.fullmatch(text)
+            if relative:
+                place = Place(type=relative[1], id=relative[2])
+                if str(place) not in places:
+                    exists.setdefault(place, where)
+            elif text.startswith("urn:"):
+                raise DanglingReferenceError("no entry has this urn as its fullUrl", where=where)
+    return Questions(exists=exists, searches=searches)
+
+
+def targets(
+    requests: Iterable[WriteRequest], places: Mapping[str, Place], found: Mapping[tuple[str, str], Place]
+) -> dict[str, str]:
+    """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent."""
+    rewriting: dict[str, str] = {}
+    for request in requests:
+        for _path, text in _references_of(request):
+            place = places.get(text)
+            if place is None and (conditional := _CONDITIONAL.fullmatch(text)):
+                place = found[conditional[1], conditional[2]]
+            if place is not None and text != str(place):
+                rewriting[text] = str(place)
+    return rewriting
+
+
+def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> None:
+    """Check that nothing in the request is, over any number of steps, part of itself.
+
+    Raises:
+        CyclicReferenceError: With the place of one reference on the cycle.
+    """
+    parents: dict[Place, tuple[Place, str]] = {}
+    for request in requests:
+        own = places.get(request.full_url or "") or places.get(f"{request.type}/{request.id}")
+        if own is None:
+            continue
+        for path, text in _references_of(request):
+            element = path.split(".")[0].split("[")[0]
+            if element in _PARTS_OF_ITSELF and (parent := places.get(text)) is not None:
+                parents[own] = (parent, f"{request.where}.resource.{path}" if request.where else f"{own.type}.{path}")
+    for start in parents:
+        here, steps = start, 0
+        while here in parents and steps <= len(parents):
+            here, steps = parents[here][0], steps + 1
+            if here == start:
+                raise CyclicReferenceError("this makes the resource a part of itself", where=parents[start][1])
+
+
+def _references_of(request: WriteRequest) -> list[tuple[str, str]]:
+    """Paths and texts of the references in the request's resource."""
+    return references(request.view.decoded) if request.view is not None else []
+
+
+def _relative(text: str) -> Place | None:
+    """The place at the end of a URL, if there is one."""
+    match = re.search(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})$", text)
+    return Place(type=match[1], id=match[2]) if match else None

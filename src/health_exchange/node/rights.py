@@ -1,0 +1,94 @@
+"""What a caller may see here, decided per class of resource and consent class of its subject, never per resource.
+
+The answer is a condition for the search below (``search.finding.Permitted``) and one decision that stands for it in the
+log. A caller whom policy refuses even the most open record of a type is told so; one who may see some of a type cannot
+tell a refused resource from an absent one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from health_exchange.model.errors import ForbiddenError
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.node.callers import Caller
+from health_exchange.node.parts import NodeParts
+from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.engine import decide
+from health_exchange.search.finding import Permitted, classes_of, consents_of
+from health_exchange.store.engine import Transaction
+
+NO_CONSENT = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What one caller may do with some resources.
+
+    Attributes:
+        permitted: The condition for the search.
+        decision: An allowing decision if anything is permitted, else the refusal of the most open record.
+    """
+
+    permitted: Permitted
+    decision: Decision
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the caller is to be told that he may not."""
+        return self.permitted.is_empty and not self.decision.allowed
+
+
+def decide_on(
+    parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass | None, consent: str = NO_CONSENT
+) -> Decision:
+    """Policy's word on one class of resource under one consent class."""
+    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=consent)
+
+
+def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
+    """The least sensitive class that a resource of a type could have here."""
+    return ResourceClass(
+        type=resource_type,
+        sensitivity=Sensitivity.OPEN,
+        category=SensitiveCategory.GENERAL,
+        jurisdiction=str(parts.address),
+    )
+
+
+def rights(  # noqa: PLR0913  # a question with its parts
+    tx: Transaction,
+    parts: NodeParts,
+    caller: Caller,
+    action: Action,
+    *,
+    resource_type: str | None = None,
+    sids: Iterable[int] | None = None,
+) -> Rights:
+    """What the caller may see, as of this transaction.
+
+    Args:
+        tx: The transaction that the search runs in, so that no class slips in between.
+        parts: The node's.
+        caller: Who asks, and why.
+        action: What for.
+        resource_type: Only of this type.
+        sids: Only of these subjects.
+    """
+    known = classes_of(tx, resource_type)
+    general = decide_on(parts, caller, action, most_open(parts, resource_type or "Patient"))
+    decision = general
+    permitted: dict[str, frozenset[int]] = {}
+    for consent in consents_of(tx, sids):
+        allowed = set()
+        for number, resource_class in known.items():
+            decided = decide_on(parts, caller, action, resource_class, consent)
+            if decided.allowed:
+                allowed.add(number)
+                decision = decided
+        permitted[consent] = frozenset(allowed)
+    return Rights(permitted=Permitted(classes=permitted), decision=decision)
+
+
+def refusal(decision: Decision) -> ForbiddenError:
+    """A refusal as the caller hears it."""
+    return ForbiddenError("; ".join(decision.reasons) or "no policy allows this")

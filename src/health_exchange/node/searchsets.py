@@ -1,0 +1,55 @@
+"""Searchset Bundles, joined from the very bytes that are kept.
+
+Source: FHIR R4, section 3.1.1.2 "The search result" and Bundle.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from health_exchange.fhir.splicing import JsonBytes, fields, join_array, join_object, quote
+from health_exchange.store.resources import StoredResource
+
+
+def searchset(
+    resources: Sequence[StoredResource], *, base: str, total: int | None, links: Mapping[str, str], matched: bool = True
+) -> bytes:
+    """The Bundle.
+
+    Args:
+        resources: What was found, opened.
+        base: The door's base URL.
+        total: How many there are on all pages; ``None`` where that was not counted.
+        links: URLs by relation (``self``, ``next``).
+        matched: Whether entries say that they match a search.
+    """
+    members: dict[str, JsonBytes] = {"resourceType": b'"Bundle"', "type": b'"searchset"'}
+    if total is not None:
+        members["total"] = str(total).encode()
+    if links:
+        members["link"] = join_array(
+            join_object({"relation": quote(relation), "url": quote(url)}) for relation, url in links.items()
+        )
+    if resources:
+        members["entry"] = join_array(_entry(kept, base, matched=matched) for kept in resources)
+    return join_object(members)
+
+
+def with_source(kept: StoredResource) -> bytes:
+    """The resource's bytes, naming the node it comes from in ``meta.source`` where no earlier node has done so."""
+    body = kept.body or b""
+    members = fields(body)
+    meta = fields(members["meta"]) if "meta" in members else {}
+    if "source" in meta:
+        return body
+    named: dict[str, JsonBytes] = {**meta, "source": quote(f"urn:health-exchange:{kept.origin}")}
+    return join_object({**members, "meta": join_object(named)})
+
+
+def _entry(kept: StoredResource, base: str, *, matched: bool) -> bytes:
+    """One entry."""
+    members: dict[str, JsonBytes] = {
+        "fullUrl": quote(f"{base}/{kept.type}/{kept.id}"),
+        "resource": kept.body or b"null",
+    }
+    if matched:
+        members["search"] = b'{"mode":"match"}'
+    return join_object(members)

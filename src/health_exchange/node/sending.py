@@ -1,0 +1,235 @@
+"""The sender: reads the change feed, seals what may leave into the next envelope of this node's stream, keeps it.
+
+Envelope, cursor, standings and audit entry are one transaction, so that after a crash the sender finds either all of it
+or none and never seals one change twice. The bytes that are kept are the bytes that are sent, however often.
+"""
+
+import asyncio
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import ExchangeId
+from health_exchange.model.purposes import Purpose
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.node.journal import log, node_journal
+from health_exchange.node.outgoing import Change, Outgoing, Rules, latest, select
+from health_exchange.node.parts import NodeParts
+from health_exchange.policy.sharing import locator_recipients, recipients_of
+from health_exchange.protocol.entries import Locator, encode_entries, encode_locators
+from health_exchange.protocol.envelope import NO_PREVIOUS, EnvelopeHeader, SealedEnvelope, Section, seal_envelope
+from health_exchange.protocol.exchange_ids import exchange_id
+from health_exchange.protocol.streams import StreamHead
+from health_exchange.pseudonym.deidentify import disposition_of
+from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store import counters, exports, feed, node_state, outbox, resources, streams, subjects
+from health_exchange.store.counters import ALL_DAYS
+from health_exchange.store.engine import Transaction
+from health_exchange.store.feed import FeedRow
+from health_exchange.store.exports import Standing
+from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject, SubjectState
+
+CURSOR = "sent"
+LOCATORS = "locators"
+_PLAIN = ResourceClass(
+    type="Observation", sensitivity=Sensitivity.CLINICAL, category=SensitiveCategory.GENERAL, jurisdiction=""
+)
+
+
+async def send(parts: NodeParts) -> bool:
+    """Put the changes since last time into one envelope; whether there were any."""
+    cursor, changes, head = await parts.store.read(lambda tx: _read(tx, parts))
+    if not changes:
+        return False
+    rules = rules_of(parts)
+    outgoing = await asyncio.to_thread(select, latest(changes), rules)
+    envelope = None
+    if not outgoing.is_empty:
+        envelope = await asyncio.to_thread(_seal, parts, outgoing, head)
+    await parts.store.write(lambda tx: _keep(tx, parts, cursor, changes[-1].number, outgoing, envelope))
+    return True
+
+
+def rules_of(parts: NodeParts) -> Rules:
+    """What this node's policies and keys decide for each change."""
+    path_up = parts.directory.path_up(parts.address)
+    key = parts.keys.exchange_ids
+
+    def rewrite(resource_type: str, resource_id: str) -> ExchangeId | None:
+        if disposition_of(resource_type) is Disposition.ORIGIN_ONLY:
+            return None
+        return exchange_id(key, resource_type, resource_id)
+
+    return Rules(
+        source=parts.address,
+        recipients=lambda resource_class, consent: recipients_of(parts.policies, resource_class, consent, path_up),
+        everyone=tuple(card.address for card in path_up),
+        exchange_id=rewrite,
+    )
+
+
+def _read(tx: Transaction, parts: NodeParts) -> tuple[int, list[Change], StreamHead | None]:
+    """The cursor, the next changes with their opened bodies, and where our stream stands."""
+    cursor = node_state.cursor(tx, CURSOR)
+    rows = feed.rows_after(tx, cursor, parts.limits.envelope_entries)
+    if not rows:
+        return cursor, [], None
+    owners = subjects.by_sids(tx, [row.sid for row in rows])
+    kept = resources.by_rids(tx, [row.rid for row in rows if row.rid])
+    standings = exports.standings(tx, [row.rid for row in rows])
+    changes: list[Change] = []
+    size = 0
+    for row in rows:
+        resource = kept.get(row.rid)
+        if resource is None and row.op != "shred":
+            continue
+        change = _change(row, resource, owners.get(row.sid), standings.get(row.rid))
+        size += len(change.body or b"")
+        if changes and size > parts.limits.envelope_bytes:
+            break
+        changes.append(change)
+    return cursor, changes, streams.head(tx, parts.stream)
+
+
+def _change(
+    row: FeedRow, resource: StoredResource | None, owner: Subject | None, standing: Standing | None
+) -> Change:
+    """A feed row with all that deciding about it needs, as it stands now."""
+    if resource is None:
+        return Change(
+            number=row.number,
+            rid=0,
+            op=row.op,
+            type="",
+            id="",
+            version=row.version,
+            resource_class=_PLAIN,
+            changed_at="",
+            pseudonym=row.pseudonym,
+            previous=None,
+            subject_state=SubjectState.SHREDDED,
+            consent="",
+            body=None,
+        )
+    op = "delete" if resource.deleted and row.op == "put" else row.op
+    return Change(
+        number=row.number,
+        rid=row.rid,
+        op=op,
+        type=resource.type,
+        id=resource.id,
+        version=resource.version,
+        resource_class=resource.resource_class,
+        changed_at=resource.changed_at,
+        pseudonym=row.pseudonym if row.op == "reassign" else (owner.pseudonym if owner else None),
+        previous=row.previous,
+        subject_state=str(owner.state) if owner else "",
+        consent=owner.consent if owner else "",
+        body=resource.body if op == "put" else None,
+        exported_to=standing.recipients if standing else frozenset(),
+    )
+
+
+def _seal(parts: NodeParts, outgoing: Outgoing, head: StreamHead | None) -> SealedEnvelope:
+    """The next envelope of our stream."""
+    path_up = parts.directory.path_up(parts.address)
+    sections = sections_of(parts, outgoing)
+    header = EnvelopeHeader(
+        origin=parts.address,
+        stream=parts.stream,
+        sequence=head.sequence + 1 if head else 1,
+        previous=head.digest.hex() if head else NO_PREVIOUS,
+        created_at=parts.clock.now(),
+        purpose=Purpose.TREATMENT,
+        recipients=tuple(card.address for card in path_up),
+    )
+    boxes = {card.address: card.box_key for card in path_up}
+    return seal_envelope(
+        header, sections, boxes=boxes, signing=parts.keys.signing, randomness=parts.randomness
+    )
+
+
+def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
+    """The sections of an envelope: always the same names in the same order, whatever is in them.
+
+    One for each set of nodes that policy lets open some level, one for each node alone, one for locators. Entries for a
+    set that is none of these (a forbid of one tier) go to each of its nodes alone.
+    """
+    path_up = parts.directory.path_up(parts.address)
+    groups = sorted(
+        {
+            recipients_of(parts.policies, _of_level(level, parts.address), "", path_up)
+            for level in Sensitivity
+        }
+        - {frozenset()},
+        key=lambda group: (len(group), sorted(group)),
+    )
+    shared = {group: list(outgoing.shared.get(group, ())) for group in groups}
+    private = {card.address: list(outgoing.private.get(card.address, ())) for card in path_up}
+    for group, entries in outgoing.shared.items():
+        if group not in shared:
+            for address in group:
+                private[address].extend(entries)
+    locators = [Locator(pseudonym=pseudonym) for pseudonym in outgoing.locators]
+    return [
+        *(
+            Section(name=f"records-{index}", recipients=tuple(sorted(group)), plaintext=encode_entries(entries))
+            for index, (group, entries) in enumerate(shared.items(), start=1)
+        ),
+        *(
+            Section(name=f"notes-{index}", recipients=(address,), plaintext=encode_entries(entries))
+            for index, (address, entries) in enumerate(private.items(), start=1)
+        ),
+        Section(
+            name=LOCATORS,
+            recipients=tuple(sorted(locator_recipients(parts.policies, path_up))),
+            plaintext=encode_locators(locators),
+        ),
+    ]
+
+
+def _of_level(level: Sensitivity, origin: NodeAddress) -> ResourceClass:
+    """A class that stands for its level."""
+    return ResourceClass(
+        type="Observation", sensitivity=level, category=SensitiveCategory.GENERAL, jurisdiction=str(origin)
+    )
+
+
+def _keep(
+    tx: Transaction,
+    parts: NodeParts,
+    cursor: int,
+    number: int,
+    outgoing: Outgoing,
+    envelope: SealedEnvelope | None,
+) -> None:
+    """The one transaction of a sending."""
+    if node_state.cursor(tx, CURSOR) != cursor:
+        return
+    node_state.move_cursor(tx, CURSOR, number)
+    exports.record(tx, outgoing.exports)
+    if envelope is None:
+        return
+    head = streams.head(tx, parts.stream)
+    sequence = head.sequence + 1 if head else 1
+    recipients = parts.address.ancestors
+    streams.advance(tx, parts.stream, parts.address, sequence, envelope.digest)
+    outbox.enqueue(
+        tx,
+        raw=envelope.raw,
+        stream=parts.stream,
+        sequence=sequence,
+        digest=envelope.digest,
+        recipients=recipients,
+    )
+    entries = [entry for group in (*outgoing.shared.values(), *outgoing.private.values()) for entry in group]
+    counters.add(tx, "sent", ALL_DAYS, len(entries))
+    log(
+        tx,
+        node_journal(
+            parts,
+            kind="share",
+            action="share",
+            subjects=[entry.pseudonym for entry in entries if entry.pseudonym],
+            summary=f"{parts.stream}/{sequence}: {len(entries)} entries",
+        ),
+    )

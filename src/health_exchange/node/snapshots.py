@@ -1,0 +1,197 @@
+"""What an admission must know of the database before it writes, from one consistent state, and whether it still holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.randomness import Randomness
+from health_exchange.model.sensitivity import ResourceClass
+from health_exchange.node.resolution import (
+    DanglingReferenceError,
+    Place,
+    Questions,
+    entry_places,
+    questions,
+    refuse_cycles,
+    targets,
+)
+from health_exchange.node.writes import WriteRequest
+from health_exchange.search.finding import candidate_versions, find_ids
+from health_exchange.store import resources, subjects
+from health_exchange.store.engine import Transaction
+from health_exchange.store.resources import StoredResource
+
+Condition = tuple[str, str]
+"""Resource type and search query."""
+
+
+class VersionMismatchError(ExchangeError):
+    """``If-Match`` names a version that is not the current one."""
+
+    category = Category.PRECONDITION
+    code = "version-mismatch"
+
+
+class AmbiguousMatchError(ExchangeError):
+    """A condition that must find one resource finds several."""
+
+    category = Category.PRECONDITION
+    code = "ambiguous-match"
+
+
+class NothingToDeleteError(ExchangeError):
+    """A delete of what was never here."""
+
+    category = Category.NOT_FOUND
+    code = "not-found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One request with its place.
+
+    Attributes:
+        request: As asked.
+        place: Where it lives.
+        is_found: A conditional create that finds something: nothing is written.
+    """
+
+    request: WriteRequest
+    place: Place
+    is_found: bool = False
+
+    @property
+    def where(self) -> str:
+        """Place of its resource in the request, for messages."""
+        return f"{self.request.where}.resource" if self.request.where else self.place.type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a place holds: its version, and whether that is a tombstone."""
+
+    version: int
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The database's answers.
+
+    Attributes:
+        candidates: Row and version of what each condition may find.
+        standing: What the places of the request hold; absent for nothing ever.
+        classes: Classes of what is to be deleted.
+        anchors: Whose is what is to be deleted.
+    """
+
+    candidates: Mapping[Condition, tuple[tuple[int, int], ...]]
+    standing: Mapping[Place, Standing]
+    classes: Mapping[Place, ResourceClass]
+    anchors: Mapping[Place, str | None]
+
+    def still_holds(self, tx: Transaction) -> bool:
+        """Whether every condition would find the same; versions are checked where they are written."""
+        return all(
+            candidate_versions(tx, resource_type, query) == before
+            for (resource_type, query), before in self.candidates.items()
+        )
+
+    def is_deleted_already(self, planned: Planned) -> bool:
+        """Whether the request deletes what is deleted."""
+        standing = self.standing.get(planned.place)
+        return planned.request.method == "DELETE" and standing is not None and standing.deleted
+
+
+def look_up(
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness
+) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
+    """Places for all requests, what they hold, and the rewriting of their references.
+
+    Raises:
+        ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
+    """
+    planned = _plan(tx, requests, randomness)
+    places = entry_places(requests, [each.place for each in planned])
+    refuse_cycles(requests, places)
+    asked = questions(requests, places)
+    found = {condition: _only(tx, condition, where) for condition, where in asked.searches.items()}
+    _refuse_dangling(tx, asked)
+    conditions = {*found, *((each.type, each.if_none_exist) for each in requests if each.if_none_exist)}
+    kept = {
+        each.place: resource
+        for each in planned
+        if (each.request.id is not None or each.is_found)
+        and (resource := resources.current(tx, each.place.type, each.place.id)) is not None
+    }
+    for each in planned:
+        _check_version(each, kept.get(each.place))
+    doomed = [resource for each in planned if each.request.method == "DELETE" and (resource := kept.get(each.place))]
+    owners = subjects.by_sids(tx, [resource.sid for resource in doomed])
+    snapshot = Snapshot(
+        candidates={
+            (resource_type, query): candidate_versions(tx, resource_type, query) for resource_type, query in conditions
+        },
+        standing={
+            place: Standing(version=resource.version, deleted=resource.deleted) for place, resource in kept.items()
+        },
+        classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed},
+        anchors={
+            Place(type=each.type, id=each.id): owners[each.sid].anchor if each.sid in owners else None
+            for each in doomed
+        },
+    )
+    return planned, snapshot, targets(requests, places, found)
+
+
+def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness) -> tuple[Planned, ...]:
+    """Where each request's resource lives or is to live."""
+    by_condition: dict[Condition, Place] = {}
+    planned = []
+    for request in requests:
+        if request.id is not None:
+            planned.append(Planned(request=request, place=Place(type=request.type, id=request.id)))
+            continue
+        fresh = Place(type=request.type, id=str(UUID(bytes=randomness(16), version=4)))
+        if request.if_none_exist is None:
+            planned.append(Planned(request=request, place=fresh))
+            continue
+        condition = (request.type, request.if_none_exist)
+        if condition in by_condition:
+            planned.append(Planned(request=request, place=by_condition[condition], is_found=True))
+            continue
+        ids = find_ids(tx, *condition)
+        if len(ids) > 1:
+            raise AmbiguousMatchError("ifNoneExist finds more than one resource", where=request.where)
+        place = Place(type=request.type, id=ids[0]) if ids else fresh
+        by_condition[condition] = place
+        planned.append(Planned(request=request, place=place, is_found=bool(ids)))
+    return tuple(planned)
+
+
+def _only(tx: Transaction, condition: Condition, where: str) -> Place:
+    """The one resource that a conditional reference finds."""
+    ids = find_ids(tx, *condition)
+    if not ids:
+        raise DanglingReferenceError("the conditional reference finds nothing", where=where)
+    if len(ids) > 1:
+        raise AmbiguousMatchError("the conditional reference finds more than one resource", where=where)
+    return Place(type=condition[0], id=ids[0])
+
+
+def _refuse_dangling(tx: Transaction, asked: Questions) -> None:
+    """Check that everything referred to beyond the request is kept here."""
+    there = resources.versions_of(tx, [(place.type, place.id) for place in asked.exists])
+    for place, where in asked.exists.items():
+        if (place.type, place.id) not in there:
+            raise DanglingReferenceError(f"no such {place.type} is kept here", where=where)
+
+
+def _check_version(planned: Planned, kept: StoredResource | None) -> None:
+    """Check ``If-Match``, and that there is something to delete."""
+    request = planned.request
+    if request.if_match is not None and request.if_match != (kept.version if kept else 0):
+        raise VersionMismatchError("If-Match does not name the current version", where=request.where)
+    if request.method == "DELETE" and kept is None:
+        raise NothingToDeleteError("nothing is kept here under that reference", where=request.where)

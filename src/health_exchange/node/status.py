@@ -1,0 +1,113 @@
+"""How a node is doing, in numbers: what it received, sent, opened and holds back, how fresh it is, where its log stands.
+
+Counts only: nothing here is about one person.
+"""
+
+import msgspec
+
+from health_exchange.model.powers import Power
+from health_exchange.node.parts import NodeParts
+from health_exchange.store import audit_log, counters, exports, outbox, pending, statistics, streams
+from health_exchange.store.counters import ALL_DAYS
+from health_exchange.store.engine import Transaction
+
+
+class LogHead(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the node's log stands.
+
+    Attributes:
+        size: Number of entries.
+        checkpoint: The latest signed checkpoint.
+        cosigned_by: Witnesses of that checkpoint or, where it is too young, of the latest one that has any.
+    """
+
+    size: int
+    checkpoint: str
+    cosigned_by: list[str]
+
+
+class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node at a glance.
+
+    Attributes:
+        address: Its place.
+        tier: Its tier.
+        name: What people call it.
+        received: Resource versions admitted from facilities, or envelopes taken from below.
+        forwarded: Entries sent in envelopes of its own, or envelopes passed on.
+        opened: Entries of others it could open and has kept.
+        held: Resources it keeps back, by reason.
+        resources: Current resources it keeps.
+        persons: Persons it keeps something of.
+        shared_with: Per node above, how many current resources it has of this node.
+        undelivered: Envelopes its parent does not have yet.
+        awaited: Receipts still to come.
+        waiting_for_pseudonym: Subjects waiting for key holders.
+        refused: Envelopes refused here.
+        lag_s: Seconds between an envelope's making and its being taken here, the latest one; -1 where none came.
+        log: Its log.
+        is_settled: Nothing is under way: all changes are numbered and sent, all envelopes delivered and signed for.
+    """
+
+    address: str
+    tier: str
+    name: str
+    received: int
+    forwarded: int
+    opened: int
+    held: dict[str, int]
+    resources: int
+    persons: int
+    shared_with: dict[str, int]
+    undelivered: int
+    awaited: int
+    waiting_for_pseudonym: int
+    refused: int
+    lag_s: float
+    log: LogHead
+    is_settled: bool
+
+
+async def status_of(parts: NodeParts) -> NodeStatus:
+    """The node's numbers, all from one consistent state."""
+    return await parts.store.read(lambda tx: _status(tx, parts))
+
+
+def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
+    admits = parts.card.may(Power.ADMITS_FACILITIES)
+    undelivered = outbox.undelivered_count(tx)
+    awaited = len(outbox.outstanding(tx))
+    unsent = statistics.unsent_changes(tx) if admits else 0
+    return NodeStatus(
+        address=str(parts.address),
+        tier=str(parts.card.tier),
+        name=parts.card.name,
+        received=counters.value(tx, "received", ALL_DAYS),
+        forwarded=counters.value(tx, "sent", ALL_DAYS) if admits else counters.value(tx, "forwarded", ALL_DAYS),
+        opened=counters.value(tx, "opened", ALL_DAYS),
+        held=dict(exports.held_counts(tx)),
+        resources=sum(statistics.counts(tx).values()),
+        persons=statistics.persons(tx),
+        shared_with=dict(exports.shared_counts(tx)),
+        undelivered=undelivered,
+        awaited=awaited,
+        waiting_for_pseudonym=pending.count(tx),
+        refused=len(streams.refusals(tx)),
+        lag_s=counters.value(tx, "lag-ms", ALL_DAYS) / 1000,
+        log=_log_head(tx),
+        is_settled=not (undelivered or awaited or unsent),
+    )
+
+
+def _log_head(tx: Transaction) -> LogHead:
+    """The log's latest checkpoint and who vouches for it."""
+    cosigned: list[str] = []
+    for size, _note in reversed(audit_log.all_checkpoints(tx)):
+        cosigned = sorted(audit_log.cosignatures_of(tx, size))
+        if cosigned:
+            break
+    return LogHead(
+        size=audit_log.size(tx),
+        checkpoint=(audit_log.latest_checkpoint(tx) or b"").decode(),
+        cosigned_by=cosigned,
+    )

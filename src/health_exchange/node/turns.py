@@ -1,0 +1,45 @@
+"""The recurring work of a node, as a table: what, which power it takes, how often it looks.
+
+Every turn is idempotent and safe to lose at any point: it reads what is durable, acts, and makes its result durable in
+one transaction. Wiring takes turns in loops; the federation's stories take them one by one.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from health_exchange.model.powers import Power
+from health_exchange.node import delivery, housekeeping, releasing, sending, witnessing
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.pseudonyms import PseudonymClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One kind of recurring work.
+
+    Attributes:
+        name: For logs and stories.
+        take: Does what there is to do now; whether there was anything.
+        every_s: How long to wait after a turn that found nothing.
+    """
+
+    name: str
+    take: Callable[[], Awaitable[bool]]
+    every_s: float
+
+
+def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
+    """The turns this node takes, by its powers."""
+    turns = [
+        Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=0.01),
+        Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1),
+        Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=0.5),
+        Turn(name="deliver", take=lambda: delivery.deliver(parts), every_s=0.02),
+        Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2),
+    ]
+    if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:
+        turns += [
+            Turn(name="send", take=lambda: sending.send(parts), every_s=0.02),
+            Turn(name="release", take=lambda: releasing.release(parts, pseudonyms), every_s=0.5),
+        ]
+    return tuple(turns)

@@ -1,0 +1,72 @@
+"""Search tokens: what a resource can be found by, as keyed hashes that tell nothing without the node's key.
+
+A value has one or two *forms* (``code`` alone, ``system`` and ``code``), and a query names one. The token is the hash of
+type, parameter and form, so equal codes of different types or parameters share nothing. Tokens find candidates; the
+forms are compared again on the opened body (``search.matching``).
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+
+from health_exchange.fhir.parameters import SearchValue
+from health_exchange.model.secrecy import Secret
+from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenTerm
+
+TOKEN_BYTES = 8
+_COMMON = frozenset({"code", "category", "status"})
+"""Parameters whose values come again and again, so that remembering their hashes pays; the others name persons."""
+
+
+def code_form(system: str | None, code: str) -> str:
+    """A coded value as hashed: without regard to its system, or in that system (empty: in none)."""
+    return f"={code}" if system is None else f"{system}\n{code}"
+
+
+def reference_form(resource_type: str | None, resource_id: str) -> str:
+    """A reference as hashed: with its type, or without regard to it."""
+    return f"={resource_id}" if resource_type is None else f"{resource_type}/{resource_id}"
+
+
+def forms_of(value: SearchValue) -> tuple[str, ...]:
+    """Every form under which a value can be asked for; none for dates and ids, which are not hashed."""
+    raise NotImplementedError
+
+
+def form_of(term: TokenTerm | ReferenceTerm) -> str:
+    """The form that a query names."""
+    if isinstance(term, TokenTerm):
+        return code_form(term.system, term.code)
+    return reference_form(term.type, term.id)
+
+
+def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
+    """The token of one form: 64 bits, signed as databases keep them."""
+    if parameter in _COMMON:
+        return _remembered(key.raw, resource_type, parameter, form)
+    return _hash(key.raw, resource_type, parameter, form)
+
+
+def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
+    """All tokens of one resource, without repetition.
+
+    Args:
+        key: The node's token key.
+        resource_type: Its type.
+        values: As ``fhir.parameters.extract`` gives them.
+    """
+    found = {
+        token_of(key, resource_type, value.param, form)
+        for value in values
+        if PARAMETERS.get(value.param) in {Kind.TOKEN, Kind.REFERENCE}
+        for form in forms_of(value)
+    }
+    return sorted(found)
+
+
+def _hash(key: bytes, resource_type: str, parameter: str, form: str) -> int:
+    text = f"{resource_type}\n{parameter}\n{form}".encode()
+    return int.from_bytes(blake2b(text, digest_size=TOKEN_BYTES, key=key).digest(), "big", signed=True)
+
+
+_remembered = lru_cache(maxsize=1 << 16)(_hash)

@@ -1,0 +1,216 @@
+"""Putting a node together: the only place that knows which implementation of a port runs.
+
+A tier without a power gets ``None`` where its means would be: a node that does not admit facilities has no admission
+and no client of key holders, one that keeps no share cannot evaluate.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+
+from health_exchange.api.clients import Client, read_registry
+from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
+from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.operator_door import OperatorDoor
+from health_exchange.api.tokens import TokenIssuer
+from health_exchange.console.status_page import status_page_routes
+from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.fhir.limits import Limits as FhirLimits
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.clock import SystemClock
+from health_exchange.model.errors import FaultError, NotFoundError
+from health_exchange.model.powers import Power
+from health_exchange.node.admission import Admission
+from health_exchange.node.parts import Limits, NodeParts
+from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.reading import Reading
+from health_exchange.node.turns import Turn, turns_of
+from health_exchange.peers.https import HttpsTransport, client_context
+from health_exchange.policy.engine import PolicySet
+from health_exchange.pseudonym.threshold import check_key_card, decode_share
+from health_exchange.store import node_state
+from health_exchange.store.engine import Store, StoreKeys
+from health_exchange.telemetry.events import log_event
+from health_exchange.wiring.directory_file import read_directory
+from health_exchange.wiring.locations import shipped
+from health_exchange.wiring.settings import BadSettingsError, Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node put together, not yet at work.
+
+    Attributes:
+        parts: What its use cases work with.
+        pseudonyms: Its client of key holders, where it sees national IDs.
+        admission: Its admission, where it admits facilities.
+        reading: Reads and searches.
+        exchange: Its door for peers.
+        turns: Its recurring work.
+    """
+
+    parts: NodeParts
+    pseudonyms: PseudonymClient | None
+    admission: Admission | None
+    reading: Reading
+    exchange: ExchangeDoor
+    turns: tuple[Turn, ...]
+
+
+def make_node(parts: NodeParts) -> Node:
+    """A node of ``parts``, whatever carries its messages."""
+    pseudonyms = PseudonymClient(parts) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
+    return Node(
+        parts=parts,
+        pseudonyms=pseudonyms,
+        admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
+        reading=Reading(parts, pseudonyms),
+        exchange=ExchangeDoor(parts),
+        turns=turns_of(parts, pseudonyms),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssembledNode:
+    """A node with its servers' applications, from settings.
+
+    Attributes:
+        node: The node.
+        fhir_app: What the TLS listener serves.
+        exchange_app: What the mutual-TLS listener serves.
+        transport: To be closed at the end.
+    """
+
+    node: Node
+    fhir_app: Starlette
+    exchange_app: Starlette
+    transport: HttpsTransport
+
+    async def close(self) -> None:
+        """Let go of peers and database."""
+        await self.transport.close()
+        self.node.parts.store.close()
+
+
+def assemble(settings: Settings) -> AssembledNode:
+    """The node that ``settings`` describe, over HTTPS and its database.
+
+    Raises:
+        ExchangeError: A file is missing or does not fit the others.
+    """
+    address = NodeAddress.parse(settings.address)
+    directory = read_directory(
+        _read(settings.directory),
+        _read(settings.directory_signature),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+    )
+    check_key_card(directory.key)
+    card = directory.nodes.get(address)
+    if card is None:
+        raise BadSettingsError(f"{address} is not in the directory")
+    keys = NodeKeys.from_json(_read(settings.keys))
+    if keys.signing.public.raw != card.verifying_key:
+        raise BadSettingsError(f"the key set is not that of {address}")
+    clock = SystemClock()
+    transport = HttpsTransport(
+        address=address,
+        cards=directory.nodes,
+        keys=keys,
+        clock=clock,
+        randomness=os.urandom,
+        context=client_context(
+            authority=Path(settings.authority),
+            certificate=Path(settings.certificate),
+            key=Path(settings.certificate_key),
+        ),
+    )
+    store = Store.open(
+        settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom
+    )
+    may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
+    parts = NodeParts(
+        card=card,
+        directory=directory,
+        keys=keys,
+        share=decode_share(_read(settings.share)) if may_hold else None,
+        stream=store.write_now(node_state.own_stream),
+        policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
+        store=store,
+        transport=transport,
+        clock=clock,
+        randomness=os.urandom,
+        limits=Limits(evaluations_per_day=settings.evaluations_per_day),
+    )
+    node = make_node(parts)
+    return AssembledNode(
+        node=node,
+        fhir_app=_fhir_app(node, read_registry(_read(settings.clients))),
+        exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
+        transport=transport,
+    )
+
+
+def read_policies(folder: Path) -> PolicySet:
+    """The base policy set in ``folder``: every ``*.cedar`` file, and the schema.
+
+    Raises:
+        BadPolicyError: They do not fit each other; the node must not start.
+    """
+    texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.cedar"))}
+    return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
+
+
+def _fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
+    """The FHIR door, the operator door and the status page on one listener."""
+    parts = node.parts
+    issuer = TokenIssuer(
+        base_url=parts.card.fhir_url,
+        clients=clients,
+        seed=parts.keys.access_tokens,
+        store=parts.store,
+        clock=parts.clock,
+    )
+    door = FhirDoor(
+        parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits()
+    )
+    routes = [*door.routes(), *OperatorDoor(parts).routes(), *status_page_routes(parts)]
+    return Starlette(routes=routes, exception_handlers=_HANDLERS)
+
+
+async def _fault(_request: Request, error: Exception) -> Response:
+    """Our defect: its kind goes to the log, its text to nobody."""
+    log_event("fault", code=type(error).__name__)
+    return problem_response(FaultError("the node has failed to carry out the request; an operator can see why"))
+
+
+async def _no_route(_request: Request, _error: Exception) -> Response:
+    """A path or method that the door does not have."""
+    return problem_response(NotFoundError("no such path or method"))
+
+
+_HANDLERS: Mapping[int | type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    404: _no_route,
+    405: _no_route,
+    Exception: _fault,
+}
+
+
+def _read(path: str) -> bytes:
+    """A file the settings name.
+
+    Raises:
+        BadSettingsError: It cannot be read.
+    """
+    problem = ""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    raise BadSettingsError(f"{path}: {problem}")

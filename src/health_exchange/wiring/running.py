@@ -1,0 +1,99 @@
+"""A node at work: two servers and its recurring turns in one task group, until it is told to stop.
+
+The FHIR door speaks TLS to everyone; the exchange door demands a certificate of the network's authority. Recurring work
+runs as turns (``node.turns``): each does what there is to do and says whether it did anything, so that a turn that
+failed is simply taken again later.
+"""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.server.embed import Server
+from starlette.applications import Starlette
+
+from health_exchange.model.errors import ExchangeError
+from health_exchange.node.turns import Turn
+from health_exchange.telemetry.events import log_event
+from health_exchange.wiring.assembly import assemble
+from health_exchange.wiring.settings import Settings
+
+BACKOFF_MAX_S = 5.0
+DRAIN_S = 3.0
+
+
+async def run_node(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ExchangeError: The settings' files cannot be used; nothing was started.
+    """
+    assembled = await asyncio.to_thread(assemble, settings)
+    node = assembled.node
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    servers = [
+        _server(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
+        _server(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
+    ]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            serving = [tasks.create_task(server.serve()) for server in servers]
+            turning = [tasks.create_task(_take_turns(turn, stop)) for turn in node.turns]
+            log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
+            await stop.wait()
+            for server in servers:
+                server.stop()
+            await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
+            for task in (*serving, *turning):
+                task.cancel()
+    finally:
+        await assembled.close()
+        log_event("node-stopped", node=str(node.parts.address))
+
+
+async def _take_turns(turn: Turn, stop: asyncio.Event) -> None:
+    """Take one turn after another; wait where there was nothing to do, longer after failures."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            did_something = await turn.take()
+            failures = 0
+        except ExchangeError as error:
+            failures += 1
+            did_something = False
+            if failures == 1:
+                log_event("turn-failed", turn=turn.name, code=error.code, detail=error.detail)
+        if not did_something:
+            delay = min(turn.every_s * 2**min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)) if failures else turn.every_s
+            await _sleep_until(stop, delay)
+
+
+async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, or return early once told to stop."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
+
+
+def _server(settings: Settings, app: Starlette, port: int, *, mutual: bool) -> Server:
+    """One listener."""
+    return Server(
+        app,
+        address=settings.host,
+        port=port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        log_enabled=False,
+        ssl_cert=Path(settings.certificate),
+        ssl_key=Path(settings.certificate_key),
+        ssl_protocol_min=SSLProtocols.tls13,
+        ssl_ca=Path(settings.authority) if mutual else None,
+        ssl_client_verify=mutual,
+        backpressure=512,
+    )
