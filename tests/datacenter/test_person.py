@@ -1,14 +1,23 @@
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from health_exchange.datacenter.person import DATA_ABSENT, Group, SourceRecord, person_view
+from health_exchange.datacenter.person import DATA_ABSENT, Group, person_view
 
 MASKED = {"extension": [{"url": DATA_ABSENT, "valueCode": "masked"}]}
 
 
-def _record(resource: Mapping[str, object], origin: str = "cn/33/3305/330521") -> SourceRecord:
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    type: str
+    id: str
+    origin: str
+    body: bytes | None
+
+
+def _record(resource: Mapping[str, object], origin: str = "cn/33/3305/330521") -> Record:
     body = json.dumps(resource).encode()
-    return SourceRecord(type=str(resource["resourceType"]), id=str(resource["id"]), origin=origin, version=1, body=body)
+    return Record(type=str(resource["resourceType"]), id=str(resource["id"]), origin=origin, body=body)
 
 
 def test_records_stand_in_their_group_latest_first_each_with_its_source() -> None:

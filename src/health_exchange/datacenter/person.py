@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Protocol
 
 import msgspec
 
@@ -58,15 +59,24 @@ _DATES = (
 _PERIODS = ("effectivePeriod", "period", "performedPeriod", "onsetPeriod")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRecord:
-    """One resource as the store hands it over."""
+class SourceRecord(Protocol):
+    """One resource as the store hands it over, opened."""
 
-    type: str
-    id: str
-    origin: str
-    version: int
-    body: bytes
+    @property
+    def type(self) -> str:
+        """Resource type."""
+
+    @property
+    def id(self) -> str:
+        """Its id here."""
+
+    @property
+    def origin(self) -> str:
+        """Address of the node that admitted it."""
+
+    @property
+    def body(self) -> bytes | None:
+        """Its bytes; ``None`` for a deleted one, which no view shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +131,9 @@ def person_view(records: Iterable[SourceRecord]) -> PersonView:
     groups: dict[Group, list[ViewItem]] = {group: [] for group in Group}
     sources: set[str] = set()
     for record in records:
-        groups[GROUPS.get(record.type, Group.OTHER)].append(_item(record))
+        if record.body is None:
+            continue
+        groups[GROUPS.get(record.type, Group.OTHER)].append(_item(record, record.body))
         sources.add(record.origin)
     return PersonView(
         groups={
@@ -145,9 +157,9 @@ def masked_paths(decoded: object, path: str = "") -> Iterator[str]:
             yield from masked_paths(item, path)
 
 
-def _item(record: SourceRecord) -> ViewItem:
+def _item(record: SourceRecord, body: bytes) -> ViewItem:
     """One record as a line."""
-    decoded = msgspec.json.decode(record.body, type=dict[str, object])
+    decoded = msgspec.json.decode(body, type=dict[str, object])
     return ViewItem(
         type=record.type,
         id=record.id,
