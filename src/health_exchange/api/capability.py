@@ -30,9 +30,7 @@ def capability_statement(card: NodeCard, *, writes: bool) -> bytes:
         card: The node's.
         writes: Whether it admits facilities.
     """
-    return _statement(
-        str(card.address), card.name, f"{card.fhir_url}/fhir", writes, card.may(Power.SEES_NATIONAL_IDS)
-    )
+    return _statement(str(card.address), card.name, f"{card.fhir_url}/fhir", writes, card.may(Power.SEES_NATIONAL_IDS))
 
 
 @lru_cache(maxsize=64)

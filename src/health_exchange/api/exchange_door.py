@@ -6,6 +6,7 @@ and its nonce is spent in the same database that its effects go to.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -15,13 +16,16 @@ from starlette.routing import Route
 
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, NotFoundError
-from health_exchange.node import delivery, keyholding, reception, witnessing
+from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
+from health_exchange.node import delivery, keyholding, network, reception, witnessing
 from health_exchange.node.parts import NodeParts
-from health_exchange.protocol.hops import verify_hop
+from health_exchange.protocol.hops import hop_nonce, verify_hop
 from health_exchange.protocol.transport import PeerAnswer
+from health_exchange.store import replays
 
-BODY_BYTES_MAX = 32 << 20
+BODY_BYTES_MAX = 64 << 20
+REMEMBERED = timedelta(minutes=15)
+"""How long a hop's nonce is remembered: longer than any clock skew the signature check lets pass."""
 
 Query = Mapping[str, list[str]]
 Handler = Callable[[NodeParts, bytes, Query, NodeAddress], Awaitable[bytes]]
@@ -32,6 +36,13 @@ class OversizedRequestError(ExchangeError):
 
     category = Category.INCORRECT
     code = "oversized-request"
+
+
+class ReplayedRequestError(ExchangeError):
+    """The very request was answered before; somebody recorded it."""
+
+    category = Category.UNAUTHENTICATED
+    code = "replayed-request"
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,11 +75,18 @@ async def _witness(parts: NodeParts, body: bytes, _query: Query, sender: NodeAdd
     return await witnessing.cosign_checkpoint(parts, body, sender)
 
 
+async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    if sender != parts.address.parent:
+        raise ForbiddenError("a node tells its numbers to the node it reports to")
+    return msgspec.json.encode(await network.network_status(parts))
+
+
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
     ("POST", "/exchange/v1/evaluations"): _evaluate,
     ("POST", "/exchange/v1/witness"): _witness,
+    ("GET", network.STATUS_PATH): _status,
 }
 
 
@@ -99,6 +117,7 @@ class ExchangeDoor:
                 cards=self._parts.directory.nodes,
                 now=self._parts.clock.now(),
             )
+            await self._spend_nonce(sender, headers)
             target = urlsplit(path)
             handler = HANDLERS.get((method, target.path))
             if handler is None:
@@ -107,6 +126,13 @@ class ExchangeDoor:
         except ExchangeError as error:
             refusal = Refusal(category=error.category, code=error.code, detail=error.detail)
             return PeerAnswer(status=PROBLEMS[error.category].status, body=msgspec.json.encode(refusal))
+
+    async def _spend_nonce(self, sender: NodeAddress, headers: Mapping[str, str]) -> None:
+        """Use up the hop's nonce, so that a recorded request is worth nothing."""
+        key = f"{sender}|{hop_nonce(headers).hex()}"
+        expires_at = self._parts.clock.now() + REMEMBERED
+        if not await self._parts.store.write(lambda tx: replays.spend(tx, "hop", key, expires_at)):
+            raise ReplayedRequestError("this request was made before")
 
 
 def exchange_routes(door: ExchangeDoor) -> list[Route]:

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from health_exchange.model.errors import ExchangeError
+from health_exchange.node.network import network_status
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.status import status_of
 
@@ -24,6 +25,7 @@ class OperatorDoor:
             Route("/health/live", self._live, methods=["GET"]),
             Route("/health/ready", self._ready, methods=["GET"]),
             Route("/operator/v1/status", self._status, methods=["GET"]),
+            Route("/operator/v1/network", self._network, methods=["GET"]),
         ]
 
     async def _live(self, _request: Request) -> Response:
@@ -38,3 +40,6 @@ class OperatorDoor:
 
     async def _status(self, _request: Request) -> Response:
         return Response(msgspec.json.encode(await status_of(self.parts)), media_type="application/json")
+
+    async def _network(self, _request: Request) -> Response:
+        return Response(msgspec.json.encode(await network_status(self.parts)), media_type="application/json")

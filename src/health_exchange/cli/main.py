@@ -1,9 +1,38 @@
-"""The ``health-exchange`` command."""
+"""The ``health-exchange`` command: every subcommand's words, and how failures leave.
+
+Exit codes: 0 done, 1 it ran and found something wrong, 2 the request was wrong, 3 something needed is away.
+"""
 
 import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from health_exchange.cli import audit, node
+from health_exchange.cli.demo import command as demo
+from health_exchange.cli.samples import command as samples
+from health_exchange.model.errors import Category, ExchangeError
+
+EXIT_CODES: Mapping[Category, int] = MappingProxyType(
+    {category: 2 for category in Category}
+    | {Category.BUSY: 3, Category.UNAVAILABLE: 3, Category.FAULT: 1, Category.CONFLICT: 1}
+)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command named on the command line."""
-    parser = argparse.ArgumentParser(prog="health-exchange")
-    parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="health-exchange", description="A national health-information exchange: nodes, demo, samples, audit."
+    )
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in (demo, node, audit, samples):
+        command.add_parser(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        sys.exit(arguments.run(arguments))
+    except ExchangeError as error:
+        where = f" ({error.where})" if error.where else ""
+        print(f"health-exchange: {error.detail}{where} [{error.code}]", file=sys.stderr)
+        sys.exit(EXIT_CODES[error.category])
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -34,7 +34,7 @@ class IdentityNotSeenHereError(ExchangeError):
     code = "identity-not-seen-here"
 
 
-def read_query(parts: NodeParts, resource_type: str, pairs: Sequence[tuple[str, str]]) -> SearchQuery:
+def read_query(resource_type: str, pairs: Sequence[tuple[str, str]]) -> SearchQuery:
     """The search as asked, checked.
 
     Raises:

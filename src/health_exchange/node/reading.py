@@ -144,10 +144,14 @@ class Reading:
             ForbiddenError: The caller may see no person.
             TooMuchError: There is more than one answer carries.
         """
-        answer = await self._asked(caller, lambda tx: self._all_of(tx, caller, person))
+        found = await self.records_of(person, caller)
         base = f"{self._parts.card.fhir_url}/fhir"
-        sourced = [_with_body(kept, with_source(kept)) for kept in answer.kept]
+        sourced = [replace(kept, body=with_source(kept)) for kept in found]
         return searchset(sourced, base=base, total=len(sourced), links={}, matched=False)
+
+    async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:
+        """As :meth:`everything`, for views that are made inside the node; logged alike."""
+        return (await self._asked(caller, lambda tx: self._all_of(tx, caller, person))).kept
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
         """The answer, once its entry in the log is durable.
@@ -272,9 +276,7 @@ class Reading:
             summary=f"everything: {len(found)} resources",
         )
 
-    def _continued(
-        self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller
-    ) -> Continuation | None:
+    def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
         """Where a link to a page goes on; ``None`` where the request is no such link."""
         if not any(name == _PAGE for name, _value in pairs):
             return None
@@ -289,7 +291,7 @@ class Reading:
     async def _begun(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation:
         """A search at its first page, without any identity left in it."""
         parts = self._parts
-        query = read_query(parts, resource_type, pairs)
+        query = read_query(resource_type, pairs)
         try:
             query = await without_identities(parts, self._pseudonyms, query)
         except IdentityNotSeenHereError as error:
@@ -319,7 +321,7 @@ class Reading:
         return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
 
 
-def _refused(  # noqa: PLR0913  # the fields of an answer that is a refusal
+def _refused(  # the fields of an answer that is a refusal
     action: Action,
     error: ExchangeError,
     reasons: Iterable[str],
@@ -341,10 +343,6 @@ def _refused(  # noqa: PLR0913  # the fields of an answer that is a refusal
 
 def _kept(kept: StoredResource) -> Kept:
     return Kept(body=kept.body or b"", version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))
-
-
-def _with_body(kept: StoredResource, body: bytes) -> StoredResource:
-    return replace(kept, body=body)
 
 
 def _holder(caller: Caller) -> str:

@@ -55,7 +55,7 @@ def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
     )
 
 
-def rights(  # noqa: PLR0913  # a question with its parts
+def rights(  # a question with its parts
     tx: Transaction,
     parts: NodeParts,
     caller: Caller,

@@ -206,9 +206,7 @@ def _all(tx: Transaction, where: Sequence[ColumnElement[bool]]) -> Iterable[Stor
 
 def _sids(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
     """Subjects of every person the query names."""
-    named = {
-        term.pseudonym for criterion in query.criteria for term in criterion.terms if isinstance(term, PersonTerm)
-    }
+    named = {term.pseudonym for criterion in query.criteria for term in criterion.terms if isinstance(term, PersonTerm)}
     return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
 
 

@@ -1,6 +1,6 @@
-"""Whether an opened resource is what a query asks for: the check behind the index, exact where the index only guesses."""
+"""Whether an opened resource is what a query asks for: exact, where the index only guesses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,7 @@ from health_exchange.search.query import (
     PersonTerm,
     ReferenceTerm,
     SearchQuery,
+    Term,
     TokenTerm,
 )
 from health_exchange.search.spans import Span, compare, span_of
@@ -51,38 +52,26 @@ class Matcher:
         """Whether any alternative holds."""
         ours = [value for value in values if value.param == criterion.name]
         forms = frozenset(form for value in ours for form in forms_of(value))
-        spans = _once(lambda: _spans(criterion, kept, ours))
-        for term in criterion.terms:
-            match term:
-                case IdTerm():
-                    met = kept.id == term.id
-                case PersonTerm():
-                    met = kept.sid in self._sids[term.pseudonym]
-                case TokenTerm() | ReferenceTerm():
-                    met = form_of(term) in forms
-                case KeyedTerm():
-                    met = any(token_of(self._key, kept.type, criterion.name, form) == term.token for form in forms)
-                case DateTerm():
-                    met = any(compare(term.comparator, term.span, span) for span in spans())
-            if met:
-                return True
-        return False
+        spans = _spans(criterion, kept, ours)
+        return any(self._holds(term, criterion.name, kept, forms, spans) for term in criterion.terms)
+
+    def _holds(self, term: Term, name: str, kept: StoredResource, forms: frozenset[str], spans: Sequence[Span]) -> bool:
+        """Whether one alternative does."""
+        match term:
+            case IdTerm():
+                return kept.id == term.id
+            case PersonTerm():
+                return kept.sid in self._sids[term.pseudonym]
+            case TokenTerm() | ReferenceTerm():
+                return form_of(term) in forms
+            case KeyedTerm():
+                return any(token_of(self._key, kept.type, name, form) == term.token for form in forms)
+            case DateTerm():
+                return any(compare(term.comparator, term.span, span) for span in spans)
 
 
 def _spans(criterion: Criterion, kept: StoredResource, values: Sequence[SearchValue]) -> list[Span]:
-    """The resource's dates that a criterion is about."""
+    """The resource's dates that a criterion is about; none where it is about something else."""
     if criterion.name == "_lastUpdated":
         return [span_of(kept.changed_at)]
     return [span for value in values for span in dates_of(value)]
-
-
-def _once(make: Callable[[], list[Span]]) -> Callable[[], list[Span]]:
-    """``make``, called at most once and only where it is needed."""
-    made: list[list[Span]] = []
-
-    def get() -> list[Span]:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return get

@@ -1,4 +1,4 @@
-"""Search tokens: what a resource can be found by, as keyed hashes that tell nothing without the node's key.
+"""Search tokens: what a resource can be found by, as keyed hashes that tell nothing without the key.
 
 A value has one or two *forms* (``code`` alone, ``system`` and ``code``), and a query names one. The token is the hash of
 type, parameter and form, so equal codes of different types or parameters share nothing. Tokens find candidates; the

@@ -72,7 +72,7 @@ class FacilityClient:
         self._token, self._expires_at = granted["access_token"], time.monotonic() + granted["expires_in"]
         return self._token
 
-    async def submit(self, bundle: bytes) -> httpx.Response:
+    async def submit(self, bundle: bytes, *, request_id: str) -> httpx.Response:
         """Send one Bundle until the node has answered it for good.
 
         A node that is away or busy is asked again with the same bytes and the same request id, which is what makes a
@@ -81,7 +81,6 @@ class FacilityClient:
         Raises:
             UnavailableError: No final answer within ``GIVE_UP_AFTER_S``.
         """
-        request_id = str(uuid.uuid4())
         deadline = time.monotonic() + GIVE_UP_AFTER_S
         while time.monotonic() < deadline:
             try:

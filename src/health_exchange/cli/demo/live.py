@@ -1,0 +1,81 @@
+"""The tree while records move: one line a node, redrawn as the numbers change."""
+
+import asyncio
+
+import httpx
+import msgspec
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from health_exchange.cli.demo.replay import Replay
+from health_exchange.node.network import NetworkStatus
+
+REFRESH_S = 0.5
+SETTLED_LOOKS = 2
+"""How many looks in a row must find nothing under way."""
+SETTLE_WITHIN_S = 120.0
+
+
+async def fetch_network(http: httpx.AsyncClient, nation_url: str) -> NetworkStatus:
+    """The whole tree's numbers, from the nation's operator door."""
+    answer = await http.get(f"{nation_url}/operator/v1/network", timeout=10.0)
+    answer.raise_for_status()
+    return msgspec.json.decode(answer.content, type=NetworkStatus)
+
+
+async def watch(replay: Replay, http: httpx.AsyncClient, nation_url: str, console: Console) -> NetworkStatus:
+    """Replay, show the tree meanwhile, and return its numbers once nothing moves any more.
+
+    Raises:
+        TimeoutError: Something was still under way long after the last Bundle.
+    """
+    replaying = asyncio.create_task(replay.run())
+    status = await fetch_network(http, nation_url)
+    looks = 0
+    with Live(draw(status, replay), console=console, refresh_per_second=4) as live:
+        while not replaying.done():
+            await asyncio.wait([replaying], timeout=REFRESH_S)
+            status = await _look(http, nation_url, status)
+            live.update(draw(status, replay))
+        await replaying
+        async with asyncio.timeout(SETTLE_WITHIN_S):
+            while looks < SETTLED_LOOKS:
+                await asyncio.sleep(REFRESH_S)
+                status = await _look(http, nation_url, status)
+                live.update(draw(status, replay))
+                settled = not status.away and all(node.is_settled for node in status.nodes)
+                looks = looks + 1 if settled else 0
+    return status
+
+
+async def _look(http: httpx.AsyncClient, nation_url: str, last: NetworkStatus) -> NetworkStatus:
+    """The numbers now; the last ones where the nation does not answer just now."""
+    try:
+        return await fetch_network(http, nation_url)
+    except httpx.HTTPError:
+        return last
+
+
+def draw(status: NetworkStatus, replay: Replay) -> Table:
+    """The tree as a table."""
+    done = sum(replay.sent.values())
+    table = Table(title=f"{done} of {replay.samples.count} Bundles admitted, {replay.records_in} records", expand=True)
+    table.add_column("node", no_wrap=True)
+    for heading in ("received", "sent on", "opened", "kept", "held back", "on the way", "lag", "log"):
+        table.add_column(heading, justify="right")
+    for node in status.nodes:
+        table.add_row(
+            "  " * node.address.count("/") + node.name,
+            str(node.received),
+            str(node.forwarded),
+            str(node.opened),
+            str(node.resources),
+            str(sum(node.held.values())),
+            str(node.undelivered + node.awaited),
+            f"{node.lag_s:.2f} s" if node.opened else "",
+            str(node.log.size),
+        )
+    for address in status.away:
+        table.add_row("  " * address.count("/") + address, *["away"] * 8, style="red")
+    return table

@@ -1,0 +1,69 @@
+"""The demo's working folder: the network, its clients, and who they are."""
+
+import os
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from health_exchange.cli.demo.samples import Samples
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.purposes import Purpose
+from health_exchange.wiring.ceremony import hold_ceremony
+from health_exchange.wiring.network_folder import write_network
+from health_exchange.wiring.plan import NetworkPlan
+from health_exchange.wiring.registration import Registration, encode_registry, register
+
+NATION = NodeAddress.parse("cn")
+VIEWER, AUDITOR, RESEARCHER = "national-viewer", "national-auditor", "national-researcher"
+STRANGER = "dq-county"
+"""A county hospital that is registered at the nation as well, to show that it may not write there."""
+
+_READERS = (
+    (VIEWER, "viewer", "National data center, duty physician", Purpose.TREATMENT),
+    (AUDITOR, "auditor", "National audit office", Purpose.AUDIT),
+    (RESEARCHER, "researcher", "Institute of epidemiology", Purpose.RESEARCH),
+)
+
+
+def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, bytes]:
+    """Write the network's folder and the clients' keys; private keys by client id.
+
+    Raises:
+        FileExistsError: ``root`` holds a network already.
+    """
+    by_node: dict[NodeAddress, list[Registration]] = defaultdict(list)
+    for facility in samples.facilities:
+        by_node[NodeAddress.parse(facility.node)].append(
+            register(
+                client_id=facility.client_id,
+                kind="facility",
+                organization=facility.credit_code,
+                name=facility.name,
+                purpose=Purpose.TREATMENT,
+                randomness=os.urandom,
+            )
+        )
+    for client_id, kind, name, purpose in _READERS:
+        by_node[NATION].append(
+            register(
+                client_id=client_id,
+                kind=kind,
+                organization="national-health-commission",
+                name=name,
+                purpose=purpose,
+                randomness=os.urandom,
+            )
+        )
+    by_node[NATION] += [each for nodes in list(by_node.values()) for each in nodes if each.client.client_id == STRANGER]
+    # Valid from a little earlier: clocks of one laptop agree, those of two may not.
+    now = datetime.now(UTC) - timedelta(minutes=5)
+    registries = {address: encode_registry(registrations) for address, registrations in by_node.items()}
+    write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=registries, now=now)
+    keys = {each.client.client_id: each.private_key_pem for nodes in by_node.values() for each in nodes}
+    folder = root / "clients"
+    folder.mkdir(mode=0o700)
+    for client_id, pem in keys.items():
+        path = folder / f"{client_id}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+    return keys

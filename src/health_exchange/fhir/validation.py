@@ -1,0 +1,119 @@
+"""Judging a resource: is it FHIR R4?
+
+Sound resources take the fast way: JSON, struct and official schema agree, and nothing in the bytes looks like what
+those three cannot see (an empty object, a day that months do not have). Anything else is walked through completely;
+only then is it decided, and said what is wrong and where.
+
+Never does a message hold a value of the resource.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.faults import Fault, resource_faults
+from health_exchange.fhir.jsonguard import decode_json, root_name, safe_name
+from health_exchange.fhir.limits import DEFAULT, Limits
+from health_exchange.fhir.schema import first_offence, fits_schema
+from health_exchange.fhir.structs import fits_struct
+from health_exchange.model.errors import MalformedResourceError
+
+_EMPTY_OR_DAY = re.compile(rb"\{\s*\}|-(?:02-(?:29|30)|(?:0[2469]|11)-31)")
+_HOLDS_RESOURCES = frozenset({"Bundle", "Parameters"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceView:
+    """A resource of FHIR R4, as far as its bytes can say.
+
+    Attributes:
+        type: Its type.
+        id: Its id, where it has one.
+        raw: The bytes that arrived.
+        decoded: What they say; numbers are doubles here, so nothing that is kept or sent is made from it.
+    """
+
+    type: str
+    id: str | None
+    raw: bytes
+    decoded: dict[str, Any]
+
+
+def validate(raw: bytes, *, where: str = "", limits: Limits = DEFAULT) -> ResourceView:
+    """The resource in ``raw``.
+
+    Args:
+        raw: Untrusted.
+        where: Its place in a Bundle, for messages.
+        limits: Bound on depth.
+
+    Raises:
+        MalformedResourceError: The bytes are not one resource of FHIR R4; ``where`` says which element is wrong.
+    """
+    decoded = decode_json(raw, limits, where=where)
+    if not isinstance(decoded, dict):
+        raise MalformedResourceError("a resource is an object", where=where)
+    resource_type = decoded.get("resourceType")
+    if not isinstance(resource_type, str) or resource_type not in resource_types():
+        raise MalformedResourceError("resourceType names no type of FHIR R4", where=where)
+    if _EMPTY_OR_DAY.search(raw) is not None or not _fits(resource_type, decoded):
+        fault = first_fault(decoded, root_name(decoded, where))
+        if fault is not None:
+            raise MalformedResourceError(fault.detail, where=fault.where)
+    own = decoded.get("id")
+    return ResourceView(type=resource_type, id=own if isinstance(own, str) else None, raw=raw, decoded=decoded)
+
+
+def first_fault(decoded: dict[str, Any], where: str) -> Fault | None:
+    """The first thing wrong with a resource; ``None`` where it is sound."""
+    fault = next(resource_faults(decoded, where), None)
+    return fault or next(_offences(decoded, where), None)
+
+
+def _fits(resource_type: str, decoded: Mapping[str, Any]) -> bool:
+    """Whether a resource is sound at first sight, and those inside it."""
+    if resource_type in _HOLDS_RESOURCES or not (
+        fits_struct(resource_type, decoded) and fits_schema(resource_type, decoded)
+    ):
+        return False
+    return all(
+        inner.get("resourceType") in resource_types() and _fits(inner["resourceType"], inner)
+        for inner in decoded.get("contained", ())
+    )
+
+
+def _offences(decoded: object, where: str) -> Iterator[Fault]:
+    """What the official schema has against a resource without faults, and against those inside it."""
+    for inner, place in _resources(decoded, where):
+        found = first_offence(inner["resourceType"], _without_holes(inner))
+        if found is None:
+            continue
+        keyword, path = found
+        steps = [f"[{step}]" if isinstance(step, int) else f".{safe_name(step)}" for step in path]
+        detail = (
+            "this is not a code of the required value set" if keyword == "enum" else f"the schema's {keyword} says no"
+        )
+        yield Fault(detail=detail, where=place + "".join(steps))
+
+
+def _resources(value: object, where: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The resource and every resource inside it, with their places."""
+    if isinstance(value, dict):
+        if isinstance(value.get("resourceType"), str):
+            yield value, where
+        for name, inner in value.items():
+            yield from _resources(inner, f"{where}.{safe_name(name)}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _resources(inner, f"{where}[{index}]")
+
+
+def _without_holes(value: Any) -> Any:  # noqa: ANN401  # any JSON
+    """``value`` without the nulls in lists of primitives, which FHIR allows and its JSON Schema does not know."""
+    if isinstance(value, dict):
+        return {name: _without_holes(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_holes(inner) for inner in value if inner is not None]
+    return value
