@@ -1,7 +1,7 @@
 """Search tokens: what a resource can be found by, as keyed hashes that tell nothing without the key.
 
-A value has one or two *forms* (``code`` alone, ``system`` and ``code``), and a query names one. The token is the hash of
-type, parameter and form, so equal codes of different types or parameters share nothing. Tokens find candidates; the
+A value has one or two *forms* (``code`` alone, ``system`` and ``code``), and a query names one. The token is the hash
+of type, parameter and form, so equal codes of different types or parameters share nothing. Tokens find candidates; the
 forms are compared again on the opened body (``search.matching``).
 """
 
@@ -12,6 +12,7 @@ from hashlib import blake2b
 from health_exchange.fhir.parameters import SearchValue
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenTerm
+from health_exchange.search.spans import BadDateError, Span, period_of
 
 TOKEN_BYTES = 8
 _COMMON = frozenset({"code", "category", "status"})
@@ -29,8 +30,21 @@ def reference_form(resource_type: str | None, resource_id: str) -> str:
 
 
 def forms_of(value: SearchValue) -> tuple[str, ...]:
-    """Every form under which a value can be asked for; none for dates and ids, which are not hashed."""
-    raise NotImplementedError
+    """Every form under which a value can be asked for; none for a date, which is not hashed."""
+    if value.reference:
+        resource_type, _, resource_id = value.reference.rpartition("/")
+        return (value.reference, reference_form(None, resource_id)) if resource_type else (value.reference,)
+    if value.code:
+        return code_form(None, value.code), code_form(value.system or "", value.code)
+    return ()
+
+
+def dates_of(value: SearchValue) -> tuple[Span, ...]:
+    """The span of a date; none for a value of another kind, or for a date that no calendar has."""
+    try:
+        return (period_of(value.start, value.end),) if value.start or value.end else ()
+    except BadDateError:
+        return ()
 
 
 def form_of(term: TokenTerm | ReferenceTerm) -> str:

@@ -1,0 +1,264 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from health_exchange.fhir.parameters import offered_for
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
+from health_exchange.search.finding import (
+    Permitted,
+    candidate_versions,
+    find,
+    find_ids,
+    of_subjects,
+    pseudonyms_of,
+    total,
+)
+from health_exchange.search.query import (
+    BadSearchError,
+    Criterion,
+    KeyedTerm,
+    PersonTerm,
+    SearchQuery,
+    UnknownParameterError,
+    parse_pairs,
+)
+from health_exchange.search.spans import Comparator, compare, span_of
+from health_exchange.search.tokens import code_form, token_of
+from health_exchange.store import resources, subjects
+from health_exchange.store.engine import Store
+
+LOINC = "http://loinc.org"
+ANNE, BO = "a" * 26, "b" * 26
+KEYS_TOKENS = Secret(b"t" * 32)
+Keep = Callable[..., int]
+Permit = Callable[[int], Permitted]
+
+
+def observation(
+    number: int, *, patient: str = "p1", code: str = "4548-4", date: str = "2024-05-06"
+) -> dict[str, object]:
+    return {
+        "resourceType": "Observation",
+        "id": f"o{number}",
+        "status": "final",
+        "identifier": [{"system": "urn:lab", "value": f"L{number}"}, {"value": "plain"}],
+        "category": [{"coding": [{"system": "urn:categories", "code": "laboratory"}]}],
+        "code": {
+            "coding": [{"system": LOINC, "code": code}, {"system": "urn:local", "code": "HBA1C"}, {"code": "bare"}]
+        },
+        "subject": {"reference": f"Patient/{patient}"},
+        "effectiveDateTime": date,
+    }
+
+
+def ask(store: Store, permitted: Permitted, *pairs: tuple[str, str], kind: str = "Observation") -> list[str]:
+    query = parse_pairs(kind, pairs, offered_for(kind))
+    return store.read_now(lambda tx: [found.id for found in find(tx, query, permitted).resources])
+
+
+def count(store: Store, permitted: Permitted, *pairs: tuple[str, str]) -> int | None:
+    query = parse_pairs("Observation", pairs, offered_for("Observation"))
+    return store.read_now(lambda tx: total(tx, query, permitted))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "found"),
+    [
+        ([], ["o3", "o2", "o1"]),
+        ([("code", "4548-4")], ["o2", "o1"]),
+        ([("code", f"{LOINC}|4548-4")], ["o2", "o1"]),
+        ([("code", f"{LOINC}|HBA1C")], []),
+        ([("code", "|bare")], ["o3", "o2", "o1"]),
+        ([("code", "|HBA1C")], []),
+        ([("code", "4548-4,718-7")], ["o3", "o2", "o1"]),
+        ([("code", "4548-4"), ("code", "718-7")], []),
+        ([("code", "4548-4"), ("patient", "p2")], ["o2"]),
+        ([("patient", "Patient/p1")], ["o3", "o1"]),
+        ([("subject", "p1")], ["o3", "o1"]),
+        ([("subject", "Patient/p1")], ["o3", "o1"]),
+        ([("subject", "Group/p1")], []),
+        ([("category", "laboratory"), ("status", "final")], ["o3", "o2", "o1"]),
+        ([("status", "amended")], []),
+        ([("identifier", "urn:lab|L2")], ["o2"]),
+        ([("identifier", "L2")], ["o2"]),
+        ([("identifier", "|plain")], ["o3", "o2", "o1"]),
+        ([("identifier", "|L2")], []),
+        ([("_id", "o1,o3,o9")], ["o3", "o1"]),
+        ([("date", "2024")], ["o2", "o1"]),
+        ([("date", "ge2024-05"), ("date", "lt2024-06")], ["o1"]),
+        ([("date", "gt2024")], ["o3"]),
+        ([("date", "ne2024-05-06")], ["o3", "o2"]),
+        ([("_lastUpdated", "2026-01-01")], ["o3", "o2", "o1"]),
+        ([("_lastUpdated", "gt2026-01-01")], []),
+        ([("_lastUpdated", "le2026-01-01T08:00:00+08:00")], ["o3", "o2", "o1"]),
+    ],
+)
+def test_what_is_asked_is_what_is_found_and_counted(
+    store: Store, keep: Keep, permit: Permit, pairs: list[tuple[str, str]], found: list[str]
+) -> None:
+    keep(observation(1), person=ANNE)
+    keep(observation(2, patient="p2", date="2024-07-01T10:00:00+08:00"), person=BO)
+    keep(observation(3, code="718-7", date="2025-01-01"), person=ANNE)
+    assert ask(store, permit(5), *pairs) == found
+    assert count(store, permit(5), *pairs) == len(found)
+
+
+def test_what_policy_withholds_is_neither_found_nor_counted_nor_paged(store: Store, keep: Keep, permit: Permit) -> None:
+    for number in range(1, 7):
+        keep(observation(number), person=ANNE, sensitivity=5 if number % 2 else 3)
+    assert ask(store, permit(3)) == ["o6", "o4", "o2"]
+    assert count(store, permit(3)) == count(store, permit(3), ("date", "2024")) == 3
+    query = parse_pairs("Observation", [("_count", "3")], offered_for("Observation"))
+    assert store.read_now(lambda tx: find(tx, query, permit(3)).after) is None
+    assert ask(store, Permitted()) == []
+    assert count(store, Permitted()) == 0
+
+
+def test_a_subject_whose_consent_class_is_not_permitted_is_not_seen(store: Store, keep: Keep, permit: Permit) -> None:
+    keep(observation(1), person=ANNE)
+    keep(observation(2), person=BO)
+    before = permit(5)
+    sid = store.read_now(lambda tx: subjects.subjects_of(tx, Pseudonym(BO))[0].sid)
+    store.write_now(lambda tx: subjects.set_consent(tx, sid, "deny-all"))
+    assert ask(store, before) == ["o1"]
+    assert ask(store, permit(5)) == ["o2", "o1"]
+
+
+def test_a_deleted_resource_is_not_found_and_a_changed_one_by_its_new_values_only(
+    store: Store, keep: Keep, permit: Permit
+) -> None:
+    keep(observation(1), person=ANNE)
+    keep(observation(2), person=ANNE)
+    keep(observation(1, code="718-7"), person=ANNE)
+    assert ask(store, permit(5), ("code", "4548-4")) == ["o2"]
+    assert ask(store, permit(5), ("code", "718-7")) == ["o1"]
+    kept = store.read_now(lambda tx: resources.current(tx, "Observation", "o2"))
+    assert kept is not None
+    store.write_now(lambda tx: resources.delete_resource(tx, kept, version=2, changed_at="2026-01-02T00:00:00+00:00"))
+    assert ask(store, permit(5)) == ["o1"]
+
+
+def test_a_person_or_a_token_stands_for_an_identity(store: Store, keep: Keep, permit: Permit) -> None:
+    patient = {"resourceType": "Patient", "id": "p1", "identifier": [{"system": "urn:id", "value": "X1"}]}
+    keep(patient, person=ANNE)
+    keep({**patient, "id": "p2", "identifier": [{"system": "urn:id", "value": "X2"}]}, person=BO)
+    token = token_of(KEYS_TOKENS, "Patient", "identifier", code_form("urn:id", "X2"))
+    for terms, found in [
+        ((PersonTerm(ANNE),), ["p1"]),
+        ((KeyedTerm(token),), ["p2"]),
+        ((PersonTerm(ANNE), KeyedTerm(token)), ["p2", "p1"]),
+        ((PersonTerm("c" * 26),), []),
+    ]:
+        query = SearchQuery(type="Patient", criteria=(Criterion(name="identifier", terms=terms),))
+        page = store.read_now(lambda tx, query=query: find(tx, query, permit(5)))  # type: ignore[misc]  # bound above
+        assert [kept.id for kept in page.resources] == found
+
+
+def test_everything_of_a_person_comes_latest_first_and_under_policy(store: Store, keep: Keep, permit: Permit) -> None:
+    keep(observation(1, date="2020-01-01"), person=ANNE)
+    keep(observation(2, date="2024-01-01"), person=ANNE)
+    keep(observation(3, date="2022-01-01"), person=ANNE, sensitivity=5)
+    keep(observation(4), person=BO)
+    sids = store.read_now(lambda tx: [subject.sid for subject in subjects.subjects_of(tx, Pseudonym(ANNE))])
+    found = store.read_now(lambda tx: [kept.id for kept in of_subjects(tx, sids, permit(3), 10)])
+    assert found == ["o2", "o1"]
+    assert store.read_now(lambda tx: pseudonyms_of(tx, [0, *sids])) == (ANNE,)
+
+
+def test_a_condition_finds_all_matches_and_notices_every_change(store: Store, keep: Keep) -> None:
+    condition = ("Observation", "identifier=urn:lab%7CL1")
+    assert store.read_now(lambda tx: find_ids(tx, *condition)) == []
+    nothing = store.read_now(lambda tx: candidate_versions(tx, *condition))
+    keep(observation(1), person=ANNE)
+    keep(observation(2), person=ANNE)
+    assert store.read_now(lambda tx: find_ids(tx, *condition)) == ["o1"]
+    one = store.read_now(lambda tx: candidate_versions(tx, *condition))
+    keep(observation(1), person=ANNE)
+    again = store.read_now(lambda tx: candidate_versions(tx, *condition))
+    assert len({nothing, one, again}) == 3
+    assert store.read_now(lambda tx: find_ids(tx, "Observation", "?code=4548-4")) == ["o2", "o1"]
+
+
+@pytest.mark.parametrize("text", ["", "name=x", "code:not=x", "_count=1", "identifier="])
+def test_a_condition_that_cannot_be_decided_is_refused(store: Store, text: str) -> None:
+    with pytest.raises((BadSearchError, UnknownParameterError)):
+        store.read_now(lambda tx: find_ids(tx, "Observation", text))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    size=st.integers(1, 7),
+    writes=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["new", "change", "delete"])), max_size=4),
+)
+def test_no_page_repeats_or_skips_whatever_is_written_meanwhile(
+    store: Store, keep: Keep, permit: Permit, size: int, writes: list[tuple[int, str]]
+) -> None:
+    start = store.read_now(lambda tx: len(resources.candidates(tx, "Observation", limit=10_000))) + 1_000
+    for number in range(start, start + 12):
+        keep(observation(number, patient=f"q{start}"), person=ANNE)
+    pairs = [("patient", f"q{start}"), ("_count", str(size))]
+    query = parse_pairs("Observation", pairs, offered_for("Observation"))
+    seen: list[str] = []
+    deleted: set[str] = set()
+    after: int | None = None
+    for page_number in range(40):
+        page = store.read_now(lambda tx, after=after: find(tx, query, permit(5), after))  # type: ignore[misc]  # bound
+        seen += [kept.id for kept in page.resources]
+        after = page.after
+        if after is None:
+            break
+        for index, write in writes:
+            number = start + (index * 3 + page_number) % 12
+            if write == "new":
+                keep(observation(start + 100 + page_number * 10 + index, patient=f"q{start}"), person=ANNE)
+            elif write == "change":
+                keep(observation(number, patient=f"q{start}", code="718-7"), person=ANNE)
+                deleted.discard(f"o{number}")
+            else:
+                _delete(store, f"o{number}")
+                deleted.add(f"o{number}")
+    assert len(seen) == len(set(seen))
+    assert {f"o{number}" for number in range(start, start + 12)} - deleted <= set(seen)
+
+
+def _delete(store: Store, resource_id: str) -> None:
+    kept = store.read_now(lambda tx: resources.current(tx, "Observation", resource_id))
+    if kept is not None and not kept.deleted:
+        store.write_now(
+            lambda tx: resources.delete_resource(
+                tx, kept, version=kept.version + 1, changed_at="2026-01-02T00:00:00+00:00"
+            )
+        )
+
+
+_DAYS = st.integers(0, 800).map(
+    lambda days: (datetime(2023, 6, 1, tzinfo=UTC) + timedelta(days=days)).date().isoformat()
+)
+_TEXTS = st.tuples(_DAYS, st.sampled_from([4, 7, 10])).map(lambda pair: pair[0][: pair[1]])
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=_TEXTS, comparator=st.sampled_from(Comparator), dates=st.lists(_TEXTS, min_size=1, max_size=5))
+def test_a_search_by_date_finds_exactly_what_the_comparison_says(  # fixtures and examples
+    store: Store, keep: Keep, permit: Permit, asked: str, comparator: Comparator, dates: list[str]
+) -> None:
+    start = store.read_now(lambda tx: len(resources.candidates(tx, "Observation", limit=10_000))) + 1
+    for offset, date in enumerate(dates):
+        keep(observation(start + offset, patient=f"d{start}", date=date), person=ANNE)
+    found = ask(store, permit(5), ("patient", f"d{start}"), ("date", f"{comparator}{asked}"))
+    expected = {
+        f"o{start + offset}" for offset, date in enumerate(dates) if compare(comparator, span_of(asked), span_of(date))
+    }
+    assert set(found) == expected
+
+
+def test_bodies_come_back_as_they_were_kept(store: Store, keep: Keep, permit: Permit) -> None:
+    keep(observation(1), person=ANNE)
+    query = parse_pairs("Observation", [], offered_for("Observation"))
+    page = store.read_now(lambda tx: find(tx, query, permit(5)))
+    assert page.resources[0].body == json.dumps(observation(1)).encode()
