@@ -19,10 +19,9 @@ from health_exchange.model.errors import MalformedResourceError
 
 _DECODER = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ESCAPED_COLON = re.compile(rb"\\u003[aA]")
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_NEITHER_BRACKETS_NOR_QUOTES = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 _NAME = re.compile(r"_?[A-Za-z](?:[A-Za-z]|64){0,60}")
 
 
@@ -64,7 +63,10 @@ def check_depth(raw: bytes, depth: int, *, where: str = "") -> None:
     """
     if raw.count(b"{") + raw.count(b"[") <= depth:
         return
-    brackets = _STRINGS.sub(b"", raw).translate(_BRACKETS, _NOT_BRACKETS)
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # What stands between an odd quotation mark and the next one is a string.
+    brackets = b"".join(raw.translate(_BRACKETS, _NEITHER_BRACKETS_NOR_QUOTES).split(b'"')[::2])
     for _level in range(depth):
         brackets = brackets.replace(b"()", b"")
         if not brackets:

@@ -46,12 +46,10 @@ def fault_of(type_name: str, value: object) -> str:
     judge = _JUDGES.get(type_name)
     if judge is not None:
         return "" if judge(value) else f"this must be a {type_name}: {_NEEDS[type_name]}"
-    if not isinstance(value, str):
-        return f"this must be a {type_name}, which is a string"
-    if not value:
-        return "a string must not be empty"
-    if type_name == "base64Binary":
-        return "" if _is_base64(value) else "this must be base64"
+    if not isinstance(value, str) or not value:
+        return "this must be a string that is not empty"
+    if type_name == "base64Binary" and not _is_base64(value):
+        return "this must be base64"
     form = _FORMS.get(type_name)
     if form is not None and form.fullmatch(value) is None:
         return f"this does not have the form of a {type_name}"

@@ -19,27 +19,18 @@ import jsonschema_rs
 
 _REF = "#/definitions/"
 _OPEN: Mapping[str, Any] = {"type": "object"}
+_DAYS_OF_MONTHS = "(0[1-9]|[1-2][0-9]|3[0-1])"
+"""In the patterns of date, dateTime and instant."""
+_DOUBTFUL_DAY = "^[0-9]{4}-(02-(29|3)|(04|06|09|11)-31)"
 _DRAFT_6 = "http://json-schema.org/draft-06/schema#"
 
 
-@functools.cache
-def validator_of(resource_type: str) -> jsonschema_rs.Draft6Validator:
-    """The compiled schema of a type of resource; about 10 ms the first time."""
-    definitions: dict[str, Any] = {"ResourceList": _OPEN}
-    waiting = [resource_type]
-    while waiting:
-        name = waiting.pop()
-        if name not in definitions:
-            definitions[name] = expanded = _expanded(name)
-            waiting += _reached(expanded)
-    return jsonschema_rs.Draft6Validator(
-        {"$schema": _DRAFT_6, "$ref": _REF + resource_type, "definitions": definitions}
-    )
-
-
 def fits_schema(resource_type: str, decoded: object) -> bool:
-    """Whether the official schema accepts a resource."""
-    return validator_of(resource_type).is_valid(decoded)
+    """Whether the official schema accepts a resource, and no object is empty and no day outside the calendar.
+
+    A leap day does not fit either: whoever meets one looks closer.
+    """
+    return _validator(resource_type, strict=True).is_valid(decoded)
 
 
 def first_offence(resource_type: str, decoded: object) -> tuple[str, list[str | int]] | None:
@@ -47,7 +38,7 @@ def first_offence(resource_type: str, decoded: object) -> tuple[str, list[str | 
 
     The library's own message quotes the value and is not looked at.
     """
-    for error in validator_of(resource_type).iter_errors(decoded):
+    for error in _validator(resource_type, strict=False).iter_errors(decoded):
         keywords = [step for step in error.schema_path if isinstance(step, str)]
         return (keywords[-1] if keywords else "", list(error.instance_path))
     return None
@@ -79,9 +70,7 @@ def expand_definition(compact: Mapping[str, Any], primitives: Mapping[str, Any])
 def _rule(rule: Any, primitives: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401  # JSON of the table
     """One property's schema."""
     if isinstance(rule, list):
-        if isinstance(rule[0], list):
-            return {"type": "array", "items": {"enum": rule[0]}}
-        return {"enum": rule}
+        return {"type": "array", "items": {"enum": rule[0]}} if isinstance(rule[0], list) else {"enum": rule}
     if isinstance(rule, dict):
         return rule
     if rule.endswith("*"):
@@ -91,6 +80,32 @@ def _rule(rule: Any, primitives: Mapping[str, Any]) -> dict[str, Any]:  # noqa: 
     if rule.startswith("~"):
         return dict(primitives[rule[1:]])
     return {"$ref": _REF + rule}
+
+
+@functools.cache
+def _validator(resource_type: str, *, strict: bool) -> jsonschema_rs.Draft6Validator:
+    """The compiled schema of a type of resource, as published or stricter; about 10 ms the first time."""
+    definitions: dict[str, Any] = {"ResourceList": _OPEN}
+    waiting = [resource_type]
+    while waiting:
+        name = waiting.pop()
+        if name not in definitions:
+            expanded = _expanded(name)
+            waiting += _reached(expanded)
+            definitions[name] = _stricter(expanded) if strict else expanded
+    return jsonschema_rs.Draft6Validator(
+        {"$schema": _DRAFT_6, "$ref": _REF + resource_type, "definitions": definitions}
+    )
+
+
+def _stricter(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition that also refuses empty objects and days that a month may not have."""
+    if "properties" in definition:
+        properties = {name: _stricter(rule) for name, rule in definition["properties"].items()}
+        return definition | {"properties": properties, "minProperties": 1}
+    if _DAYS_OF_MONTHS in definition.get("pattern", ""):
+        return definition | {"not": {"pattern": _DOUBTFUL_DAY}}
+    return definition
 
 
 @functools.cache

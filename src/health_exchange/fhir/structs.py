@@ -18,14 +18,17 @@ from health_exchange.fhir.elements import ANY_RESOURCE, Element, elements_of, re
 _Shape: TypeAlias = Any  # a type made at run time, which mypy cannot know
 
 _INT_MAX = 2**31 - 1
-_NUMBERS: dict[str, _Shape] = {
+_PRIMITIVES: dict[str, _Shape] = {
     "boolean": bool,
     "decimal": float,
     "integer": Annotated[int, Meta(ge=-_INT_MAX - 1, le=_INT_MAX)],
     "unsignedInt": Annotated[int, Meta(ge=0, le=_INT_MAX)],
     "positiveInt": Annotated[int, Meta(ge=1, le=_INT_MAX)],
+    "xhtml": Annotated[str, Meta(pattern=r"^\s*<div[\s>]")],
+    "base64Binary": Annotated[
+        str, Meta(min_length=1, pattern=r"^(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?$")
+    ],
 }
-_XHTML: _Shape = Annotated[str, Meta(pattern=r"^\s*<div[\s>]")]
 _STRING: _Shape = Annotated[str, Meta(min_length=1)]
 
 
@@ -77,10 +80,8 @@ def _make(type_name: str) -> type[msgspec.Struct]:
         is_needed = element.is_required and not element.choice
         struct.__annotations__[element.name] = shape if is_needed else shape | UnsetType
         if element.is_primitive:
-            sibling = _make("Element")
-            struct.__annotations__[f"_{element.name}"] = (
-                Annotated[list[sibling], Meta(min_length=1)] | UnsetType if element.is_list else sibling | UnsetType  # type: ignore[valid-type]  # made at run time
-            )
+            # Beside a list stands a list of as many items, which only faults can count.
+            struct.__annotations__[f"_{element.name}"] = UnsetType if element.is_list else _make("Element") | UnsetType
     return struct
 
 
@@ -88,7 +89,7 @@ def _shape(element: Element) -> _Shape:
     """The type of one element's value."""
     one: _Shape
     if element.is_primitive:
-        one = _XHTML if element.type == "xhtml" else _NUMBERS.get(element.type, _STRING)
+        one = _PRIMITIVES.get(element.type, _STRING)
     elif element.type == ANY_RESOURCE:
         one = dict[str, Any]
     else:
@@ -104,23 +105,22 @@ def _checks(elements: list[Element]) -> dict[str, Any] | None:
             choices.setdefault(element.choice, []).append(element)
     if not choices:
         return None
-    rows = [
-        (_reader(alternatives), len(alternatives) - 1, alternatives[0].is_required) for alternatives in choices.values()
-    ]
+    rows = [(*_reader(alternatives), alternatives[0].is_required) for alternatives in choices.values()]
 
     def check(self: object) -> None:
-        for read, absent_min, is_required in rows:
+        for read, count, is_required in rows:
             absent = read(self).count(UNSET)
-            if absent < absent_min or (is_required and absent != absent_min):
+            if absent < count - 1 or (is_required and absent == count):
                 raise ValueError("choice")
 
     return {"__post_init__": check}
 
 
-def _reader(alternatives: list[Element]) -> Callable[[object], tuple[object, ...]]:
-    """Reads all alternatives of a choice at once."""
+def _reader(alternatives: list[Element]) -> tuple[Callable[[object], tuple[object, ...]], int]:
+    """Reads all alternatives of a choice and their siblings at once; and how many these are."""
     names = [element.name for element in alternatives]
+    names += [f"_{element.name}" for element in alternatives if element.is_primitive]
     if len(names) == 1:
         read_one = attrgetter(names[0])
-        return lambda struct: (read_one(struct),)
-    return attrgetter(*names)
+        return lambda struct: (read_one(struct),), 1
+    return attrgetter(*names), len(names)
