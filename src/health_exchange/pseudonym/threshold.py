@@ -1,9 +1,9 @@
 """Pseudonyms from t of n key holders: blind, ask, check each answer's proof, combine.
 
-A client blinds its identities once and sends the same batch to t holders. Each holder multiplies by its share and proves
-it against its published share key, so that a lying or broken holder is named. Lagrange weights and the blinding's
-inverse are one multiplication per holder and identity. The pseudonym is the output of the RFC's Finalize, taken through
-HKDF with the epoch: 128 bits in base32.
+A client blinds its identities once and sends the same batch to t holders. Each holder multiplies by its share and
+proves it against its published share key, so that a lying or broken holder is named. Lagrange weights and the
+blinding's inverse are one multiplication per holder and identity. The pseudonym is the output of the RFC's Finalize,
+taken through HKDF with the epoch: 128 bits in base32.
 
 Source: RFC 9497 for evaluation and proofs; DESIGN.md, "Pseudonyms".
 """

@@ -1,0 +1,85 @@
+"""Audit entries: who did what, why, with what outcome, and whose record it was.
+
+An entry is data about people's conduct and about persons (by pseudonym), so it is kept sealed; the log holds its salted
+commitment only. The encoding is canonical: one entry has one byte string.
+"""
+
+import msgspec
+
+from health_exchange.audit.hashing import commit
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.identifiers import Pseudonym
+
+
+class UnreadableEntryError(ExchangeError):
+    """Bytes that are no audit entry, or not in the canonical form."""
+
+    category = Category.INCORRECT
+    code = "unreadable-audit-entry"
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One request, and everybody whose record it touched.
+
+    Attributes:
+        kind: ``write``, ``share``, ``receive``, ``refuse``, ``evaluate``, ``read``, ``search``, ``log-read``,
+            ``alarm`` and the like.
+        at: Instant, ISO 8601, UTC.
+        node: Address of the node that wrote the entry.
+        principal: Who, as registered here.
+        principal_kind: Facility, viewer, auditor, node and so on.
+        organization: Unified social credit code of the principal's organisation.
+        action: What was asked for.
+        purpose: PurposeOfUse code.
+        outcome: ``allowed``, ``refused`` or ``failed``.
+        reason: Why not, for people.
+        policy: Digest of the policies that decided.
+        subjects: Pseudonyms of those whose records it touched.
+        summary: Types and counts; never content.
+        request_id: Carried across hops.
+        peer: The other node, where there is one.
+    """
+
+    kind: str
+    at: str
+    node: str
+    action: str
+    outcome: str
+    principal: str = ""
+    principal_kind: str = ""
+    organization: str = ""
+    purpose: str = ""
+    reason: str = ""
+    policy: str = ""
+    subjects: tuple[Pseudonym, ...] = ()
+    summary: str = ""
+    request_id: str = ""
+    peer: str = ""
+
+
+_DECODER = msgspec.json.Decoder(AuditEntry)
+
+
+def encode_entry(entry: AuditEntry) -> bytes:
+    """The entry's canonical bytes: JSON, fields in the order of the class."""
+    return msgspec.json.encode(entry)
+
+
+def decode_entry(raw: bytes) -> AuditEntry:
+    """The entry behind canonical bytes.
+
+    Raises:
+        UnreadableEntryError: They are none.
+    """
+    try:
+        entry = _DECODER.decode(raw)
+    except msgspec.MsgspecError:
+        entry = None
+    if entry is None or encode_entry(entry) != raw:
+        raise UnreadableEntryError("not an audit entry in canonical form")
+    return entry
+
+
+def commitment(raw: bytes, salt: bytes) -> bytes:
+    """What stands in the log for the entry ``raw``; without the salt nobody can try entries out against it."""
+    return commit(salt, raw)
