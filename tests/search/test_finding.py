@@ -148,12 +148,13 @@ def test_a_person_or_a_token_stands_for_an_identity(store: Store, keep: Keep, pe
     keep(patient, person=ANNE)
     keep({**patient, "id": "p2", "identifier": [{"system": "urn:id", "value": "X2"}]}, person=BO)
     token = token_of(KEYS_TOKENS, "Patient", "identifier", code_form("urn:id", "X2"))
-    for terms, found in [
+    cases: list[tuple[tuple[PersonTerm | KeyedTerm, ...], list[str]]] = [
         ((PersonTerm(ANNE),), ["p1"]),
         ((KeyedTerm(token),), ["p2"]),
         ((PersonTerm(ANNE), KeyedTerm(token)), ["p2", "p1"]),
         ((PersonTerm("c" * 26),), []),
-    ]:
+    ]
+    for terms, found in cases:
         query = SearchQuery(type="Patient", criteria=(Criterion(name="identifier", terms=terms),))
         page = store.read_now(lambda tx, query=query: find(tx, query, permit(5)))  # type: ignore[misc]  # bound above
         assert [kept.id for kept in page.resources] == found

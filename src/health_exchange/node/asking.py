@@ -4,10 +4,11 @@ A national ID is in memory only here, between the form it came in and the pseudo
 to see national IDs refuses it; an identity that no key holder can be asked about is looked for by its local tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from health_exchange.fhir.parameters import offered_for, resource_types
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -97,7 +98,7 @@ def _identity(term: TokenTerm) -> Identity | None:
 
 
 def _replaced(
-    parts: NodeParts, resource_type: str, term: TokenTerm, identity: Identity, known: dict[Identity, str]
+    parts: NodeParts, resource_type: str, term: TokenTerm, identity: Identity, known: Mapping[Identity, Pseudonym]
 ) -> Sequence[Term]:
     """What stands for an identity: its person, and the tokens of the forms that a record here may have it in."""
     systems = NATIONAL_ID_SYSTEMS if not term.system or term.system in NATIONAL_ID_SYSTEMS else {term.system}

@@ -24,7 +24,9 @@ Shown_co = TypeVar("Shown_co", covariant=True)
 class ShowsPopulation(Protocol[Shown_co]):
     """Makes what may be shown of raw counts: ``datacenter.population.population_view``."""
 
-    def __call__(self, counts: Mapping[tuple[str, str], int], *, persons: int, persons_across_provinces: int) -> Shown_co:
+    def __call__(
+        self, counts: Mapping[tuple[str, str], int], /, *, persons: int, persons_across_provinces: int
+    ) -> Shown_co:
         """The view."""
 
 
