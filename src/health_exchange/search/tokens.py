@@ -15,8 +15,8 @@ from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenT
 from health_exchange.search.spans import BadDateError, Span, period_of
 
 TOKEN_BYTES = 8
-_COMMON = frozenset({"code", "category", "status"})
-"""Parameters whose values come again and again, so that remembering their hashes pays; the others name persons."""
+_IDENTIFIER = "identifier"
+"""The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
 
 
 def code_form(system: str | None, code: str) -> str:
@@ -56,9 +56,8 @@ def form_of(term: TokenTerm | ReferenceTerm) -> str:
 
 def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
     """The token of one form: 64 bits, signed as databases keep them."""
-    if parameter in _COMMON:
-        return _remembered(key.raw, resource_type, parameter, form)
-    return _hash(key.raw, resource_type, parameter, form)
+    make = _hash if parameter == _IDENTIFIER else _remembered
+    return make(key.raw, resource_type, parameter, form)
 
 
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from health_exchange.api.capability import capability_statement
+from health_exchange.fhir.parameters import offered_for
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NodeCard
+from health_exchange.model.powers import Tier
+from health_exchange.search.query import ALWAYS, PARAMETERS, UnknownParameterError, parse_pairs
+
+
+def statement(tier: Tier, *, writes: bool) -> dict[str, object]:
+    card = NodeCard(
+        address=NodeAddress.parse("cn/33"),
+        tier=tier,
+        name="浙江",
+        verifying_key=b"",
+        box_key=b"",
+        log_key=b"",
+        exchange_url="https://node.example:2",
+        fhir_url="https://node.example",
+    )
+    read: dict[str, object] = json.loads(capability_statement(card, writes=writes))
+    return read
+
+
+def test_it_says_r4_where_it_is_and_what_it_takes() -> None:
+    said = statement(Tier.COUNTY, writes=True)
+    assert said["fhirVersion"] == "4.0.1"
+    assert said["implementation"] == {"description": "浙江 (cn/33)", "url": "https://node.example/fhir"}
+    assert said["rest"][0]["interaction"] == [{"code": "transaction"}, {"code": "batch"}]  # type: ignore[index]  # JSON
+
+
+def test_a_node_that_admits_nobody_offers_no_writes() -> None:
+    rest = statement(Tier.NATION, writes=False)["rest"][0]  # type: ignore[index]  # JSON
+    assert "interaction" not in rest
+    offered = {one["code"] for resource in rest["resource"] for one in resource["interaction"]}
+    assert offered == {"read", "vread", "search-type"}
+
+
+@pytest.mark.parametrize("resource_type", ["Patient", "Observation", "Condition", "Organization", "MedicationRequest"])
+def test_the_search_parameters_it_names_are_those_the_parser_takes(resource_type: str) -> None:
+    rest = statement(Tier.COUNTY, writes=True)["rest"][0]  # type: ignore[index]  # JSON
+    resource = next(one for one in rest["resource"] if one["type"] == resource_type)
+    named = {one["name"] for one in resource["searchParam"]}
+    for name in PARAMETERS:
+        value = "2024" if name in {"date", "_lastUpdated"} else "x"
+        if name in named:
+            assert parse_pairs(resource_type, [(name, value)], offered_for(resource_type)).criteria
+        else:
+            with pytest.raises(UnknownParameterError):
+                parse_pairs(resource_type, [(name, value)], offered_for(resource_type))
+    assert named >= ALWAYS
