@@ -1,0 +1,254 @@
+"""What a resource can be found by: search parameters as element paths, compiled ahead from FHIR's expressions.
+
+Nothing of FHIRPath runs here: the few forms of the offered parameters became paths when the table was made.
+
+Source: FHIR R4, search-parameters.json; section 3.1.1.4 "Search Parameter Types".
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+
+from health_exchange.fhir.elements import resource_types
+
+__all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types"]
+
+
+LOCAL_OFFSET = "+08:00"
+"""Of a date without a zone: local time of the country."""
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
+_TIME = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9:]{8})(\.[0-9]+)?(Z|[+-][0-9:]{5}))?)?)?")
+_INSTANTS: Mapping[str, str] = MappingProxyType(
+    {
+        "Claim": "billablePeriod created",
+        "Condition": "onsetDateTime onsetPeriod recordedDate",
+        "Coverage": "period",
+        "Device": "manufactureDate",
+        "DeviceRequest": "occurrenceDateTime occurrencePeriod authoredOn",
+        "DocumentManifest": "created",
+        "ExplanationOfBenefit": "billablePeriod created",
+        "Goal": "startDate",
+        "ImagingStudy": "started",
+        "MedicationAdministration": "effectiveDateTime effectivePeriod",
+        "MedicationDispense": "whenHandedOver whenPrepared",
+        "MedicationRequest": "authoredOn",
+        "MedicationStatement": "effectiveDateTime effectivePeriod dateAsserted",
+        "Media": "createdDateTime createdPeriod issued",
+        "NutritionOrder": "dateTime",
+        "Provenance": "occurredDateTime occurredPeriod recorded",
+        "QuestionnaireResponse": "authored",
+        "ServiceRequest": "occurrenceDateTime occurrencePeriod authoredOn",
+        "Specimen": "collection.collectedDateTime collection.collectedPeriod receivedTime",
+        "SupplyDelivery": "occurrenceDateTime occurrencePeriod",
+        "Task": "executionPeriod authoredOn",
+        "VisionPrescription": "dateWritten created",
+    }
+)
+"""The date of a record by which a person's records are read, where no parameter ``date`` says it."""
+
+
+class SearchValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One value by which a resource can be found.
+
+    Attributes:
+        param: Name of the search parameter.
+        kind: ``token``, ``reference`` or ``date``.
+        system: Of a token; ``None`` where it has none.
+        code: Of a token: code or identifier value.
+        reference: ``Type/id``; references to elsewhere and conditional ones are no values.
+        start: Text of a date, or of a period's beginning; ``None`` where it is open.
+        end: Text of the same date, or of a period's end; ``None`` where it is open.
+    """
+
+    param: str
+    kind: str
+    system: str | None = None
+    code: str | None = None
+    reference: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+
+class _Row(NamedTuple):
+    """One path of one parameter."""
+
+    param: str
+    kind: str
+    steps: tuple[str, ...]
+    type: str
+
+
+def offered_for(resource_type: str) -> frozenset[str]:
+    """Names of the offered parameters that FHIR defines for a type; ``_id`` and ``_lastUpdated`` for every one."""
+    return frozenset({"_id", "_lastUpdated"} | {row.param for row in _rows(resource_type)})
+
+
+def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
+    """All values by which a resource can be found, in the order of the table, without repetition.
+
+    Args:
+        decoded: A validated resource.
+    """
+    found: list[SearchValue] = []
+    resource_type = str(decoded.get("resourceType"))
+    own, meta = decoded.get("id"), decoded.get("meta")
+    if isinstance(own, str):
+        found.append(SearchValue(param="_id", kind="token", code=own))
+    if isinstance(meta, dict) and isinstance(updated := meta.get("lastUpdated"), str):
+        found.append(SearchValue(param="_lastUpdated", kind="date", start=updated, end=updated))
+    for row in _rows(resource_type):
+        for element in _at(decoded, row.steps):
+            found += _READERS[row.type](row, element)
+    return list(dict.fromkeys(found))
+
+
+def instant_of(decoded: Mapping[str, Any]) -> str | None:
+    """The clinical date of a resource as an instant in UTC whose texts sort by time; ``None`` where it has none.
+
+    A partial date is its beginning, a period its beginning or else its end.
+    """
+    resource_type = str(decoded.get("resourceType"))
+    for path in _INSTANTS.get(resource_type, "").split():
+        for element in _at(decoded, tuple(path.split("."))):
+            texts = (element.get("start"), element.get("end")) if isinstance(element, dict) else (element,)
+            for text in texts:
+                if isinstance(text, str) and (instant := _instant(text)) is not None:
+                    return instant
+    for row in _rows(resource_type):
+        for element in _at(decoded, row.steps) if row.param == "date" else ():
+            for value in _READERS[row.type](row, element):
+                instant = _instant(value.start or value.end or "")
+                if instant is not None:
+                    return instant
+    return None
+
+
+@functools.cache
+def _rows(resource_type: str) -> tuple[_Row, ...]:
+    """The compiled rows of a type."""
+    rows: list[_Row] = []
+    for param, row in _table().get(resource_type, {}).items():
+        kind, *paths = row.split()
+        for path in paths:
+            steps, _, type_name = path.partition(":")
+            if type_name in _READERS:
+                rows.append(_Row(param, kind, tuple(steps.split(".")), type_name))
+    return tuple(rows)
+
+
+@functools.cache
+def _table() -> Mapping[str, Mapping[str, str]]:
+    """The compact table."""
+    path = files("health_exchange.fhir.definitions").joinpath("parameters.json")
+    table: Mapping[str, Mapping[str, str]] = json.loads(path.read_bytes())
+    return table
+
+
+def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # JSON
+    """Every value at a path, through any arrays."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _at(inner, steps)
+    elif not steps:
+        if value is not None:
+            yield value
+    elif isinstance(value, dict) and steps[0] in value:
+        yield from _at(value[steps[0]], steps[1:])
+
+
+def _token(row: _Row, system: object, code: object) -> Iterator[SearchValue]:
+    """One token, where there is a code."""
+    if isinstance(code, str) and code:
+        yield SearchValue(param=row.param, kind=row.kind, system=system if isinstance(system, str) else None, code=code)
+
+
+def _code(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A primitive code."""
+    return _token(row, None, element)
+
+
+def _coding(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A Coding."""
+    return _token(row, element.get("system"), element.get("code"))
+
+
+def _concept(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A CodeableConcept: each of its codings; its text is not searched."""
+    for coding in element.get("coding", ()):
+        yield from _coding(row, coding)
+
+
+def _identifier(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """An Identifier."""
+    return _token(row, element.get("system"), element.get("value"))
+
+
+def _reference(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A Reference to a resource of this node."""
+    text = element.get("reference")
+    match = _RELATIVE.fullmatch(text) if isinstance(text, str) else None
+    if match is not None and (row.type != "Patient" or match[1].startswith("Patient/")):
+        yield SearchValue(param=row.param, kind=row.kind, reference=match[1])
+
+
+def _date(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A date, dateTime or instant."""
+    if isinstance(element, str):
+        yield SearchValue(param=row.param, kind=row.kind, start=element, end=element)
+
+
+def _period(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A Period with at least one end."""
+    start, end = element.get("start"), element.get("end")
+    if start or end:
+        yield SearchValue(param=row.param, kind=row.kind, start=start, end=end)
+
+
+def _timing(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+    """A Timing: its events, and the bounds of its repetition."""
+    for event in element.get("event", ()):
+        yield from _date(row, event)
+    for bounds in _at(element, ("repeat", "boundsPeriod")):
+        yield from _period(row, bounds)
+
+
+_READERS: Mapping[str, Callable[[_Row, Any], Iterator[SearchValue]]] = MappingProxyType(
+    {
+        "code": _code,
+        "Coding": _coding,
+        "CodeableConcept": _concept,
+        "Identifier": _identifier,
+        "Reference": _reference,
+        "Patient": _reference,
+        "date": _date,
+        "dateTime": _date,
+        "instant": _date,
+        "Period": _period,
+        "Timing": _timing,
+    }
+)
+
+
+def _instant(text: str) -> str | None:
+    """A FHIR date as an instant in UTC with microseconds; ``None`` where the calendar has no such date."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return None
+    year, month, day, clock, fraction, zone = match.groups()
+    # A leap second counts as the second before it; fractions beyond microseconds are cut off.
+    clock = (clock or "00:00:00").replace(":60", ":59")
+    micro = ((fraction or ".")[1:] + "000000")[:6]
+    try:
+        moment = datetime.fromisoformat(f"{year}-{month or '01'}-{day or '01'}T{clock}.{micro}{zone or LOCAL_OFFSET}")
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
