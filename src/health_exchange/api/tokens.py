@@ -165,7 +165,9 @@ class TokenIssuer:
                         "verify_nbf": False,
                     },
                 )
-                problem = self._wrong_times(claims) or ("" if claims["sub"] == claims["iss"] else "sub differs from iss")
+                problem = self._wrong_times(claims) or (
+                    "" if claims["sub"] == claims["iss"] else "sub differs from iss"
+                )
                 if not problem:
                     return client, claims
         except jwt.PyJWTError as error:

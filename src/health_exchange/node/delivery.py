@@ -5,6 +5,7 @@ recipient's receipt is in; until then the origin can always send it again.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -64,7 +65,7 @@ async def deliver(parts: NodeParts) -> bool:
         receipt = _checked(parts, answer.body)
         if (receipt.stream, receipt.sequence, receipt.digest) != (item.stream, item.sequence, item.digest):
             raise RefusedByPeerError(f"{parent} has signed for another envelope than it was sent")
-        await parts.store.write(lambda tx, item=item, receipt=receipt, raw=answer.body: _settle(tx, receipt, raw, item))
+        await parts.store.write(partial(_settle, receipt=receipt, raw=answer.body, item=item))
     return bool(waiting)
 
 

@@ -24,9 +24,7 @@ NOT_THE_ORIGIN = "not-the-origin"
 _CATEGORIES = frozenset(SensitiveCategory)
 
 
-def keep(
-    tx: Transaction, origin: NodeAddress, entries: Sequence[RecordEntry], locators: Sequence[Locator]
-) -> str:
+def keep(tx: Transaction, origin: NodeAddress, entries: Sequence[RecordEntry], locators: Sequence[Locator]) -> str:
     """Let every entry take effect; the code of a refusal, with which nothing took effect, or an empty text."""
     for entry in entries:
         kept = _kept(tx, entry)

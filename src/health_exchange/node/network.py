@@ -31,8 +31,8 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
 async def network_status(parts: NodeParts) -> NetworkStatus:
     """This node's numbers and those of its subtree."""
     children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
-    own, *answers = await asyncio.gather(status_of(parts), *(_ask(parts, child) for child in children))
-    nodes, away = [own], []
+    answers = await asyncio.gather(*(_ask(parts, child) for child in children))
+    nodes, away = [await status_of(parts)], list[str]()
     for child, answer in zip(children, answers, strict=True):
         if answer is None:
             away.append(str(child))

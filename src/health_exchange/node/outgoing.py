@@ -13,7 +13,8 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.protocol.entries import RecordEntry
-from health_exchange.pseudonym.deidentify import HeldResourceError, deidentify, disposition_of
+from health_exchange.pseudonym.cleaners import HeldResourceError
+from health_exchange.pseudonym.deidentify import deidentify, disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
 from health_exchange.store.exports import Standing
 
@@ -176,7 +177,9 @@ def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:
         outgoing.private.setdefault(address, []).append(entry)
 
 
-def _entry(change: Change, rules: Rules, op: Literal["put", "delete", "reassign"], *, body: bytes | None = None) -> RecordEntry:
+def _entry(
+    change: Change, rules: Rules, op: Literal["put", "delete", "reassign"], *, body: bytes | None = None
+) -> RecordEntry:
     """The change as it travels."""
     return RecordEntry(
         op=op,

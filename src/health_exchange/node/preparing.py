@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -280,6 +281,6 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
             entry = journal(
                 parts, caller, kind="refuse", action="write", outcome="refused", policy=digest, reason=reasons
             )
-            await parts.store.write(lambda tx, entry=entry: log(tx, entry))
+            await parts.store.write(partial(log, entry=entry))
             raise ForbiddenError(reasons or "no policy allows this")
     return digest

@@ -108,9 +108,7 @@ class PseudonymClient:
             responses.update({answer.index: answer for answer in answers if answer is not None})
         return responses
 
-    async def _evaluate(
-        self, holder: HolderCard, request: EvaluationRequest, body: bytes
-    ) -> EvaluationResponse | None:
+    async def _evaluate(self, holder: HolderCard, request: EvaluationRequest, body: bytes) -> EvaluationResponse | None:
         """One holder's verified share of the answer, or ``None`` where it is away, refuses or lies."""
         try:
             answer = await self._parts.transport.send(

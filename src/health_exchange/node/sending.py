@@ -90,9 +90,7 @@ def _read(tx: Transaction, parts: NodeParts) -> tuple[int, list[Change], StreamH
     return cursor, changes, streams.head(tx, parts.stream)
 
 
-def _change(
-    row: FeedRow, resource: StoredResource | None, owner: Subject | None, standing: Standing | None
-) -> Change:
+def _change(row: FeedRow, resource: StoredResource | None, owner: Subject | None, standing: Standing | None) -> Change:
     """A feed row with all that deciding about it needs, as it stands now."""
     if resource is None:
         return Change(
@@ -143,9 +141,7 @@ def _seal(parts: NodeParts, outgoing: Outgoing, head: StreamHead | None) -> Seal
         recipients=tuple(card.address for card in path_up),
     )
     boxes = {card.address: card.box_key for card in path_up}
-    return seal_envelope(
-        header, sections, boxes=boxes, signing=parts.keys.signing, randomness=parts.randomness
-    )
+    return seal_envelope(header, sections, boxes=boxes, signing=parts.keys.signing, randomness=parts.randomness)
 
 
 def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
@@ -156,10 +152,7 @@ def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
     """
     path_up = parts.directory.path_up(parts.address)
     groups = sorted(
-        {
-            recipients_of(parts.policies, _of_level(level, parts.address), "", path_up)
-            for level in Sensitivity
-        }
+        {recipients_of(parts.policies, _of_level(level, parts.address), "", path_up) for level in Sensitivity}
         - {frozenset()},
         key=lambda group: (len(group), sorted(group)),
     )
@@ -205,7 +198,7 @@ def _keep(
     """The one transaction of a sending."""
     if node_state.cursor(tx, CURSOR) != cursor:
         return
-    node_state.move_cursor(tx, CURSOR, number)
+    node_state.set_cursor(tx, CURSOR, number)
     exports.record(tx, outgoing.exports)
     if envelope is None:
         return

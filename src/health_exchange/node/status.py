@@ -39,6 +39,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         held: Resources it keeps back, by reason.
         resources: Current resources it keeps.
         persons: Persons it keeps something of.
+        persons_across_provinces: Those with records from more than one province.
         shared_with: Per node above, how many current resources it has of this node.
         undelivered: Envelopes its parent does not have yet.
         awaited: Receipts still to come.
@@ -58,6 +59,7 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     held: dict[str, int]
     resources: int
     persons: int
+    persons_across_provinces: int
     shared_with: dict[str, int]
     undelivered: int
     awaited: int
@@ -88,6 +90,7 @@ def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
         held=dict(exports.held_counts(tx)),
         resources=sum(statistics.counts(tx).values()),
         persons=statistics.persons(tx),
+        persons_across_provinces=len(statistics.persons_across_provinces(tx)),
         shared_with=dict(exports.shared_counts(tx)),
         undelivered=undelivered,
         awaited=awaited,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from health_exchange.model.sensitivity import SensitiveCategory
+from health_exchange.policy.code_tables import LABEL_CATEGORIES
 
 NOTHING_SAID = ""
 OBJECTS_TO_ALL = "deny:*"
@@ -21,23 +22,6 @@ _NESTING_MAX = 16
 # Scopes of Consents that are not about sharing records.
 _OTHER_SCOPES = frozenset({"research", "treatment", "adr"})
 _OPT_OUT = frozenset({"OPTOUT", "OPTOUTE"})
-
-LABEL_CATEGORIES: Mapping[str, SensitiveCategory] = {
-    "PSY": SensitiveCategory.PSYCHIATRIC,
-    "PSYTHPN": SensitiveCategory.PSYCHIATRIC,
-    "MH": SensitiveCategory.PSYCHIATRIC,
-    "BH": SensitiveCategory.PSYCHIATRIC,
-    "SEX": SensitiveCategory.REPRODUCTIVE,
-    "GDIS": SensitiveCategory.GENETIC,
-    "SDV": SensitiveCategory.ABUSE,
-    "DVD": SensitiveCategory.ABUSE,
-    "SUD": SensitiveCategory.SUBSTANCE,
-    "ETH": SensitiveCategory.SUBSTANCE,
-    "ETHUD": SensitiveCategory.SUBSTANCE,
-    "OPIOIDUD": SensitiveCategory.SUBSTANCE,
-    "HIV": SensitiveCategory.HIV,
-}
-"""Sensitivity labels of HL7 v3 ActCode and the category each names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

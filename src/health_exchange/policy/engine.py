@@ -220,9 +220,9 @@ def _default_refusal(policies: PolicySet, principal: Principal, action: Action, 
     """A refusal because nothing permits: what does permit the action, this kind of principal's own ways first."""
     permits = [rule for rule in policies.rules.values() if rule.permits and rule.speaks_of(action)]
     own = [rule.reason for rule in permits if rule.kind in {"", kind}] or [rule.reason for rule in permits]
-    reason = f"no policy allows a {principal.kind} to {action} this for this purpose"
+    reason = f"no policy lets this {principal.kind} {action} for this purpose"
     if own:
-        reason = f"{reason}; it would take that {', or '.join(own)}"
+        reason = f"{reason}; allowed is: {'; '.join(own)}"
     return Decision(allowed=False, policies=(), reasons=(reason,), digest=policies.digest)
 
 

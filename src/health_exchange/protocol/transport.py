@@ -38,4 +38,3 @@ class PeerTransport(Protocol):
         Raises:
             UnavailableError: No answer within ``timeout_s``, or no connection.
         """
-

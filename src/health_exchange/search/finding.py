@@ -41,6 +41,7 @@ SCAN_MAX = 5_000
 """Most candidates opened for one page or one total; beyond, a page may be short and a total is left out."""
 CONDITIONAL_MAX = 1_000
 """Most candidates a conditional create or reference may have."""
+_HASHED = (TokenTerm, ReferenceTerm, KeyedTerm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +225,10 @@ def _is_permitted(permitted: Permitted) -> ColumnElement[bool]:
 
 def _criteria(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]]) -> list[ColumnElement[bool]]:
     """The query as conditions that no match fails; some that hold for more are checked again on the body."""
-    conditions: list[ColumnElement[bool]] = [resources.c.type == query.type]
+    conditions: list[ColumnElement[bool]] = []
+    # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
+    if not any(all(isinstance(term, _HASHED) for term in criterion.terms) for criterion in query.criteria):
+        conditions.append(resources.c.type == query.type)
     for criterion in query.criteria:
         alternatives = [_condition(tx, query.type, criterion, term, sids) for term in criterion.terms]
         narrowing = [condition for condition in alternatives if condition is not None]

@@ -42,7 +42,9 @@ class Matcher:
         )
 
     def matches(self, kept: StoredResource) -> bool:
-        """Whether ``kept`` meets every criterion."""
+        """Whether ``kept`` is of the type and meets every criterion."""
+        if kept.type != self._query.type:
+            return False
         values: Sequence[SearchValue] = ()
         if self._looks_inside and kept.body is not None:
             values = extract(msgspec.json.decode(kept.body))

@@ -108,6 +108,11 @@ def tile(tx: Transaction, path: str) -> bytes | None:
     return content
 
 
+def all_tiles(tx: Transaction) -> dict[str, bytes]:
+    """Every tile by its path."""
+    return {row.path: row.content for row in tx.execute(select(tiles).order_by(tiles.c.path))}
+
+
 def save_checkpoint(tx: Transaction, tree_size: int, note: bytes) -> None:
     """Keep the signed checkpoint of one tree size; the first one stays."""
     known = tx.execute(select(checkpoints.c.size).where(checkpoints.c.size == tree_size)).one_or_none()

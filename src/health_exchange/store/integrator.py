@@ -44,3 +44,8 @@ def integrate(tx: Transaction) -> Integrated:
         first = tx.allocate("log-positions", len(entries)) - 1
         tx.run_many(_POSITION, [{"key": key, "value": first + offset} for offset, key in enumerate(entries)])
     return Integrated(changes=len(changes), entries=len(entries))
+
+
+def has_work(tx: Transaction) -> bool:
+    """Whether anything waits for its number."""
+    return tx.execute(_CHANGES, {}).first() is not None or tx.execute(_ENTRIES, {}).first() is not None

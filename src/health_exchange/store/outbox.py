@@ -88,15 +88,21 @@ def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:
     return [(row.stream, row.sequence, NodeAddress(tuple(row.recipient.split("/")))) for row in rows]
 
 
-def awaits_receipts(tx: Transaction) -> bool:
-    """Whether any receipt is awaited."""
-    one = select(outbox_receipts.c.sequence).where(outbox_receipts.c.raw.is_(None)).limit(1)
-    return tx.execute(one).one_or_none() is not None
+def kept_envelopes(tx: Transaction) -> list[tuple[StreamId, int, bytes]]:
+    """Every envelope whose bytes are kept: stream, sequence, bytes."""
+    rows = tx.execute(
+        select(outbox.c.stream, outbox.c.sequence, outbox.c.raw)
+        .where(outbox.c.raw.is_not(None))
+        .order_by(outbox.c.position)
+    )
+    return [(row.stream, row.sequence, row.raw) for row in rows]
 
 
 def awaits_receipts(tx: Transaction) -> bool:
     """Whether any receipt is still awaited."""
-    return tx.execute(select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)).first() is not None
+    return (
+        tx.execute(select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)).first() is not None
+    )
 
 
 def undelivered_count(tx: Transaction) -> int:

@@ -131,9 +131,7 @@ def assemble(settings: Settings) -> AssembledNode:
             key=Path(settings.certificate_key),
         ),
     )
-    store = Store.open(
-        settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom
-    )
+    store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
     may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
         card=card,
@@ -177,9 +175,7 @@ def _fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         store=parts.store,
         clock=parts.clock,
     )
-    door = FhirDoor(
-        parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits()
-    )
+    door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     routes = [*door.routes(), *OperatorDoor(parts).routes(), *status_page_routes(parts)]
     return Starlette(routes=routes, exception_handlers=_HANDLERS)
 

@@ -17,6 +17,9 @@ from health_exchange.pseudonym.threshold import KeyShare
 from health_exchange.wiring.directory_file import encode_directory, sign_directory
 from health_exchange.wiring.plan import NetworkPlan
 
+EPOCH = 1
+SHARE_VERSION = 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremony:
@@ -32,10 +35,10 @@ class Ceremony:
 def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
     """Keys for every node of ``plan`` and shares for its holders."""
     keys = {node.address: NodeKeys.generate(randomness) for node in plan.nodes}
-    generated = generate_key(threshold=plan.threshold, holders=len(plan.holders), epoch=1, randomness=randomness)
+    generated = generate_key(threshold=plan.threshold, holders=len(plan.holders), randomness=randomness)
     key = KeyCard(
-        epoch=1,
-        share_version=1,
+        epoch=EPOCH,
+        share_version=SHARE_VERSION,
         threshold=plan.threshold,
         public=generated.public,
         holders=tuple(
@@ -66,6 +69,7 @@ def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
         directory_signature=sign_directory(directory_json, keys[nation].signing),
         keys=keys,
         shares={
-            address: generated.shares[index] for index, address in enumerate(plan.holders, start=1)
+            address: KeyShare(epoch=EPOCH, version=SHARE_VERSION, index=index, secret=generated.shares[index])
+            for index, address in enumerate(plan.holders, start=1)
         },
     )

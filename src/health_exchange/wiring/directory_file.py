@@ -124,9 +124,7 @@ def _convert(file: _File) -> NetworkDirectory:
         threshold=file.threshold,
         public=file.public,
         holders=tuple(
-            HolderCard(
-                address=NodeAddress.parse(holder.address), index=holder.index, share_public=holder.share_public
-            )
+            HolderCard(address=NodeAddress.parse(holder.address), index=holder.index, share_public=holder.share_public)
             for holder in file.holders
         ),
     )

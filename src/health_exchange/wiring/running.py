@@ -46,7 +46,7 @@ async def run_node(settings: Settings) -> None:
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
             for server in servers:
-                server.stop()
+                server.stop()  # type: ignore[no-untyped-call]  # granian's method has no annotations
             await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
             for task in (*serving, *turning):
                 task.cancel()
@@ -68,7 +68,11 @@ async def _take_turns(turn: Turn, stop: asyncio.Event) -> None:
             if failures == 1:
                 log_event("turn-failed", turn=turn.name, code=error.code, detail=error.detail)
         if not did_something:
-            delay = min(turn.every_s * 2**min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)) if failures else turn.every_s
+            delay = (
+                min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s))
+                if failures
+                else turn.every_s
+            )
             await _sleep_until(stop, delay)
 
 

@@ -18,13 +18,16 @@ from health_exchange.cli.demo.facility import FacilityClient
 from health_exchange.cli.demo.live import watch
 from health_exchange.cli.demo.network import demo_plan
 from health_exchange.cli.demo.replay import Replay
-from health_exchange.cli.demo.report import Report, disagreements, granted, node_reports
+from health_exchange.cli.demo.report import Report, audit_report, disagreements, granted, node_reports, relay_report
 from health_exchange.cli.demo.samples import read_samples
 from health_exchange.cli.demo.setting import AUDITOR, NATION, RESEARCHER, STRANGER, VIEWER, make_setting
 from health_exchange.cli.demo.supervision import Supervisor
+from health_exchange.model.powers import Tier
 from health_exchange.node.network import NetworkStatus
-from health_exchange.wiring.inspection import relay_view, verify_logs
+from health_exchange.wiring.inspection import RelayInspector, verify_logs
+from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.plan import NetworkPlan
+from health_exchange.wiring.settings import read_settings
 
 MARK = ".health-exchange-demo"
 CONNECTIONS = 32
@@ -81,8 +84,13 @@ async def _run(arguments: argparse.Namespace, console: Console, *, stay: bool) -
                 await supervisor.wait_until_healthy(http)
             console.print(f"ten nodes are ready after {time.monotonic() - started:.1f} s")
             replay = Replay(plan=plan, samples=samples, keys=keys, http=http)
-            status = await watch(replay, http, _url(plan), console)
-            report, patient_id = await _report(plan, root, replay, status, started)
+            relays = _inspectors(plan, root)
+            try:
+                status = await watch(replay, http, _url(plan), console, relays)
+            finally:
+                for relay in relays:
+                    relay.close()
+            report, patient_id = await _report(plan, root, replay, status, relays, started)
             printing.print_report(console, report)
             if arguments.json is not None:
                 arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -94,7 +102,12 @@ async def _run(arguments: argparse.Namespace, console: Console, *, stay: bool) -
 
 
 async def _report(
-    plan: NetworkPlan, root: Path, replay: Replay, status: NetworkStatus, started: float
+    plan: NetworkPlan,
+    root: Path,
+    replay: Replay,
+    status: NetworkStatus,
+    relays: list[RelayInspector],
+    started: float,
 ) -> tuple[Report, str]:
     """The report, and the id of the person it shows."""
     viewer, auditor, researcher, stranger = (
@@ -104,7 +117,7 @@ async def _report(
     patient_id, person = await find_person(viewer)
     refused = await try_refused(auditor=auditor, researcher=researcher, stranger=stranger, patient_id=patient_id)
     nation = next(node for node in status.nodes if node.address == str(NATION))
-    cities = [node.address for node in plan.nodes if len(node.address.segments) == 3 and node.tier == "city"]
+    logs = await asyncio.to_thread(verify_logs, root)
     report = Report(
         nodes=node_reports(status),
         records_in=replay.records_in,
@@ -113,9 +126,9 @@ async def _report(
         persons=nation.persons,
         persons_across_provinces=nation.persons_across_provinces,
         person=person,
-        relays=[relay_view(root, address) for address in cities],
+        relays=[relay_report(relay) for relay in relays],
         refused=refused,
-        audit=await asyncio.to_thread(verify_logs, root),
+        audit=audit_report(logs),
         disagreements=disagreements(status, replay.failures),
         elapsed_s=round(time.monotonic() - started, 1),
     )
@@ -147,3 +160,12 @@ async def _stay(console: Console, plan: NetworkPlan, root: Path, replay: Replay,
 def _url(plan: NetworkPlan) -> str:
     """The nation's FHIR door."""
     return next(node.fhir_url for node in plan.nodes if node.address == NATION)
+
+
+def _inspectors(plan: NetworkPlan, root: Path) -> list[RelayInspector]:
+    """One for every city: what it carries for others, looked at with its own keys."""
+    return [
+        RelayInspector(read_settings(node_folder(root, node.address) / "node.toml"))
+        for node in plan.nodes
+        if node.tier is Tier.CITY
+    ]

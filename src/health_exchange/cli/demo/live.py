@@ -1,6 +1,7 @@
 """The tree while records move: one line a node, redrawn as the numbers change."""
 
 import asyncio
+from collections.abc import Sequence
 
 import httpx
 import msgspec
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from health_exchange.cli.demo.replay import Replay
 from health_exchange.node.network import NetworkStatus
+from health_exchange.wiring.inspection import RelayInspector
 
 REFRESH_S = 0.5
 SETTLED_LOOKS = 2
@@ -24,8 +26,17 @@ async def fetch_network(http: httpx.AsyncClient, nation_url: str) -> NetworkStat
     return msgspec.json.decode(answer.content, type=NetworkStatus)
 
 
-async def watch(replay: Replay, http: httpx.AsyncClient, nation_url: str, console: Console) -> NetworkStatus:
+async def watch(
+    replay: Replay, http: httpx.AsyncClient, nation_url: str, console: Console, relays: Sequence[RelayInspector]
+) -> NetworkStatus:
     """Replay, show the tree meanwhile, and return its numbers once nothing moves any more.
+
+    Args:
+        replay: What to replay.
+        http: For the nodes' doors.
+        nation_url: Whose numbers tell of all.
+        console: Where to draw.
+        relays: Look at what passes through the cities at the same time.
 
     Raises:
         TimeoutError: Something was still under way long after the last Bundle.
@@ -36,6 +47,8 @@ async def watch(replay: Replay, http: httpx.AsyncClient, nation_url: str, consol
     with Live(draw(status, replay), console=console, refresh_per_second=4) as live:
         while not replaying.done():
             await asyncio.wait([replaying], timeout=REFRESH_S)
+            for relay in relays:
+                await asyncio.to_thread(relay.look)
             status = await _look(http, nation_url, status)
             live.update(draw(status, replay))
         await replaying

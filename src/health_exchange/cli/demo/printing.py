@@ -48,9 +48,7 @@ def _print_nodes(console: Console, report: Report) -> None:
         held = ", ".join(f"{count} {reason}" for reason, count in sorted(node.held.items()))
         name = "  " * node.address.count("/") + f"{node.name} {node.address}"
         lag = f"{node.lag_s:.2f} s" if node.opened else ""
-        table.add_row(
-            name, str(node.received), str(node.forwarded), str(node.opened), str(node.resources), lag, held
-        )
+        table.add_row(name, str(node.received), str(node.forwarded), str(node.opened), str(node.resources), lag, held)
     console.print(table)
 
 

@@ -62,6 +62,8 @@ def _reason(body: bytes) -> str:
     """The outcome's own words, which never hold anybody's data."""
     try:
         issue = msgspec.json.decode(body)["issue"][0]
-        return f"{issue.get('details', {}).get('text', '')} {issue.get('diagnostics', '')} {issue.get('expression', '')}"
+        return (
+            f"{issue.get('details', {}).get('text', '')} {issue.get('diagnostics', '')} {issue.get('expression', '')}"
+        )
     except (msgspec.MsgspecError, KeyError, IndexError, TypeError):
         return "without an OperationOutcome"

@@ -1,10 +1,13 @@
 """The demo's report: what must agree, one person's unified view, what relays see, refusals, logs; for people and machines."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
+from health_exchange.audit.verification import VerificationReport
 from health_exchange.node.network import NetworkStatus
+from health_exchange.wiring.inspection import RelayInspector
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +127,28 @@ def disagreements(status: NetworkStatus, failures: list[tuple[str, str]]) -> lis
                 f"{granted(status, node.address)}"
             )
     return found
+
+
+def relay_report(relay: RelayInspector) -> RelayReport:
+    """What one relay's keys made of what it carried."""
+    return RelayReport(
+        address=str(relay.address),
+        envelopes_carried=relay.envelopes,
+        envelope_bytes=relay.envelope_bytes,
+        could_open=relay.could_open,
+        could_not_open=relay.could_not_open,
+    )
+
+
+def audit_report(logs: Sequence[VerificationReport]) -> AuditReport:
+    """All logs together."""
+    return AuditReport(
+        entries=sum(log.entries for log in logs),
+        checkpoints=sum(log.checkpoints for log in logs),
+        proofs=sum(log.proofs for log in logs),
+        cosignatures=sum(log.cosignatures for log in logs),
+        failures=sum(len(log.failures) for log in logs),
+    )
 
 
 def summarise_person(bundle: dict[str, object]) -> PersonReport:

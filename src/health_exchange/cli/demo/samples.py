@@ -65,7 +65,5 @@ def read_samples(folder: Path | None = None) -> Samples:
     for name in manifest.order:
         stem = Path(name).stem.partition("-")[2]
         facility = next(each for each in by_length if stem.startswith(f"{each.id}-"))
-        bundles[NodeAddress.parse(facility.node)].append(
-            SampleBundle(name=name, facility=facility, path=root / name)
-        )
+        bundles[NodeAddress.parse(facility.node)].append(SampleBundle(name=name, facility=facility, path=root / name))
     return Samples(facilities=tuple(facilities), bundles=dict(bundles))

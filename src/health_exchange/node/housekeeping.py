@@ -1,0 +1,55 @@
+"""Numbers for what was committed, and signed checkpoints over the log: the two things one worker does for all.
+
+Writers leave changes and audit entries without numbers; the integrator gives them in the order of commitment, so that
+whoever reads behind a number never misses one that appears later.
+"""
+
+from health_exchange.audit import tiles
+from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
+from health_exchange.audit.merkle import root_of
+from health_exchange.node.parts import NodeParts
+from health_exchange.store import audit_log, integrator, node_state
+from health_exchange.store.engine import Transaction
+
+LOGGED = "logged"
+"""Cursor: how many entries stand in tiles under a checkpoint."""
+LEAVES_MAX = 10_000
+
+
+async def integrate(parts: NodeParts) -> bool:
+    """Number what was committed since last time; whether there was anything."""
+    if not await parts.store.read(integrator.has_work):
+        return False
+    done = await parts.store.write(integrator.integrate)
+    return bool(done.changes or done.entries)
+
+
+async def checkpoint(parts: NodeParts) -> bool:
+    """Put numbered entries into tiles and sign the log's new size and root; whether there was news."""
+    logged, size = await parts.store.read(_sizes)
+    if logged == size:
+        return False
+    await parts.store.write(lambda tx: _advance(tx, parts))
+    return True
+
+
+def _sizes(tx: Transaction) -> tuple[int, int]:
+    """Entries under the latest checkpoint, and entries with a position."""
+    return node_state.cursor(tx, LOGGED), audit_log.size(tx)
+
+
+def _advance(tx: Transaction, parts: NodeParts) -> None:
+    """The next tiles and their checkpoint, in one transaction."""
+    logged, size = _sizes(tx)
+    size = min(size, logged + LEAVES_MAX)
+
+    def load(name: str) -> bytes | None:
+        return changed.get(name) or audit_log.tile(tx, name)
+
+    changed: dict[str, bytes] = {}
+    changed = tiles.append(logged, audit_log.leaves(tx, logged, size), load)
+    root = root_of(size, tiles.subtree_reader(load))
+    note = sign_checkpoint(Checkpoint(origin=parts.card.log_origin, size=size, root=root), parts.keys.log_seed)
+    audit_log.save_tiles(tx, changed)
+    audit_log.save_checkpoint(tx, size, note.encode())
+    node_state.set_cursor(tx, LOGGED, size)

@@ -1,0 +1,126 @@
+"""Looking into a node's folder from outside: its log exported and verified, and what a relay's own keys open.
+
+For auditors and the demo. Reads the databases with their nodes' keys; changes nothing but, for an export, the log.
+"""
+
+import os
+from pathlib import Path
+
+from health_exchange.audit.export import LogContent, WitnessKey, export_folder
+from health_exchange.audit.verification import VerificationReport, verify_folder
+from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.clock import SystemClock
+from health_exchange.model.directory import NetworkDirectory
+from health_exchange.protocol.envelope import open_sections, read_envelope
+from health_exchange.store import audit_log, outbox
+from health_exchange.store.engine import Store, StoreKeys, Transaction
+from health_exchange.wiring.directory_file import read_directory
+from health_exchange.wiring.settings import Settings, read_settings
+
+
+def export_log(settings: Settings) -> dict[str, bytes]:
+    """A node's log up to its latest checkpoint, as the files of a folder that verifies offline."""
+    directory = read_directory(
+        Path(settings.directory).read_bytes(),
+        Path(settings.directory_signature).read_bytes(),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+    )
+    keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
+    store = Store.open(
+        settings.database,
+        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        SystemClock(),
+        os.urandom,
+        inline=True,
+    )
+    try:
+        content = store.read_now(lambda tx: log_content(tx, directory, NodeAddress.parse(settings.address)))
+    finally:
+        store.close()
+    return export_folder(content)
+
+
+def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddress) -> LogContent:
+    """Everything the store holds of the node's log, up to its latest checkpoint."""
+    card = directory.nodes[address]
+    checkpoints = dict(audit_log.all_checkpoints(tx))
+    size = max(checkpoints, default=0)
+    return LogContent(
+        origin=card.log_origin,
+        public=card.log_key,
+        witnesses=[
+            WitnessKey(name=directory.nodes[witness].log_origin, public=directory.nodes[witness].log_key)
+            for witness in card.witnesses
+        ],
+        tiles=audit_log.all_tiles(tx),
+        checkpoints={at: note.decode() for at, note in checkpoints.items()},
+        cosignatures={at: [line.decode() for line in audit_log.cosignatures_of(tx, at).values()] for at in checkpoints},
+        entries=[entry.raw for entry in audit_log.entries(tx, 0, size)],
+    )
+
+
+def verify_logs(root: Path) -> list[VerificationReport]:
+    """Export and verify the logs of every node in a network's folder."""
+    return [verify_folder(export_log(read_settings(path))) for path in sorted((root / "nodes").glob("*/node.toml"))]
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write an export.
+
+    Raises:
+        FileExistsError: The folder exists.
+    """
+    folder.mkdir(parents=True)
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+class RelayInspector:
+    """Looks at the envelopes in a relay's own database while they pass, with the relay's own keys.
+
+    Attributes:
+        envelope_bytes: How large they were together.
+        could_open: Sections the relay's keys open.
+        could_not_open: Sections they do not.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
+        self.address = NodeAddress.parse(settings.address)
+        self._box = keys.box
+        self._seen: set[tuple[str, int]] = set()
+        self._store = Store.open(
+            settings.database,
+            StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+            SystemClock(),
+            os.urandom,
+            inline=True,
+        )
+        self.envelope_bytes = 0
+        self.could_open = 0
+        self.could_not_open = 0
+
+    @property
+    def envelopes(self) -> int:
+        """How many were seen."""
+        return len(self._seen)
+
+    def look(self) -> None:
+        """Take in what is passing now."""
+        for stream, sequence, raw in self._store.read_now(outbox.kept_envelopes):
+            if (stream, sequence) in self._seen:
+                continue
+            self._seen.add((stream, sequence))
+            envelope = read_envelope(raw)
+            opened = open_sections(envelope, self.address, self._box)
+            self.envelope_bytes += len(raw)
+            self.could_open += len(opened)
+            self.could_not_open += len(envelope.sections) - len(opened)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._store.close()
