@@ -110,16 +110,17 @@ def find(tx: Transaction, query: SearchQuery, permitted: Permitted, after: int |
     sids = _sids(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
     where = [*_criteria(tx, query, sids), _is_permitted(permitted)]
+    limit = BATCH if _is_dated(query) else min(BATCH, query.count + 1)
     found: list[StoredResource] = []
     scanned = 0
     while scanned < SCAN_MAX:
-        batch = _batch(tx, where, after, BATCH)
+        batch = _batch(tx, where, after, limit)
         for kept in batch:
             if matcher.matches(kept):
                 if len(found) == query.count:
                     return FoundPage(resources=found, after=found[-1].rid)
                 found.append(kept)
-        if len(batch) < BATCH:
+        if len(batch) < limit:
             return FoundPage(resources=found, after=None)
         after, scanned = batch[-1].rid, scanned + len(batch)
     return FoundPage(resources=found, after=after)
@@ -138,7 +139,7 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | No
         .join(subjects, subjects.c.sid == resources.c.sid)
         .where(resources.c.deleted.is_(False), *where)
     ).scalar_one()
-    if not any(isinstance(term, DateTerm) for criterion in query.criteria for term in criterion.terms):
+    if not _is_dated(query):
         return count
     if count > SCAN_MAX:
         return None
@@ -185,6 +186,11 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
         .limit(CONDITIONAL_MAX + 1)
     )
     return tuple((row.rid, row.version) for row in rows)
+
+
+def _is_dated(query: SearchQuery) -> bool:
+    """Whether candidates are many more than matches, because dates are looked at in opened bodies only."""
+    return any(isinstance(term, DateTerm) for criterion in query.criteria for term in criterion.terms)
 
 
 def _batch(
