@@ -70,11 +70,11 @@ class LogContent:
 
 
 class ExportedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of ``entries/*.jsonl``; salt and entry are absent where the period's key was destroyed."""
+    """One line of ``entries/*.jsonl``; salt and entry are null where the period's key was destroyed."""
 
     position: int
     salt: str | None
-    entry: msgspec.Raw | None
+    entry: msgspec.Raw
 
 
 def export_folder(content: LogContent) -> dict[str, bytes]:
@@ -109,5 +109,5 @@ def _keys(content: LogContent) -> bytes:
 def _line(position: int, raw: bytes | None) -> ExportedEntry:
     """One entry as a line."""
     if raw is None:
-        return ExportedEntry(position=position, salt=None, entry=None)
+        return ExportedEntry(position=position, salt=None, entry=msgspec.Raw(b"null"))
     return ExportedEntry(position=position, salt=raw[:SALT_BYTES].hex(), entry=msgspec.Raw(raw[SALT_BYTES:]))

@@ -71,7 +71,7 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position: int
     salt: str | None
-    entry: msgspec.Raw | None
+    entry: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def _check_entries(files: Mapping[str, bytes], leaves: Sequence[bytes], report: 
                 report.fail(where, f"says it is entry {line.position}, entry {expected} belongs here")
             elif expected >= len(leaves):
                 report.fail(where, f"entry {expected} is not in the log, which has {len(leaves)}")
-            elif salt is None or line.entry is None:
+            elif salt is None:
                 report.withheld += 1
             elif commit(salt, bytes(line.entry)) != leaves[expected]:
                 report.fail(where, f"entry {expected} is not the one the log commits to")

@@ -65,8 +65,9 @@ def check_depth(raw: bytes, depth: int, *, where: str = "") -> None:
         return
     if b"\\" in raw:
         raw = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # What stands between an odd quotation mark and the next one is a string.
-    brackets = b"".join(raw.translate(_BRACKETS, _NEITHER_BRACKETS_NOR_QUOTES).split(b'"')[::2])
+    marks = raw.translate(_BRACKETS, _NEITHER_BRACKETS_NOR_QUOTES).replace(b'""', b"")
+    # What stands between an odd quotation mark and the next one is a string; most held no bracket and are gone.
+    brackets = b"".join(marks.split(b'"')[::2])
     for _level in range(depth):
         brackets = brackets.replace(b"()", b"")
         if not brackets:
@@ -82,7 +83,7 @@ def has_repeated_name(raw: bytes, decoded: object) -> bool:
     """
     if _ESCAPED_COLON.search(raw) is None:
         return raw.count(b":") != _ENCODER.encode(decoded).count(b":")
-    return any(True for _ in _repeated(json.loads(raw, object_pairs_hook=_Members), ""))
+    return any(True for _ in _repeated(json.loads(raw, object_pairs_hook=_Members, parse_int=len, parse_float=len), ""))
 
 
 def safe_name(name: str) -> str:
@@ -126,7 +127,7 @@ class _Members(dict[str, object]):
 
 def _repeated_at(raw: bytes, where: str) -> str:
     """Where the first repeated name stands."""
-    value = json.loads(raw, object_pairs_hook=_Members)
+    value = json.loads(raw, object_pairs_hook=_Members, parse_int=len, parse_float=len)
     return next(_repeated(value, root_name(value, where)), where)
 
 

@@ -2,6 +2,8 @@
 
 Dates are those of the calendar: the 30th of February has the right form and is none.
 
+Whitespace is space, tab and line ends, as in XML Schema, whose patterns FHIR's are: an ideographic space is text.
+
 Source: FHIR R4, section 2.24.0.1 "Primitive Types".
 """
 
@@ -21,14 +23,14 @@ _BASE64_GROUP = 4
 
 _FORMS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
-        "string": re.compile(r"[ \r\n\t\S]+"),
-        "markdown": re.compile(r"[ \r\n\t\S]+"),
+        "string": re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+"),
+        "markdown": re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+"),
         "xhtml": re.compile(r"\s*<div[\s>].*", re.DOTALL),
-        "code": re.compile(r"\S+(\s\S+)*"),
+        "code": re.compile(r"[^ \t\r\n]+([ \t\r\n][^ \t\r\n]+)*"),
         "id": re.compile(r"[A-Za-z0-9\-.]{1,64}"),
-        "uri": re.compile(r"\S+"),
-        "url": re.compile(r"\S+"),
-        "canonical": re.compile(r"\S+"),
+        "uri": re.compile(r"[^ \t\r\n]+"),
+        "url": re.compile(r"[^ \t\r\n]+"),
+        "canonical": re.compile(r"[^ \t\r\n]+"),
         "oid": re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+"),
         "uuid": re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
         "time": re.compile(_CLOCK),

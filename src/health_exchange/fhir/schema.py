@@ -90,12 +90,27 @@ def _validator(resource_type: str, *, strict: bool) -> jsonschema_rs.Draft6Valid
     while waiting:
         name = waiting.pop()
         if name not in definitions:
-            expanded = _expanded(name)
+            expanded = _with_fhir_whitespace(_expanded(name))
             waiting += _reached(expanded)
             definitions[name] = _stricter(expanded) if strict else expanded
     return jsonschema_rs.Draft6Validator(
         {"$schema": _DRAFT_6, "$ref": _REF + resource_type, "definitions": definitions}
     )
+
+
+def _with_fhir_whitespace(rule: dict[str, Any]) -> dict[str, Any]:
+    """A definition whose patterns mean what FHIR means: whitespace is space, tab and line ends.
+
+    FHIR's patterns are those of XML Schema, where an ideographic or a no-break space is a character like others;
+    text with them is common here. What FHIR forbids in words, control characters, is written out instead.
+    """
+    if "properties" in rule:
+        return rule | {"properties": {name: _with_fhir_whitespace(inner) for name, inner in rule["properties"].items()}}
+    if "pattern" not in rule:
+        return rule
+    pattern = rule["pattern"].replace(r"[ \r\n\t\S]", r"[^\x00-\x08\x0b\x0c\x0e-\x1f]")
+    pattern = pattern.replace(r"[^\s]", r"\S").replace(r"\S", r"[^ \t\r\n]").replace(r"\s", r"[ \t\r\n]")
+    return rule | {"pattern": pattern}
 
 
 def _stricter(definition: dict[str, Any]) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def validate(raw: bytes, *, where: str = "", limits: Limits = DEFAULT) -> Resour
     decoded = decode_json(raw, limits, where=where)
     if not isinstance(decoded, dict):
         raise MalformedResourceError("a resource is an object", where=where)
-    resource_type = decoded.get("resourceType")
-    if not isinstance(resource_type, str) or resource_type not in resource_types():
+    resource_type = _type_of(decoded)
+    if not resource_type:
         raise MalformedResourceError("resourceType names no type of FHIR R4", where=where)
     if not _fits(resource_type, decoded):
         fault = first_fault(decoded, root_name(decoded, where))
@@ -71,14 +71,17 @@ def first_fault(decoded: dict[str, Any], where: str) -> Fault | None:
 
 def _fits(resource_type: str, decoded: Mapping[str, Any]) -> bool:
     """Whether a resource is sound at first sight, and those inside it."""
-    if resource_type in _HOLDS_RESOURCES or not (
-        fits_struct(resource_type, decoded) and fits_schema(resource_type, decoded)
-    ):
+    if not resource_type or resource_type in _HOLDS_RESOURCES:
         return False
-    return all(
-        inner.get("resourceType") in resource_types() and _fits(inner["resourceType"], inner)
-        for inner in decoded.get("contained", ())
-    )
+    if not (fits_struct(resource_type, decoded) and fits_schema(resource_type, decoded)):
+        return False
+    return all(_fits(_type_of(inner), inner) for inner in decoded.get("contained", ()))
+
+
+def _type_of(decoded: Mapping[str, Any]) -> str:
+    """The type of a resource; empty where it names none of FHIR R4."""
+    named = decoded.get("resourceType")
+    return named if isinstance(named, str) and named in resource_types() else ""
 
 
 def _offences(decoded: object, where: str) -> Iterator[Fault]:
