@@ -29,11 +29,11 @@ def test_it_says_r4_where_it_is_and_what_it_takes() -> None:
     said = statement(Tier.COUNTY, writes=True)
     assert said["fhirVersion"] == "4.0.1"
     assert said["implementation"] == {"description": "浙江 (cn/33)", "url": "https://node.example/fhir"}
-    assert said["rest"][0]["interaction"] == [{"code": "transaction"}, {"code": "batch"}]  # type: ignore[index]  # JSON
+    assert said["rest"][0]["interaction"] == [{"code": "transaction"}, {"code": "batch"}]  # type: ignore[index]  # JSON of any shape
 
 
 def test_a_node_that_admits_nobody_offers_no_writes() -> None:
-    rest = statement(Tier.NATION, writes=False)["rest"][0]  # type: ignore[index]  # JSON
+    rest = statement(Tier.NATION, writes=False)["rest"][0]  # type: ignore[index]  # JSON of any shape
     assert "interaction" not in rest
     offered = {one["code"] for resource in rest["resource"] for one in resource["interaction"]}
     assert offered == {"read", "vread", "search-type"}
@@ -41,7 +41,7 @@ def test_a_node_that_admits_nobody_offers_no_writes() -> None:
 
 @pytest.mark.parametrize("resource_type", ["Patient", "Observation", "Condition", "Organization", "MedicationRequest"])
 def test_the_search_parameters_it_names_are_those_the_parser_takes(resource_type: str) -> None:
-    rest = statement(Tier.COUNTY, writes=True)["rest"][0]  # type: ignore[index]  # JSON
+    rest = statement(Tier.COUNTY, writes=True)["rest"][0]  # type: ignore[index]  # JSON of any shape
     resource = next(one for one in rest["resource"] if one["type"] == resource_type)
     named = {one["name"] for one in resource["searchParam"]}
     for name in PARAMETERS:

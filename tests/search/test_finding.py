@@ -156,7 +156,7 @@ def test_a_person_or_a_token_stands_for_an_identity(store: Store, keep: Keep, pe
     ]
     for terms, found in cases:
         query = SearchQuery(type="Patient", criteria=(Criterion(name="identifier", terms=terms),))
-        page = store.read_now(lambda tx, query=query: find(tx, query, permit(5)))  # type: ignore[misc]  # bound above
+        page = store.read_now(lambda tx, query=query: find(tx, query, permit(5)))  # type: ignore[misc]  # bound in this loop
         assert [kept.id for kept in page.resources] == found
 
 
@@ -208,7 +208,7 @@ def test_no_page_repeats_or_skips_whatever_is_written_meanwhile(
     deleted: set[str] = set()
     after: int | None = None
     for page_number in range(40):
-        page = store.read_now(lambda tx, after=after: find(tx, query, permit(5), after))  # type: ignore[misc]  # bound
+        page = store.read_now(lambda tx, after=after: find(tx, query, permit(5), after))  # type: ignore[misc]  # bound in this loop
         seen += [kept.id for kept in page.resources]
         after = page.after
         if after is None:
