@@ -79,6 +79,17 @@ def test_a_name_that_stands_twice_is_refused_with_its_place(raw: bytes, where: s
     assert refusal.value.where == where
 
 
+@pytest.mark.parametrize("number", ["1" * 30, "1" * 5000, "-0.0", "1.50", "0." + "1" * 5000])
+def test_long_numbers_do_no_harm(number: str) -> None:
+    for text in (f'{{"a":{number}}}', f'{{"\\u003a":{number}}}'):
+        try:
+            check_json(text.encode())
+        except MalformedResourceError as refusal:
+            assert refusal.where == ""  # noqa: PT017  # both ends are fine, another error is not
+    with pytest.raises(MalformedResourceError):
+        check_json(f'{{"\\u003a":{number},"b":1,"b":2}}'.encode())
+
+
 names = st.text(st.sampled_from('ab:"\\\u003aé'), max_size=4)
 values = st.recursive(
     st.none() | st.integers() | st.text(st.sampled_from('ab:"\\{}[]é')),
