@@ -39,7 +39,7 @@ def _load(**texts: str) -> PolicySet:
         ('@id("a") @reason("b") permit (principal, action == Action::"fly", resource);', "schema"),
         ('@id("a") @reason("b") permit (principal is Ghost, action, resource);', "schema"),
         (
-            '@id("a") @reason("b") permit (principal, action == Action::"read", resource) when {resource.sensitivity+1<3};',
+            '@id("a") @reason("b") permit (principal, action, resource is Record) when {resource.sensitivity+1<3};',
             "may err",
         ),
         ('@id("a") @reason("b") permit (principal, action, resource) when { context has purpose };', "may err"),
