@@ -22,6 +22,7 @@ from health_exchange.fhir.subjects import subject_reference
         ("Observation", {"subject": {"display": "x"}}, None),
         ("Observation", {"performer": [{"reference": "Patient/1"}]}, None),
         ("Coverage", {"beneficiary": {"reference": "Patient/1"}, "payor": [{"reference": "Patient/2"}]}, "Patient/1"),
+        ("Device", {"patient": {"reference": "Patient/1"}}, "Patient/1"),
         ("Immunization", {"patient": {"reference": "Patient/1"}}, "Patient/1"),
         ("Schedule", {"actor": [{"reference": "Location/1"}, {"reference": "Patient/1"}]}, "Patient/1"),
         ("Appointment", {"participant": [{"actor": {"reference": "Patient/1"}}]}, "Patient/1"),

@@ -28,6 +28,7 @@ SUBJECT_PATHS: Mapping[str, str] = MappingProxyType(
         "AppointmentResponse": "actor",
         "Basic": "subject",
         "Coverage": "beneficiary",
+        "Device": "patient",  # outside the compartment, yet an implant tells of its bearer
         "EnrollmentRequest": "candidate",
         "Person": "link.target",
         "ResearchSubject": "individual",
