@@ -329,7 +329,7 @@ def _digits(index: int) -> str:
 
 def _index(path: str) -> int | None:
     """The index in a tile's name."""
-    digits = path.split("/", 2)[2].split(".p/")[0].replace("x", "").replace("/", "")
+    digits = path.split("/", 2)[2].split(".p/", maxsplit=1)[0].replace("x", "").replace("/", "")
     return int(digits) if digits.isascii() and digits.isdecimal() else None
 
 

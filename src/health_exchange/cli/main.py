@@ -14,8 +14,7 @@ from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
 
 EXIT_CODES: Mapping[Category, int] = MappingProxyType(
-    {category: 2 for category in Category}
-    | {Category.BUSY: 3, Category.UNAVAILABLE: 3, Category.FAULT: 1, Category.CONFLICT: 1}
+    dict.fromkeys(Category, 2) | {Category.BUSY: 3, Category.UNAVAILABLE: 3, Category.FAULT: 1, Category.CONFLICT: 1}
 )
 
 

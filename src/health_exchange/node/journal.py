@@ -44,7 +44,7 @@ def journal(  # noqa: PLR0913  # the fields of an entry
     )
 
 
-def node_journal(  # noqa: PLR0913  # the fields of an entry
+def node_journal(  # the fields of an entry
     parts: NodeParts,
     *,
     kind: str,

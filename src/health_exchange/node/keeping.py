@@ -14,8 +14,8 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.protocol.entries import Locator, RecordEntry
 from health_exchange.search.tokens import tokens_of
+from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
-from health_exchange.store import resources, shredding, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StoredResource
 
@@ -68,11 +68,11 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
         return
     elif entry.op == "delete":
         if not kept.deleted and entry.version >= kept.version:
-            resources.withdraw(tx, kept, version=entry.version, changed_at=entry.changed_at)
+            corrections.withdraw(tx, kept, version=entry.version, changed_at=entry.changed_at)
     elif entry.pseudonym is not None:
         owner = subjects.find_or_make_subject(tx, pseudonym=entry.pseudonym)
         if owner.sid != kept.sid:
-            resources.reassign(tx, kept, owner, entry.previous)
+            corrections.reassign(tx, kept, owner, entry.previous)
             _forget_locator(tx, origin, entry.previous)
 
 

@@ -91,12 +91,14 @@ class Rules:
     Attributes:
         source: This node.
         recipients: Who may open a resource of a class under a consent.
+        locates: Whether anybody may learn, under a consent, that something of the person is held here.
         everyone: All nodes above.
         exchange_id: Exchange id of a local type and id; ``None`` where the target never leaves.
     """
 
     source: NodeAddress
     recipients: Callable[[ResourceClass, str], frozenset[NodeAddress]]
+    locates: Callable[[str], bool]
     everyone: tuple[NodeAddress, ...]
     exchange_id: Callable[[str, str], ExchangeId | None]
 
@@ -136,8 +138,7 @@ def _put(change: Change, rules: Rules, outgoing: Outgoing) -> None:
         recipients = rules.recipients(change.resource_class, change.consent)
         if not recipients:
             held = HELD_CONSENT if rules.recipients(change.resource_class, "") else HELD_POLICY
-        if change.pseudonym is not None and held != HELD_CONSENT:
-            outgoing.locators[change.pseudonym] = None
+        _locate(change, rules, outgoing)
     if recipients and change.body is not None:
         try:
             body = deidentify(
@@ -166,7 +167,13 @@ def _reassign(change: Change, rules: Rules, outgoing: Outgoing) -> None:
     """Tell those who hold the resource whose it is."""
     for address in change.exported_to:
         outgoing.private.setdefault(address, []).append(_entry(change, rules, "reassign"))
-    if change.pseudonym is not None and change.exported_to:
+    if change.exported_to:
+        _locate(change, rules, outgoing)
+
+
+def _locate(change: Change, rules: Rules, outgoing: Outgoing) -> None:
+    """Say that something of the person is held here, unless the person objects to being found."""
+    if change.pseudonym is not None and rules.locates(change.consent):
         outgoing.locators[change.pseudonym] = None
 
 

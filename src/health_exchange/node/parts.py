@@ -12,8 +12,8 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
-from health_exchange.protocol.transport import PeerTransport
 from health_exchange.policy.engine import PolicySet
+from health_exchange.protocol.transport import PeerTransport
 from health_exchange.pseudonym.threshold import KeyShare
 from health_exchange.store.engine import Store
 

@@ -4,13 +4,13 @@ The queue is durable; each identity waits sealed beside its subject. What the su
 once the pseudonym is known.
 """
 
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.pseudonym.cache import open_identity
 from health_exchange.store import pending, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.pending import PendingIdentity
-from health_exchange.model.identifiers import Pseudonym
 
 BATCH = 100
 

@@ -113,7 +113,8 @@ def targets(
     requests: Iterable[WriteRequest], places: Mapping[str, Place], found: Mapping[tuple[str, str], Place]
 ) -> dict[str, str]:
     """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent."""
-    rewriting: dict[str, str] = {}
+    # A urn may also stand in elements of type uri, which no list of references tells of.
+    rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
         for _path, text in _references_of(request):
             place = places.get(text)

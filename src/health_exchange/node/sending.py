@@ -23,8 +23,8 @@ from health_exchange.pseudonym.rules.rows import Disposition
 from health_exchange.store import counters, exports, feed, node_state, outbox, resources, streams, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
-from health_exchange.store.feed import FeedRow
 from health_exchange.store.exports import Standing
+from health_exchange.store.feed import FeedRow
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject, SubjectState
 
@@ -62,6 +62,7 @@ def rules_of(parts: NodeParts) -> Rules:
     return Rules(
         source=parts.address,
         recipients=lambda resource_class, consent: recipients_of(parts.policies, resource_class, consent, path_up),
+        locates=lambda consent: bool(locator_recipients(parts.policies, path_up, consent)),
         everyone=tuple(card.address for card in path_up),
         exchange_id=rewrite,
     )

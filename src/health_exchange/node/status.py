@@ -1,4 +1,4 @@
-"""How a node is doing, in numbers: what it received, sent, opened and holds back, how fresh it is, where its log stands.
+"""How a node is doing, in numbers: what it received, sent, opened and holds back, how fresh it is, its log.
 
 Counts only: nothing here is about one person.
 """

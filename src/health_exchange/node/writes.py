@@ -127,7 +127,7 @@ def read_entry(entry: BundleEntry, view: ResourceView | None) -> WriteRequest:
     )
 
 
-def make_request(  # noqa: PLR0913  # each is a part of one HTTP request
+def make_request(  # each is a part of one HTTP request
     *,
     method: str,
     resource_type: str,

@@ -185,43 +185,6 @@ def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, 
     return put(tx, tombstone)
 
 
-def withdraw(tx: Transaction, resource: StoredResource, *, version: int, changed_at: str) -> None:
-    """Take a resource back above its origin: nothing of any version stays but a tombstone."""
-    _forget_versions(tx, resource.rid)
-    tx.execute(
-        update(resources)
-        .where(resources.c.rid == resource.rid)
-        .values(version=version, changed_at=changed_at, instant=None, deleted=True, body=None)
-    )
-    feed.add(tx, [feed.FeedRow(rid=resource.rid, version=version, op="delete", sid=resource.sid)])
-
-
-def reassign(tx: Transaction, resource: StoredResource, owner: subjects.Subject, previous: Pseudonym | None) -> None:
-    """Give a resource to another subject, under that one's key; former versions go, they were told of the wrong one."""
-    body = None
-    if resource.body is not None:
-        body = seal_body(
-            owner.key,
-            resource.body,
-            sid=owner.sid,
-            resource_type=resource.type,
-            resource_id=resource.id,
-            version=resource.version,
-            nonce=tx.randomness(NONCE_BYTES),
-        )
-    tx.execute(delete(history).where(history.c.rid == resource.rid))
-    tx.execute(update(resources).where(resources.c.rid == resource.rid).values(sid=owner.sid, body=body))
-    row = feed.FeedRow(
-        rid=resource.rid,
-        version=resource.version,
-        op="reassign",
-        sid=owner.sid,
-        pseudonym=owner.pseudonym,
-        previous=previous,
-    )
-    feed.add(tx, [row])
-
-
 def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredResource | None:
     """The current version, which may be a tombstone; ``None`` where there never was one."""
     row = tx.execute(CURRENT.where(resources.c.type == resource_type, resources.c.id == resource_id)).one_or_none()
@@ -331,12 +294,6 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
         deleted=row.deleted,
         body=body,
     )
-
-
-def _forget_versions(tx: Transaction, rid: int) -> None:
-    """Drop what finds a resource, and its former versions."""
-    tx.execute(_DROP_TOKENS, {"rids": [rid]})
-    tx.execute(delete(history).where(history.c.rid == rid))
 
 
 def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], tuple[int, int]]:

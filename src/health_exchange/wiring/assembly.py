@@ -30,6 +30,7 @@ from health_exchange.node.admission import Admission
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
+from health_exchange.node.starting import note_start
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import PolicySet
@@ -146,6 +147,7 @@ def assemble(settings: Settings) -> AssembledNode:
         randomness=os.urandom,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
     )
+    note_start(parts)
     node = make_node(parts)
     return AssembledNode(
         node=node,

@@ -62,7 +62,7 @@ def _print_person(console: Console, report: Report) -> None:
     console.print(f"  {person.masked} of these resources say where something was masked; no name, no ID, no free text")
 
 
-def print_invitation(  # noqa: PLR0913  # what two command lines need
+def print_invitation(  # what two command lines need
     console: Console, *, url: str, authority: Path, allowed_token: str, refused_token: str, patient_id: str
 ) -> None:
     """The status page, and two command lines that work as printed while the tokens last."""
