@@ -5,7 +5,7 @@ changed, dropped, inserted or moved one is found where it first shows; every che
 so a rolled back or forked log is found too.
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -125,8 +125,10 @@ def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys 
     try:
         keys = msgspec.json.decode(files.get("keys.json", b""), type=_Keys)
         for encoded in (keys.public_key, *(witness.public_key for witness in keys.witnesses)):
-            if len(b64decode(encoded, validate=True)) != HASH_BYTES:
+            if len(_decode(encoded)) != HASH_BYTES:
                 raise Base64Error("a key of another length")
+        if files["keys.json"] != msgspec.json.format(msgspec.json.encode(keys)) + b"\n":
+            raise ValueError("written in another form than it was exported in")
     except (msgspec.MsgspecError, Base64Error, ValueError):
         report.fail("keys.json", "is missing or cannot be read; no signature can be checked")
         return None
@@ -177,7 +179,7 @@ def _check_entries(files: Mapping[str, bytes], leaves: Sequence[bytes], report: 
                 report.withheld += 1
             elif commit(salt, bytes(line.entry)) != leaves[expected]:
                 report.fail(where, f"entry {expected} is not the one the log commits to")
-            elif raw != msgspec.json.encode(line):
+            elif raw != msgspec.json.encode(line) or salt.hex() != line.salt:
                 report.fail(where, f"entry {expected} is written in another form than it was exported in")
             else:
                 report.entries += 1
@@ -296,12 +298,12 @@ def _read_note(raw: bytes) -> _Note | None:
             name, encoded = line.removeprefix(_DASH).split(" ")
             if not line.startswith(_DASH):
                 return None
-            signatures.append((name, b64decode(encoded, validate=True)))
+            signatures.append((name, _decode(encoded)))
         note = _Note(
             body=f"{head}\n".encode(),
             origin=origin,
             size=int(size),
-            root=b64decode(root, validate=True),
+            root=_decode(root),
             signatures=signatures,
         )
     except (ValueError, Base64Error):
@@ -317,6 +319,14 @@ def _root(hashes: Sequence[bytes]) -> bytes:
         return hashes[0]
     middle = split_point(len(hashes))
     return hash_node(_root(hashes[:middle]), _root(hashes[middle:]))
+
+
+def _decode(encoded: str) -> bytes:
+    """Canonical base64, in which no bit is left to play with; raises ``Base64Error`` for anything else."""
+    raw = b64decode(encoded, validate=True)
+    if b64encode(raw).decode() != encoded:
+        raise Base64Error("not canonical")
+    return raw
 
 
 def _digits(index: int) -> str:
