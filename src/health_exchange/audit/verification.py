@@ -122,14 +122,14 @@ def render_report(report: VerificationReport) -> str:
 
 def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys | None:
     """The public keys."""
+    raw, sizes = files.get("keys.json", b""), set[int]()
     try:
-        keys = msgspec.json.decode(files.get("keys.json", b""), type=_Keys)
-        for encoded in (keys.public_key, *(witness.public_key for witness in keys.witnesses)):
-            if len(_decode(encoded)) != HASH_BYTES:
-                raise Base64Error("a key of another length")
-        if files["keys.json"] != msgspec.json.format(msgspec.json.encode(keys)) + b"\n":
-            raise ValueError("written in another form than it was exported in")
-    except (msgspec.MsgspecError, Base64Error, ValueError):
+        keys = msgspec.json.decode(raw, type=_Keys)
+        sizes = {len(_decode(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))}
+    except (msgspec.MsgspecError, Base64Error):
+        keys = None
+    # One way to write it, so that no byte can change unseen.
+    if keys is None or sizes != {HASH_BYTES} or raw != msgspec.json.format(msgspec.json.encode(keys)) + b"\n":
         report.fail("keys.json", "is missing or cannot be read; no signature can be checked")
         return None
     return keys
