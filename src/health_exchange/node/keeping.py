@@ -18,6 +18,7 @@ from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StoredResource
+from health_exchange.store.subjects import Subject
 
 NOT_THE_ORIGIN = "not-the-origin"
 
@@ -56,8 +57,8 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
     """One entry that is no put, or a put that must not wait."""
     if entry.op == "shred":
         if entry.pseudonym is not None:
-            shredding.shred(tx, entry.pseudonym)
-            known_locators.forget(tx, entry.pseudonym)
+            shredding.shred(tx, entry.pseudonym, anchor=_anchor(origin, entry.pseudonym))
+            known_locators.forget(tx, entry.pseudonym, origin)
         return
     kept = _kept(tx, entry)
     if entry.op == "put":
@@ -70,10 +71,20 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
         if not kept.deleted and entry.version >= kept.version:
             corrections.withdraw(tx, kept, version=entry.version, changed_at=entry.changed_at)
     elif entry.pseudonym is not None:
-        owner = subjects.find_or_make_subject(tx, pseudonym=entry.pseudonym)
+        owner = _owner(tx, origin, entry.pseudonym)
         if owner.sid != kept.sid:
             corrections.reassign(tx, kept, owner, entry.previous)
             _forget_locator(tx, origin, entry.previous)
+
+
+def _owner(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> Subject:
+    """The subject of what one origin sends of one person: with a key of its own, which that origin can have destroyed."""
+    return subjects.find_or_make_subject(tx, anchor=_anchor(origin, pseudonym), pseudonym=pseudonym)
+
+
+def _anchor(origin: NodeAddress, pseudonym: Pseudonym) -> str:
+    """Names that subject."""
+    return f"{origin}|{pseudonym}"
 
 
 def _forget_locator(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym | None) -> None:
@@ -98,7 +109,7 @@ def _new_version(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> Ne
     decoded = msgspec.json.decode(body, type=dict[str, object])
     sid = None
     if entry.pseudonym is not None:
-        sid = subjects.find_or_make_subject(tx, pseudonym=entry.pseudonym).sid
+        sid = _owner(tx, origin, entry.pseudonym).sid
     return NewVersion(
         type=entry.type,
         id=entry.id,

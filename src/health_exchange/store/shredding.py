@@ -9,15 +9,18 @@ from health_exchange.store.subjects import SubjectState
 from health_exchange.store.transaction import Transaction, chunks
 
 
-def shred(tx: Transaction, pseudonym: Pseudonym) -> int:
-    """Destroy everything of the person and add one ``shred`` to the feed; how many resources there were."""
-    people = list(
-        tx.execute(
-            select(subjects.c.sid, subjects.c.key_wrapped).where(
-                subjects.c.pseudonym == pseudonym, subjects.c.key_wrapped.is_not(None)
-            )
-        )
+def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -> int:
+    """Destroy everything of the person and add one ``shred`` to the feed; how many resources there were.
+
+    Args:
+        tx: The transaction.
+        pseudonym: Whose.
+        anchor: Only of the subject with this anchor: above the origins, what one origin sent.
+    """
+    living = select(subjects.c.sid, subjects.c.key_wrapped).where(
+        subjects.c.pseudonym == pseudonym, subjects.c.key_wrapped.is_not(None)
     )
+    people = list(tx.execute(living if anchor is None else living.where(subjects.c.anchor == anchor)))
     destroyed = sum(_destroy(tx, person.sid) for person in people)
     for person in people:
         tx.ring.forget(person.key_wrapped)
