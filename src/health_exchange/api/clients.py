@@ -63,6 +63,6 @@ def read_registry(raw: bytes) -> Mapping[str, Client]:
         if len(registry) == len(clients):
             return MappingProxyType(registry)
         problem = "a client_id occurs twice"
-    except (msgspec.MsgspecError, jwt.PyJWTError) as error:
+    except (msgspec.MsgspecError, ValueError, jwt.PyJWTError) as error:
         problem = str(error)
     raise BadRegistryError(f"the registry of clients cannot be used: {problem}")

@@ -73,7 +73,7 @@ def decode_entry(raw: bytes) -> AuditEntry:
     """
     try:
         entry = _DECODER.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         entry = None
     if entry is None or encode_entry(entry) != raw:
         raise UnreadableEntryError("not an audit entry in canonical form")

@@ -126,7 +126,7 @@ def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys 
     try:
         keys = msgspec.json.decode(raw, type=_Keys)
         sizes = {len(_decode(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))}
-    except (msgspec.MsgspecError, Base64Error):
+    except (msgspec.MsgspecError, ValueError):
         keys = None
     # One way to write it, so that no byte can change unseen.
     if keys is None or sizes != {HASH_BYTES} or raw != msgspec.json.format(msgspec.json.encode(keys)) + b"\n":

@@ -137,7 +137,7 @@ def _read_page(raw: bytes) -> ReceiptPage:
     """The page, or an error that says the peer sends something else."""
     try:
         return msgspec.msgpack.decode(raw, type=ReceiptPage)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         pass
     raise RefusedByPeerError("the peer's page of receipts cannot be read")
 
@@ -148,7 +148,7 @@ def _raise_refusal(peer: NodeAddress, status: int, body: bytes) -> None:
     try:
         refusal = msgspec.json.decode(body, type=dict[str, str])
         code = refusal.get("code", code)[:64]
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         pass
     if status in {429, 503} or code == "stream-gap":
         raise UnavailableError(f"{peer} asks to wait ({code})", retry_after_s=1.0)

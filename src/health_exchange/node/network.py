@@ -47,5 +47,5 @@ async def _ask(parts: NodeParts, child: NodeAddress) -> NetworkStatus | None:
     try:
         answer = await parts.transport.send(child, "GET", STATUS_PATH, timeout_s=TIMEOUT_S)
         return msgspec.json.decode(answer.body, type=NetworkStatus) if answer.is_ok else None
-    except (ExchangeError, msgspec.MsgspecError):
+    except (ExchangeError, msgspec.MsgspecError, ValueError):
         return None

@@ -118,7 +118,7 @@ async def _ask(parts: NodeParts, witness: NodeAddress, note: str, checkpoint: Ch
             answer = msgspec.msgpack.decode(reply.body, type=WitnessAnswer)
             if answer.cosignature:
                 verify_cosignature(checkpoint, answer.cosignature, witness=card.log_origin, public=card.log_key)
-        except (ExchangeError, msgspec.MsgspecError):
+        except (ExchangeError, msgspec.MsgspecError, ValueError):
             return False
         await parts.store.write(
             partial(_keep, cursor=cursor, witness=str(witness), checkpoint=checkpoint, answer=answer)
@@ -180,6 +180,6 @@ def _decode(raw: bytes) -> WitnessRequest:
     if len(raw) <= REQUEST_BYTES_MAX:
         try:
             return msgspec.msgpack.decode(raw, type=WitnessRequest)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError):
             pass
     raise BadWitnessRequestError("not a request to cosign a checkpoint")

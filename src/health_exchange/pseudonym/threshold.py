@@ -286,7 +286,7 @@ def decode_share(raw: bytes) -> KeyShare:
     """Read a kept share; raises ``MalformedEvaluationError``."""
     try:
         file = msgspec.json.decode(raw, type=_ShareFile)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         file = None
     if file is None:
         raise MalformedEvaluationError("the key share's file cannot be read")
@@ -299,6 +299,6 @@ def _decode(raw: bytes, kind: type[_M]) -> _M:
     if len(raw) <= MESSAGE_BYTES_MAX:
         try:
             return msgspec.msgpack.decode(raw, type=kind)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError):
             pass
     raise MalformedEvaluationError("not an evaluation message")

@@ -65,5 +65,5 @@ def _reason(body: bytes) -> str:
         return (
             f"{issue.get('details', {}).get('text', '')} {issue.get('diagnostics', '')} {issue.get('expression', '')}"
         )
-    except (msgspec.MsgspecError, KeyError, IndexError, TypeError):
+    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError):
         return "without an OperationOutcome"
