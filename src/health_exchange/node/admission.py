@@ -1,7 +1,7 @@
 """Admitting records: from a facility's request to one durable transaction.
 
-The order is fixed: validate, place and resolve references, resolve identities, decide, prepare, write. Preparing reads a
-snapshot without locking; the write checks that what it read still holds and otherwise everything is prepared again, so
+The order is fixed: validate, place and resolve references, resolve identities, decide, prepare, write. Preparing reads
+a snapshot without locking; the write checks that what it read still holds and otherwise everything is prepared again, so
 that no lock is held while key holders are asked, and racing conditional creates leave one resource (ADR 3).
 
 What a facility is told is durable. Whatever cannot travel yet (no identity, key holders away, held by a rule) is kept
@@ -10,6 +10,7 @@ all the same, and the answer says so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 from health_exchange.fhir.bundle import BundleEntry, split_bundle
@@ -105,17 +106,18 @@ class Admission:
         for _attempt in range(ATTEMPTS):
             preparation = await Preparation.of(self._parts, self._pseudonyms, requests, caller)
             try:
-                return await self._parts.store.write(lambda tx: self._write(tx, preparation, repeat))
+                return await self._parts.store.write(partial(_write, preparation=preparation, repeat=repeat))
             except StaleReadError:
                 continue
         raise StaleReadError("too many others write the same resources; send the request again", retry_after_s=1.0)
 
-    def _write(self, tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:
-        """The one transaction."""
-        results = preparation.write(tx)
-        if repeat is not None:
-            answered.keep(tx, repeat.key, repeat.digest, encode_results(results))
-        return results
+
+def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:
+    """The one transaction."""
+    results = preparation.write(tx)
+    if repeat is not None:
+        answered.keep(tx, repeat.key, repeat.digest, encode_results(results))
+    return results
 
 
 def _read(entry: BundleEntry) -> WriteRequest:

@@ -78,7 +78,7 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
 
 
 def _owner(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> Subject:
-    """The subject of what one origin sends of one person: with a key of its own, which that origin can have destroyed."""
+    """The subject of what one origin sends of one person, with a key that this origin can have destroyed."""
     return subjects.find_or_make_subject(tx, anchor=_anchor(origin, pseudonym), pseudonym=pseudonym)
 
 

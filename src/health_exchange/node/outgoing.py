@@ -1,7 +1,7 @@
 """What leaves: from changes of the feed to the entries of one envelope, grouped by who may open them.
 
-Pure. For each change the rules decide in this order: is it ever exchanged, has its person a pseudonym, does policy (with
-the person's consent) let any tier above open it, does de-identification let it pass. Whoever holds an earlier version
+Pure. For each change the rules decide in this order: is it ever exchanged, has its person a pseudonym, does policy
+(with the person's consent) let any tier above open it, does de-identification let it pass. Whoever holds an earlier version
 but may not have this one gets a ``delete``.
 """
 

@@ -1,4 +1,4 @@
-"""What an admission must know of the database before it writes, from one consistent state, and whether it still holds."""
+"""What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

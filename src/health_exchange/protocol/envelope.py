@@ -229,7 +229,7 @@ def read_envelope(raw: bytes) -> Envelope:
     except ValueError as error:
         # Only our own sentences are plain ``ValueError``; a decoder's may quote what it read.
         problem = str(error) if type(error) is ValueError else problem
-    except (msgspec.MsgspecError, ValueError, RecursionError, MemoryError):
+    except (msgspec.MsgspecError, RecursionError, MemoryError):
         pass
     raise PoisonEnvelopeError(problem)
 

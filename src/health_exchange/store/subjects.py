@@ -43,7 +43,7 @@ class Subject:
 
     Attributes:
         sid: Row number.
-        anchor: ``Patient/<id>`` at the origin; above it origin and pseudonym, so that each origin's part has its own key.
+        anchor: ``Patient/<id>`` at the origin; above it origin and pseudonym: each origin's part has its own key.
         pseudonym: Where known.
         state: Of its identity.
         consent: Consent class as ``policy.consents`` writes it; empty for none.

@@ -1,4 +1,4 @@
-"""Registering clients: a key pair for each, its public half for the node's registry, its private half for the client."""
+"""Registering clients: a key pair each, the public half for the node's registry, the private one for the client."""
 
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field

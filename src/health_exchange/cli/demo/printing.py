@@ -69,6 +69,7 @@ def print_invitation(  # what two command lines need
     console.print(f"\nStatus page: {url}/status (certificate authority: {authority})")
     console.print("Two requests to try within five minutes; the first is allowed, the second refused:")
     for token in (allowed_token, refused_token):
-        line = f"curl --cacert '{authority}' -H 'Authorization: Bearer {token}' '{url}/fhir/Patient/{patient_id}/$everything'"
+        target = f"{url}/fhir/Patient/{patient_id}/$everything"
+        line = f"curl --cacert '{authority}' -H 'Authorization: Bearer {token}' '{target}'"
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     console.print("Ctrl-C ends the network.")

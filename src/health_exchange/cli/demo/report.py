@@ -1,4 +1,4 @@
-"""The demo's report: what must agree, one person's unified view, what relays see, refusals, logs; for people and machines."""
+"""The demo's report, for people and machines: what must agree, one person's view, what relays see, refusals, logs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -180,7 +180,8 @@ def _line(resource: dict[str, object]) -> str:
     code = str(codings[0].get("code", "")) if isinstance(codings, list) and codings else "masked"
     value = resource.get("valueQuantity")
     quantity = f" = {value.get('value', '')} {value.get('code', '')}" if isinstance(value, dict) else ""
-    return f"{resource['resourceType']:<18} {instant:<16} {code}{quantity}  [{source.removeprefix('urn:health-exchange:')}]"
+    origin = source.removeprefix("urn:health-exchange:")
+    return f"{resource['resourceType']:<18} {instant:<16} {code}{quantity}  [{origin}]"
 
 
 _INSTANTS = ("effectiveDateTime", "onsetDateTime", "recordedDate", "authoredOn", "performedDateTime")
