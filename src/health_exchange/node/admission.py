@@ -1,8 +1,8 @@
 """Admitting records: from a facility's request to one durable transaction.
 
 The order is fixed: validate, place and resolve references, resolve identities, decide, prepare, write. Preparing reads
-a snapshot without locking; the write checks that what it read still holds and otherwise everything is prepared again, so
-that no lock is held while key holders are asked, and racing conditional creates leave one resource (ADR 3).
+a snapshot without locking; the write checks that what it read still holds and otherwise everything is prepared again,
+so that no lock is held while key holders are asked, and racing conditional creates leave one resource (ADR 3).
 
 What a facility is told is durable. Whatever cannot travel yet (no identity, key holders away, held by a rule) is kept
 all the same, and the answer says so.

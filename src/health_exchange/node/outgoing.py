@@ -1,8 +1,8 @@
 """What leaves: from changes of the feed to the entries of one envelope, grouped by who may open them.
 
 Pure. For each change the rules decide in this order: is it ever exchanged, has its person a pseudonym, does policy
-(with the person's consent) let any tier above open it, does de-identification let it pass. Whoever holds an earlier version
-but may not have this one gets a ``delete``.
+(with the person's consent) let any tier above open it, does de-identification let it pass. Whoever holds an earlier
+version but may not have this one gets a ``delete``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -97,9 +97,13 @@ class PseudonymClient:
     async def _gather(
         self, request: EvaluationRequest, threshold: int, holders: Sequence[HolderCard]
     ) -> dict[int, EvaluationResponse]:
-        """Ask ``threshold`` holders at a time, the trusted ones first, until enough have answered truthfully."""
+        """Ask ``threshold`` holders at a time, suspects last, until enough have answered truthfully."""
         body = encode_request(request)
-        untried = sorted(holders, key=lambda holder: (holder.index in self.suspects, holder.index))
+        # Each round starts with another holder, so that quotas and work are spread evenly.
+        turn = self._parts.randomness(1)[0]
+        untried = sorted(
+            holders, key=lambda holder: (holder.index in self.suspects, (holder.index + turn) % len(holders))
+        )
         responses: dict[int, EvaluationResponse] = {}
         while len(responses) < threshold and untried:
             wanted = threshold - len(responses)

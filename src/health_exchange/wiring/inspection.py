@@ -4,8 +4,10 @@ For auditors and the demo. Reads the databases with their nodes' keys; changes n
 """
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
+from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.export import LogContent, WitnessKey, export_folder
 from health_exchange.audit.verification import VerificationReport, verify_folder
 from health_exchange.crypto.keyset import NodeKeys
@@ -13,6 +15,7 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.directory import NetworkDirectory
+from health_exchange.node.journal import log
 from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
 from health_exchange.store.engine import Store, StoreKeys, Transaction
@@ -21,7 +24,10 @@ from health_exchange.wiring.settings import Settings, read_settings
 
 
 def export_log(settings: Settings) -> dict[str, bytes]:
-    """A node's log up to its latest checkpoint, as the files of a folder that verifies offline."""
+    """A node's log up to its latest checkpoint, as the files of a folder that verifies offline.
+
+    Reading the log is an entry of the log; the node gives it its place, so the export does not show itself yet.
+    """
     directory = read_directory(
         Path(settings.directory).read_bytes(),
         Path(settings.directory_signature).read_bytes(),
@@ -35,8 +41,20 @@ def export_log(settings: Settings) -> dict[str, bytes]:
         os.urandom,
         inline=True,
     )
+    address = NodeAddress.parse(settings.address)
+    entry = AuditEntry(
+        kind="log-read",
+        at=datetime.now(UTC).isoformat(),
+        node=str(address),
+        action="read-log",
+        outcome="allowed",
+        principal="operator",
+        principal_kind="operator",
+        summary="export of the whole log",
+    )
     try:
-        content = store.read_now(lambda tx: log_content(tx, directory, NodeAddress.parse(settings.address)))
+        store.write_now(lambda tx: log(tx, entry))
+        content = store.read_now(lambda tx: log_content(tx, directory, address))
     finally:
         store.close()
     return export_folder(content)

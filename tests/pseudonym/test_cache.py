@@ -1,0 +1,64 @@
+"""The sealed cache and the quotas of key holders."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from health_exchange.crypto.sealing import SealBrokenError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
+from health_exchange.pseudonym.cache import cache_tag, open_identity, open_pseudonym, seal_identity, seal_pseudonym
+from health_exchange.pseudonym.identities import Identity, IdentityKind
+from health_exchange.pseudonym.quotas import Reconciliation, holder_quota, is_suspicious
+
+KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
+WHO = Identity(IdentityKind.NATIONAL_ID, "11010519491231002X")
+P = Pseudonym("abcdefghijklmnopqrstuvwxyz")
+
+
+def test_what_is_kept_opens_beside_its_tag_only() -> None:
+    tag = cache_tag(KEY, WHO)
+    sealed = seal_pseudonym(KEY, tag, P, nonce=b"n" * 12)
+
+    assert open_pseudonym(KEY, tag, sealed) == P
+    with pytest.raises(SealBrokenError):
+        open_pseudonym(KEY, b"t" * 32, sealed)
+    with pytest.raises(SealBrokenError):
+        open_pseudonym(OTHER, tag, sealed)
+
+
+def test_a_waiting_identity_is_sealed_and_comes_back_whole() -> None:
+    tag = cache_tag(KEY, WHO)
+    sealed = seal_identity(KEY, tag, WHO, nonce=b"n" * 12)
+
+    assert WHO.value.encode() not in sealed
+    assert open_identity(KEY, tag, sealed) == WHO
+
+
+def test_tags_of_two_keys_have_nothing_in_common() -> None:
+    assert cache_tag(KEY, WHO) != cache_tag(OTHER, WHO)
+
+
+@given(target=st.integers(0, 10**6), threshold=st.integers(1, 5), extra=st.integers(0, 4))
+def test_quotas_of_all_holders_together_allow_the_target_and_hardly_more(
+    target: int, threshold: int, extra: int
+) -> None:
+    holders = threshold + extra
+    quota = holder_quota(target, threshold=threshold, holders=holders)
+
+    assert target * threshold <= quota * holders < target * threshold + holders
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "new_subjects", "lookups", "suspicious"),
+    [(100, 100, 0, False), (120, 100, 0, False), (200, 0, 0, True), (300, 100, 100, True), (0, 0, 0, False)],
+)
+def test_evaluations_that_nothing_accounts_for_are_an_alarm(
+    evaluations: int,
+    new_subjects: int,
+    lookups: int,
+    suspicious: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    day = Reconciliation(evaluations=evaluations, new_subjects=new_subjects, lookups=lookups)
+
+    assert is_suspicious(day) is suspicious

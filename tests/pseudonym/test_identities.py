@@ -1,0 +1,126 @@
+"""Identities: GB 11643 to the digit, other kinds by their rows, and nothing that shows a number."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from health_exchange.pseudonym.identities import (
+    FAULTS,
+    NATIONAL_ID_SYSTEMS,
+    Identity,
+    IdentityKind,
+    InvalidIdentityError,
+    check_digit,
+    find_identities,
+    looks_like_national_id,
+    read_identity,
+)
+
+OURS, HL7_CHINA = sorted(NATIONAL_ID_SYSTEMS)
+STANDARD_EXAMPLE = "11010519491231002X"
+"""The example that GB 11643-1999 itself prints."""
+
+
+def test_the_standards_own_example_has_its_check_digit() -> None:
+    assert check_digit(STANDARD_EXAMPLE[:17]) == "X"
+
+
+def test_every_kind_has_its_row() -> None:
+    assert set(FAULTS) == set(IdentityKind)
+
+
+def test_both_systems_mean_the_same_person() -> None:
+    assert read_identity(OURS, STANDARD_EXAMPLE) == read_identity(HL7_CHINA, STANDARD_EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "written", ["11010519491231002x", " 11010519491231002X ", "１１０１０５１９４９１２３１００２Ｘ"]
+)
+def test_ways_of_writing_are_one_identity(written: str) -> None:
+    assert read_identity(OURS, written) == read_identity(OURS, STANDARD_EXAMPLE)
+
+
+@pytest.mark.parametrize("division", ["810000", "820000", "830000"])
+def test_residence_permits_are_national_ids(division: str) -> None:
+    first = f"{division}19900101001"
+    identity = read_identity(OURS, first + check_digit(first))
+
+    assert identity is not None
+    assert identity.kind is IdentityKind.NATIONAL_ID
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("110105194912310021", "check character"),
+        ("110105194913310020", "date of birth"),
+        ("11010519491231002", "17 digits"),
+        ("110105194912310O2X", "17 digits"),
+        ("", "17 digits"),
+    ],
+)
+def test_what_cannot_be_is_refused_without_being_quoted(value: str, problem: str) -> None:
+    with pytest.raises(InvalidIdentityError, match=problem) as caught:
+        read_identity(OURS, value)
+
+    assert not value or value not in caught.value.detail
+
+
+@given(digits=st.text("0123456789", min_size=17, max_size=17), wrong=st.sampled_from("0123456789X"))
+def test_one_check_character_fits_every_number(digits: str, wrong: str) -> None:
+    right = check_digit(digits)
+
+    assert not looks_like_national_id(digits + wrong) or wrong == right
+
+
+@given(position=st.integers(0, 16), digit=st.sampled_from("0123456789"))
+def test_any_single_wrong_digit_is_noticed(position: int, digit: str) -> None:
+    changed = STANDARD_EXAMPLE[:position] + digit + STANDARD_EXAMPLE[position + 1 :]
+
+    assert not looks_like_national_id(changed) or changed == STANDARD_EXAMPLE
+
+
+def test_passports_carry_their_country() -> None:
+    british = read_identity("http://hl7.org/fhir/sid/passport-GBR", "000687382")
+    french = read_identity("http://hl7.org/fhir/sid/passport-FRA", "000687382")
+
+    assert british is not None
+    assert french is not None
+    assert british.oprf_input != french.oprf_input
+
+
+def test_a_facilitys_own_number_is_no_exchange_wide_identity() -> None:
+    assert read_identity("https://dq-county.hospital.example/mrn", "4711") is None
+
+
+def test_the_national_id_decides_before_the_passport() -> None:
+    found = find_identities(
+        [
+            {"system": "http://hl7.org/fhir/sid/passport-GBR", "value": "000687382"},
+            {"system": "https://x.example", "value": "1"},
+            {"system": OURS, "value": STANDARD_EXAMPLE},
+        ]
+    )
+
+    assert [identity.kind for identity in found] == [IdentityKind.NATIONAL_ID, IdentityKind.PASSPORT]
+
+
+def test_two_different_national_ids_of_one_patient_are_refused_with_their_place() -> None:
+    first = "11010519491231002"
+    other = "19000119900101001"
+    identifiers = [
+        {"system": OURS, "value": first + check_digit(first)},
+        {"system": HL7_CHINA, "value": other + check_digit(other)},
+    ]
+
+    with pytest.raises(InvalidIdentityError) as caught:
+        find_identities(identifiers)
+
+    assert caught.value.where == "Patient.identifier[1].value"
+
+
+def test_an_identity_does_not_show_itself() -> None:
+    identity = Identity(IdentityKind.NATIONAL_ID, STANDARD_EXAMPLE)
+
+    assert STANDARD_EXAMPLE not in repr(identity)
+    assert STANDARD_EXAMPLE not in f"{identity}"
