@@ -4,12 +4,15 @@ Writers leave changes and audit entries without numbers; the integrator gives th
 whoever reads behind a number never misses one that appears later.
 """
 
+import asyncio
+
 from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.store import audit_log, integrator, node_state
 from health_exchange.store.engine import Transaction
+from health_exchange.store.shredding import SCRUB
 
 LOGGED = "logged"
 """Cursor: how many entries stand in tiles under a checkpoint."""
@@ -30,6 +33,17 @@ async def checkpoint(parts: NodeParts) -> bool:
     if logged == size:
         return False
     await parts.store.write(lambda tx: _advance(tx, parts))
+    return True
+
+
+async def scrub(parts: NodeParts) -> bool:
+    """Overwrite what a shredding deleted, also in the database's own logs; whether there was anything."""
+    if await parts.store.read(lambda tx: node_state.get(tx, SCRUB)) != b"due":
+        return False
+    await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"done"))
+    if not await asyncio.to_thread(parts.store.scrub):
+        await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"due"))
+        return False
     return True
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import UnavailableError
+from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.store import migrations
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
@@ -24,6 +24,15 @@ from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
 __all__ = ["Store", "StoreKeys", "Transaction"]
 
 T = TypeVar("T")
+
+
+class WriteConflictError(ExchangeError):
+    """A row that may exist once exists already: somebody else wrote it meanwhile."""
+
+    category = Category.BUSY
+    code = "write-conflict"
+
+
 GROUP_MAX = 256
 """Most writes that share one commit."""
 READERS = 2
@@ -117,6 +126,19 @@ class Store:
         except DBAPIError as error:
             raise _unavailable(error) from None
 
+    def scrub(self) -> bool:
+        """Overwrite what was deleted, also in the write-ahead log; ``False`` where a reader is in the way just now.
+
+        Deleted rows are zeroed in their pages (``secure_delete``); their former pages live on in the log until it is
+        copied and cut.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return True
+        with self._engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            busy: int = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] if raw else 1
+        return busy == 0
+
     def close(self) -> None:
         """Finish what was asked and let go of the database."""
         if self._closed:
@@ -183,7 +205,8 @@ class Store:
         except DBAPIError as error:
             if isinstance(error.orig, sqlite3.IntegrityError):
                 savepoint.rollback()
-                return None, error
+                # Ours in its place: the driver's text quotes what was written.
+                return None, WriteConflictError("another write was faster", retry_after_s=0.1)
             raise
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
             savepoint.rollback()
@@ -195,9 +218,11 @@ class Store:
 def make_engine(url: str, *, durable: bool = True) -> Engine:
     """An engine with explicit transactions, as savepoints and a single writer need."""
     if url == "sqlite://":
-        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(
+            url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
+        )
     else:
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")

@@ -3,10 +3,13 @@
 from sqlalchemy import delete, select, update
 
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.store import feed
+from health_exchange.store import feed, node_state
 from health_exchange.store.schema import exports, history, pending, resources, subjects, tokens
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.transaction import Transaction, chunks
+
+SCRUB = "scrub"
+"""Node state: deleted bytes still lie in the database's files."""
 
 
 def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -> int:
@@ -25,6 +28,7 @@ def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -
     for person in people:
         tx.ring.forget(person.key_wrapped)
     if people:
+        node_state.put(tx, SCRUB, b"due")
         feed.add(tx, [feed.FeedRow(rid=0, version=0, op="shred", sid=people[0].sid, pseudonym=pseudonym)])
     return destroyed
 
