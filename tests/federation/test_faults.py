@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.federation.conftest import FAST_SEEDS
+from tests.conftest import FAST_SEEDS
 from tests.federation.faults import CrashError, Faults
 from tests.federation.network import HOSPITAL, SMALL, Network
 from tests.federation.records import condition, immunization, national_id, observation, patient, transaction

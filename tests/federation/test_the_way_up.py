@@ -167,3 +167,38 @@ async def test_the_same_request_twice_is_carried_out_once(network: Network) -> N
 
     assert first.results == second.results
     assert network.kept("cn")[above(network, "Observation", "o1")][1] == 1
+
+
+def consent(local_id: str, patient_id: str, *, provision: dict[str, object]) -> dict[str, object]:
+    return {
+        "resourceType": "Consent",
+        "id": local_id,
+        "status": "active",
+        "scope": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]
+        },
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "dateTime": "2026-01-01",
+        "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]},
+        "provision": provision,
+    }
+
+
+async def test_an_objection_to_sharing_takes_back_what_was_shared_and_its_withdrawal_shares_again(
+    network: Network,
+) -> None:
+    who = patient("p1", identity=national_id(14))
+    await network.admit(COUNTY, transaction(who, observation("o1", "p1")), "r1")
+    await network.settle()
+    assert above(network, "Observation", "o1") in network.kept("cn")
+
+    await network.admit(COUNTY, transaction(consent("k1", "p1", provision={"type": "deny"})), "r2")
+    await network.settle()
+    assert all(network.kept(address) == {} for address in ABOVE)
+    assert above(network, "Observation", "o1")[0] in {kind for kind, _id in network.kept(COUNTY)}
+
+    await network.admit(COUNTY, transaction(delete=("Consent/k1",)), "r3")
+    await network.settle()
+    assert above(network, "Observation", "o1") in network.kept("cn")
+    assert network.log_failures() == []

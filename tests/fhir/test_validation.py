@@ -39,11 +39,11 @@ EXPLAINED: dict[str, str] = {}
 """Official examples that we refuse, and why."""
 
 
-def packed(resource: Any) -> bytes:  # noqa: ANN401  # JSON
+def packed(resource: Any) -> bytes:  # noqa: ANN401  # any JSON value
     return json.dumps(resource, ensure_ascii=False).encode()
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON value
     """The observation with the member at ``path`` set, or taken out where ``value`` is ``...``."""
     resource = copy.deepcopy(OBSERVATION)
     target: Any = resource
@@ -79,7 +79,7 @@ def test_a_sound_resource_is_seen_with_its_bytes() -> None:
         ("extension", [{"url": "http://a", "extension": [{"url": "b", "valueDecimal": 1.0}]}]),
     ],
 )
-def test_what_fhir_allows_is_accepted(path: str, value: Any) -> None:  # noqa: ANN401  # JSON
+def test_what_fhir_allows_is_accepted(path: str, value: Any) -> None:  # noqa: ANN401  # any JSON value
     resource = changed(path, value)
     if path == "status":
         resource["_status"] = {"extension": [{"url": "http://a", "valueCode": "x"}]}
@@ -140,7 +140,7 @@ def test_what_fhir_allows_is_accepted(path: str, value: Any) -> None:  # noqa: A
         ("110101199003070000", 1, "?"),
     ],
 )
-def test_what_is_not_fhir_is_refused_with_its_place(path: str, value: Any, where: str) -> None:  # noqa: ANN401  # JSON
+def test_what_is_not_fhir_is_refused_with_its_place(path: str, value: Any, where: str) -> None:  # noqa: ANN401  # any JSON value
     raw = packed(changed(path, value))
     for prefix in ("", "Bundle.entry[3].resource"):
         with pytest.raises(MalformedResourceError) as refusal:
@@ -175,7 +175,7 @@ def rejected_samples() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("path", "expected"), list(rejected_samples()))
-def test_every_malformed_sample_is_refused_where_it_says(path: Path, expected: Any) -> None:  # noqa: ANN401  # JSON
+def test_every_malformed_sample_is_refused_where_it_says(path: Path, expected: Any) -> None:  # noqa: ANN401  # any JSON value
     raw = path.read_bytes()
 
     def judge() -> None:
@@ -263,7 +263,7 @@ JUNK: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  # JSON
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401  # any JSON value
     if path:
         yield path
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -273,7 +273,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @given(st.sampled_from(sorted(places(OBSERVATION), key=str)), JUNK, st.data())
 @settings(max_examples=100)
-def test_the_fast_way_accepts_nothing_that_the_slow_way_refuses(path: Any, junk: Any, choice: st.DataObject) -> None:  # noqa: ANN401  # JSON
+def test_the_fast_way_accepts_nothing_that_the_slow_way_refuses(path: Any, junk: Any, choice: st.DataObject) -> None:  # noqa: ANN401  # any JSON value
     resource: Any = copy.deepcopy(OBSERVATION)
     target = resource
     for step in path[:-1]:

@@ -90,11 +90,11 @@ async def test_one_failing_write_of_a_group_takes_nothing_of_the_others_with_it(
         return work(number)
 
     outcomes = await asyncio.gather(
-        *(store.write(lambda tx, number=number: put(tx, number)) for number in range(60)),  # type: ignore[misc]  # bound
+        *(store.write(lambda tx, number=number: put(tx, number)) for number in range(60)),  # type: ignore[misc]  # bound as a default
         return_exceptions=True,
     )
     assert [isinstance(outcome, ValueError) for outcome in outcomes] == [number % 3 == 0 for number in range(60)]
-    kept = [await store.read(lambda tx, number=number: node_state.get(tx, f"n{number}")) for number in range(60)]  # type: ignore[misc]  # bound
+    kept = [await store.read(lambda tx, number=number: node_state.get(tx, f"n{number}")) for number in range(60)]  # type: ignore[misc]  # bound as a default
     assert [value is None for value in kept] == [number % 3 == 0 for number in range(60)]
 
 
@@ -105,7 +105,7 @@ def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
         raise ValueError("ours")
 
     for number in range(5):
-        store.write_now(lambda tx, number=number: _keep(tx, number))  # type: ignore[misc]  # bound
+        store.write_now(lambda tx, number=number: _keep(tx, number))  # type: ignore[misc]  # bound as a default
         store.write_now(lambda tx: audit_log.append(tx, b"entry", leaf=b"1" * 32, subjects=[PERSON]))
         with pytest.raises(ValueError, match="ours"):
             store.write_now(fail)
@@ -132,7 +132,7 @@ def test_shredding_leaves_no_row_no_token_and_no_key(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1, version=2))
     assert store.write_now(lambda tx: shredding.shred(tx, PERSON)) == 1
     for table in (tokens, history):
-        assert store.read_now(lambda tx, table=table: tx.execute(table.select()).all()) == []  # type: ignore[misc]  # bound
+        assert store.read_now(lambda tx, table=table: tx.execute(table.select()).all()) == []  # type: ignore[misc]  # bound as a default
     assert store.read_now(lambda tx: resources.current(tx, "Observation", "o1")) is None
     assert store.read_now(lambda tx: subjects.by_sids(tx, [1])) == {}
 
@@ -168,12 +168,12 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_written_by_kill_9(tmp_
         last = max([last, *(int(line) for line in child.stdout.read().splitlines() if line)])
     store = Store.open(url, KEYS, SystemClock(), os.urandom, inline=True)
     kept = [
-        store.read_now(lambda tx, name=f"{part}{number}": node_state.get(tx, name)) is not None  # type: ignore[misc]  # bound
+        store.read_now(lambda tx, name=f"{part}{number}": node_state.get(tx, name)) is not None  # type: ignore[misc]  # bound as a default
         for number in range(last + 1)
         for part in "ab"
     ]
     halves = [
-        store.read_now(lambda tx, name=f"{part}{last + 1}": node_state.get(tx, name)) is not None  # type: ignore[misc]  # bound
+        store.read_now(lambda tx, name=f"{part}{last + 1}": node_state.get(tx, name)) is not None  # type: ignore[misc]  # bound as a default
         for part in "ab"
     ]
     store.close()

@@ -152,7 +152,7 @@ def _table() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # JSON
+def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # JSON, as the compiler of the tables wrote it
     """Every value at a path, through any arrays."""
     if isinstance(value, list):
         for inner in value:
