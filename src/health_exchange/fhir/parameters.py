@@ -152,7 +152,7 @@ def _table() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # JSON, as the compiler of the tables wrote it
+def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # any JSON value
     """Every value at a path, through any arrays."""
     if isinstance(value, list):
         for inner in value:
@@ -170,28 +170,28 @@ def _token(row: _Row, system: object, code: object) -> Iterator[SearchValue]:
         yield SearchValue(param=row.param, kind=row.kind, system=system if isinstance(system, str) else None, code=code)
 
 
-def _code(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _code(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A primitive code."""
     return _token(row, None, element)
 
 
-def _coding(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _coding(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Coding."""
     return _token(row, element.get("system"), element.get("code"))
 
 
-def _concept(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _concept(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A CodeableConcept: each of its codings; its text is not searched."""
     for coding in element.get("coding", ()):
         yield from _coding(row, coding)
 
 
-def _identifier(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _identifier(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """An Identifier."""
     return _token(row, element.get("system"), element.get("value"))
 
 
-def _reference(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _reference(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Reference to a resource of this node."""
     text = element.get("reference")
     match = _RELATIVE.fullmatch(text) if isinstance(text, str) else None
@@ -199,20 +199,20 @@ def _reference(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN40
         yield SearchValue(param=row.param, kind=row.kind, reference=match[1])
 
 
-def _date(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _date(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A date, dateTime or instant."""
     if isinstance(element, str):
         yield SearchValue(param=row.param, kind=row.kind, start=element, end=element)
 
 
-def _period(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _period(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Period with at least one end."""
     start, end = element.get("start"), element.get("end")
     if start or end:
         yield SearchValue(param=row.param, kind=row.kind, start=start, end=end)
 
 
-def _timing(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # JSON
+def _timing(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Timing: its events, and the bounds of its repetition."""
     for event in element.get("event", ()):
         yield from _date(row, event)
