@@ -9,7 +9,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.pseudonym.cache import cache_tag, open_identity, open_pseudonym, seal_identity, seal_pseudonym
 from health_exchange.pseudonym.identities import Identity, IdentityKind
-from health_exchange.pseudonym.quotas import Reconciliation, holder_quota, is_suspicious
+from health_exchange.pseudonym.quotas import holder_quota
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
 WHO = Identity(IdentityKind.NATIONAL_ID, "11010519491231002X")
@@ -47,18 +47,3 @@ def test_quotas_of_all_holders_together_allow_the_target_and_hardly_more(
     quota = holder_quota(target, threshold=threshold, holders=holders)
 
     assert target * threshold <= quota * holders < target * threshold + holders
-
-
-@pytest.mark.parametrize(
-    ("evaluations", "new_subjects", "lookups", "suspicious"),
-    [(100, 100, 0, False), (120, 100, 0, False), (200, 0, 0, True), (300, 100, 100, True), (0, 0, 0, False)],
-)
-def test_evaluations_that_nothing_accounts_for_are_an_alarm(
-    evaluations: int,
-    new_subjects: int,
-    lookups: int,
-    suspicious: bool,  # noqa: FBT001  # a column of the table
-) -> None:
-    day = Reconciliation(evaluations=evaluations, new_subjects=new_subjects, lookups=lookups)
-
-    assert is_suspicious(day) is suspicious

@@ -5,18 +5,21 @@ whoever reads behind a number never misses one that appears later.
 """
 
 import asyncio
+from datetime import timedelta
 
 from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import audit_log, integrator, node_state
+from health_exchange.store import answered, audit_log, integrator, node_state, replays
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
 
 LOGGED = "logged"
 """Cursor: how many entries stand in tiles under a checkpoint."""
 LEAVES_MAX = 10_000
+ANSWERS_KEPT = timedelta(days=7)
+"""How long the same request gets the same answer."""
 
 
 async def integrate(parts: NodeParts) -> bool:
@@ -45,6 +48,17 @@ async def scrub(parts: NodeParts) -> bool:
         await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"due"))
         return False
     return True
+
+
+async def forget(parts: NodeParts) -> bool:
+    """Drop what can no longer be replayed, and answers too old to be asked for again."""
+    await parts.store.write(lambda tx: _forget(tx, parts))
+    return False
+
+
+def _forget(tx: Transaction, parts: NodeParts) -> None:
+    replays.forget_expired(tx)
+    answered.forget_before(tx, (parts.clock.now() - ANSWERS_KEPT).isoformat())
 
 
 def _sizes(tx: Transaction) -> tuple[int, int]:

@@ -23,6 +23,7 @@ HELD_ORIGIN_ONLY = "origin-only"
 HELD_POLICY = "sensitivity"
 HELD_CONSENT = "consent"
 HELD_NO_SUBJECT = "no-subject"
+HELD_FAULT = "rule-fault"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,8 @@ def _put(change: Change, rules: Rules, outgoing: Outgoing) -> None:
             ).body
         except HeldResourceError as reason:
             held, recipients = reason.code, frozenset()
+        except Exception:  # noqa: BLE001  # a defect of a rule must neither leak the resource nor stop all others
+            held, recipients = HELD_FAULT, frozenset()
     if recipients:
         outgoing.shared.setdefault(recipients, []).append(_entry(change, rules, "put", body=body))
     _withdraw(change, change.exported_to - recipients, rules, outgoing)

@@ -61,7 +61,9 @@ class PseudonymClient:
             if tag in found
         }
         missing = [identity for identity in tags if identity not in known]
-        return known | (await self._ask(missing) if missing else {})
+        for start in range(0, len(missing), ROUND_IDENTITIES_MAX):
+            known |= await self._ask(missing[start : start + ROUND_IDENTITIES_MAX])
+        return known
 
     async def _ask(self, identities: Sequence[Identity]) -> dict[Identity, Pseudonym]:
         """Join the round that is being gathered, and run it once the one before has ended."""
@@ -85,12 +87,13 @@ class PseudonymClient:
     async def _run(self, identities: list[Identity]) -> dict[Identity, Pseudonym]:
         """One round with t holders; empty where fewer answer truthfully."""
         key = self._parts.directory.key
-        blinded = blind(identities, self._parts.randomness)
+        blinded = await asyncio.to_thread(blind, identities, self._parts.randomness)
         request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=list(blinded.elements))
         responses = await self._gather(request, key.threshold, key.holders)
         if len(responses) < key.threshold:
             return {}
-        resolved = dict(zip(identities, unblind(blinded, responses, epoch=key.epoch), strict=True))
+        pseudonyms = await asyncio.to_thread(unblind, blinded, responses, epoch=key.epoch)
+        resolved = dict(zip(identities, pseudonyms, strict=True))
         await self._remember(resolved)
         return resolved
 
@@ -121,7 +124,7 @@ class PseudonymClient:
             if not answer.is_ok:
                 return None
             response = decode_response(answer.body)
-            check_response(request, response, holder)
+            await asyncio.to_thread(check_response, request, response, holder)
         except LyingShareError as lie:
             self.suspects[holder.index] = lie.detail
             return None

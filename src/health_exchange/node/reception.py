@@ -26,6 +26,8 @@ from health_exchange.store import audit_log, counters, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 
+CONTENT_FAULT = "content-fault"
+
 
 class NotARelayError(ExchangeError):
     """This node takes no envelopes."""
@@ -119,6 +121,8 @@ def open_for_us(envelope: Envelope, parts: NodeParts) -> Opened:
                 _check_body(entry)
     except ExchangeError as error:
         return Opened(refusal=error.code)
+    except Exception:  # noqa: BLE001  # content that finds a defect of ours must not block its stream
+        return Opened(refusal=CONTENT_FAULT)
     return Opened(entries=tuple(entries), locators=tuple(locators))
 
 
