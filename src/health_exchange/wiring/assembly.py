@@ -151,7 +151,7 @@ def assemble(settings: Settings) -> AssembledNode:
     node = make_node(parts)
     return AssembledNode(
         node=node,
-        fhir_app=_fhir_app(node, read_registry(_read(settings.clients))),
+        fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
     )
@@ -167,7 +167,7 @@ def read_policies(folder: Path) -> PolicySet:
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
 
-def _fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
+def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
     """The FHIR door, the operator door and the status page on one listener."""
     parts = node.parts
     issuer = TokenIssuer(
