@@ -93,7 +93,8 @@ class FacilityClient:
                         "X-Request-Id": request_id,
                     },
                 )
-            except httpx.TransportError:
+            except httpx.HTTPError:
+                # Away, or too busy for a token: the node, or the way to it, will be back.
                 await asyncio.sleep(RETRY_EVERY_S)
                 continue
             if answer.status_code not in RETRYABLE:
