@@ -29,11 +29,9 @@ def demo_plan() -> NetworkPlan:
     """The ten nodes on ports that are free now.
 
     Raises:
-        OSError: No hundred ports in a row had two free ones per node.
+        OSError: Too few ports are free.
     """
-    base = next((base for base in _PORT_BASES if _all_free(base, 2 * len(_NODES))), None)
-    if base is None:
-        raise OSError("no free loopback ports between 18400 and 28400")
+    base = free_ports(2 * len(_NODES))
     return NetworkPlan(
         nodes=tuple(
             PlannedNode(
@@ -48,6 +46,18 @@ def demo_plan() -> NetworkPlan:
         holders=tuple(map(NodeAddress.parse, _HOLDERS)),
         threshold=THRESHOLD,
     )
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` loopback ports in a row that are free now.
+
+    Raises:
+        OSError: There is no such row where we look.
+    """
+    base = next((base for base in _PORT_BASES if _all_free(base, count)), None)
+    if base is None:
+        raise OSError("no free loopback ports between 18400 and 28400")
+    return base
 
 
 def _all_free(base: int, count: int) -> bool:

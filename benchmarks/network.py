@@ -1,0 +1,91 @@
+"""A real network for a measurement: processes, TLS, SQLite, in a folder that is thrown away."""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+
+from health_exchange.cli.demo.facility import FacilityClient
+from health_exchange.cli.demo.network import HOST, free_ports
+from health_exchange.cli.demo.supervision import Supervisor
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.powers import Tier
+from health_exchange.model.purposes import Purpose
+from health_exchange.wiring.ceremony import hold_ceremony
+from health_exchange.wiring.network_folder import write_network
+from health_exchange.wiring.plan import NetworkPlan, PlannedNode
+from health_exchange.wiring.registration import encode_registry, register
+
+TIERS = {1: Tier.NATION, 2: Tier.PROVINCE, 3: Tier.CITY, 4: Tier.COUNTY}
+CLIENT = "hospital"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningNetwork:
+    """A network that is up."""
+
+    root: Path
+    plan: NetworkPlan
+    http: httpx.AsyncClient
+    key: bytes
+
+    def url(self, address: str) -> str:
+        """The node's FHIR door."""
+        return next(node.fhir_url for node in self.plan.nodes if str(node.address) == address)
+
+    def facility(self, address: str) -> FacilityClient:
+        """The hospital at one admitting node."""
+        return FacilityClient(client_id=CLIENT, private_key_pem=self.key, base_url=self.url(address), http=self.http)
+
+
+def make_plan(tiers: dict[str, Tier], holders: Iterable[str]) -> NetworkPlan:
+    """A plan on free ports."""
+    base = free_ports(2 * len(tiers))
+    return NetworkPlan(
+        nodes=tuple(
+            PlannedNode(
+                address=NodeAddress.parse(address),
+                tier=tier,
+                name=address,
+                fhir_url=f"https://{HOST}:{base + 2 * index}",
+                exchange_url=f"https://{HOST}:{base + 2 * index + 1}",
+            )
+            for index, (address, tier) in enumerate(tiers.items())
+        ),
+        holders=tuple(map(NodeAddress.parse, holders)),
+        threshold=2,
+    )
+
+
+@asynccontextmanager
+async def running(plan: NetworkPlan) -> AsyncIterator[RunningNetwork]:
+    """The plan's network, healthy; stopped and gone afterwards."""
+    registration = register(
+        client_id=CLIENT,
+        kind="facility",
+        organization="121000001000791901",
+        name=CLIENT,
+        purpose=Purpose.TREATMENT,
+        randomness=os.urandom,
+    )
+    registry = encode_registry([registration])
+    with TemporaryDirectory(prefix="health-exchange-") as folder:
+        root = Path(folder) / "network"
+        clients = {node.address: registry for node in plan.nodes}
+        now = datetime.now(UTC) - timedelta(minutes=5)
+        write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=clients, now=now)
+        supervisor = Supervisor(root, plan.nodes)
+        supervisor.start_all()
+        trust = ssl.create_default_context(cafile=str(root / "network" / "authority.pem"))
+        try:
+            async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=120.0) as http:
+                await supervisor.wait_until_healthy(http)
+                yield RunningNetwork(root=root, plan=plan, http=http, key=registration.private_key_pem)
+        finally:
+            supervisor.stop_all()
