@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from health_exchange.fhir.references import references
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.writes import BadRequestError, WriteRequest
 
@@ -91,7 +90,7 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> 
     exists: dict[Place, str] = {}
     searches: dict[tuple[str, str], str] = {}
     for request in requests:
-        for path, text in _references_of(request):
+        for path, text in request.references:
             where = f"{request.where}.resource.{path}" if request.where else f"{request.type}.{path}"
             if text in places or text.startswith("#"):
                 continue
@@ -116,7 +115,7 @@ def targets(
     # A urn may also stand in elements of type uri, which no list of references tells of.
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
-        for _path, text in _references_of(request):
+        for _path, text in request.references:
             place = places.get(text)
             if place is None and (conditional := _CONDITIONAL.fullmatch(text)):
                 place = found[conditional[1], conditional[2]]
@@ -136,7 +135,7 @@ def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place])
         own = places.get(request.full_url or "") or places.get(f"{request.type}/{request.id}")
         if own is None:
             continue
-        for path, text in _references_of(request):
+        for path, text in request.references:
             element = path.split(".")[0].split("[")[0]
             if element in _PARTS_OF_ITSELF and (parent := places.get(text)) is not None:
                 parents[own] = (parent, f"{request.where}.resource.{path}" if request.where else f"{own.type}.{path}")
@@ -146,11 +145,6 @@ def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place])
             here, steps = parents[here][0], steps + 1
             if here == start:
                 raise CyclicReferenceError("this makes the resource a part of itself", where=parents[start][1])
-
-
-def _references_of(request: WriteRequest) -> list[tuple[str, str]]:
-    """Paths and texts of the references in the request's resource."""
-    return references(request.view.decoded) if request.view is not None else []
 
 
 def _relative(text: str) -> Place | None:

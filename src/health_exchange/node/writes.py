@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from health_exchange.fhir.bundle import BundleEntry
+from health_exchange.fhir.references import references
 from health_exchange.fhir.validation import ResourceView
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 
@@ -49,6 +50,7 @@ class WriteRequest:
         if_none_exist: Search query under which nothing may exist yet.
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
+        references: Paths and texts of the resource's references, found once.
     """
 
     method: str
@@ -59,6 +61,7 @@ class WriteRequest:
     if_none_exist: str | None = None
     full_url: str | None = None
     where: str = ""
+    references: tuple[tuple[str, str], ...] = ()
 
 
 class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +167,7 @@ def make_request(  # each is a part of one HTTP request
         if_none_exist=if_none_exist,
         full_url=full_url,
         where=where,
+        references=tuple(references(view.decoded)) if view is not None else (),
     )
 
 
