@@ -3,8 +3,8 @@
     python -m benchmarks.ingest [--clients 4] [--runs 3] [--bundles 150]
 
 The node is a process of its own; two key holders and its province run beside it, and so does this client, all on the
-same cores. Two figures: until every Bundle was acknowledged, and with the sender's work (de-identifying and sealing what
-travels up) that runs at the same time until nothing is under way.
+same cores. Two figures: until every Bundle was acknowledged, and with the sender's work (de-identifying and sealing
+what travels up) that runs at the same time until nothing is under way.
 """
 
 import argparse

@@ -25,6 +25,7 @@ from health_exchange.api.problems import outcome_of, status_of
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.fhir.validation import ResourceView, validate
+from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.node.admission import Admission
@@ -36,6 +37,7 @@ from health_exchange.policy.decisions import Principal
 
 FHIR_JSON = "application/fhir+json"
 FORM_BYTES_MAX = 64 << 10
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONG_DIGITS = re.compile(r"[0-9]{17}[0-9Xx]|[0-9]{15}")
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
@@ -104,11 +106,11 @@ class FhirDoor:
         """``endpoint`` behind authentication, with every failure as an OperationOutcome."""
 
         async def answer(request: Request) -> Response:
-            request_id = RequestId(request.headers.get("x-request-id", "")[:64] or str(uuid4()))
+            request_id = _request_id(request)
             try:
                 refuse_identity_in_url(request)
                 client = self.issuer.authenticate(request.headers.get("authorization"))
-                response = await endpoint(request, caller_of(client, request_id))
+                response = await endpoint(request, caller_of(client, request_id, self.parts.address))
             except ExchangeError as error:
                 response = problem_response(error)
             response.headers["X-Request-Id"] = request_id
@@ -236,10 +238,17 @@ class FhirDoor:
         return response
 
 
-def caller_of(client: Client, request_id: RequestId) -> Caller:
-    """The client as use cases and policy see it."""
-    principal = Principal(kind=client.kind, id=client.client_id, organization=client.organization)
+def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Caller:
+    """The client as use cases and policy see it: registered at ``node``."""
+    principal = Principal(kind=client.kind, id=client.client_id, organization=client.organization, address=str(node))
     return Caller(principal=principal, purpose=client.purpose, request_id=request_id)
+
+
+def _request_id(request: Request) -> RequestId:
+    """The client's name for the request where it is one that may stand in logs; else a new one."""
+    given = request.headers.get("x-request-id", "")
+    usable = _REQUEST_ID.fullmatch(given) and not _LONG_DIGITS.search(given)
+    return RequestId(given if usable else str(uuid4()))
 
 
 def problem_response(error: ExchangeError) -> Response:

@@ -15,7 +15,7 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.directory import NetworkDirectory
-from health_exchange.node.journal import log
+from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
 from health_exchange.store.engine import Store, StoreKeys, Transaction
@@ -33,14 +33,7 @@ def export_log(settings: Settings) -> dict[str, bytes]:
         Path(settings.directory_signature).read_bytes(),
         nation=VerifyingKeys.from_bytes(settings.nation_key),
     )
-    keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
-    store = Store.open(
-        settings.database,
-        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
-        SystemClock(),
-        os.urandom,
-        inline=True,
-    )
+    store = open_store(settings)
     address = NodeAddress.parse(settings.address)
     entry = AuditEntry(
         kind="log-read",
@@ -58,6 +51,28 @@ def export_log(settings: Settings) -> dict[str, bytes]:
     finally:
         store.close()
     return export_folder(content)
+
+
+def read_entries(settings: Settings) -> list[bytes]:
+    """Every opened entry of a node's log, in order; those past retention are left out."""
+    store = open_store(settings)
+    try:
+        kept = store.read_now(lambda tx: audit_log.entries(tx, 0, audit_log.size(tx)))
+    finally:
+        store.close()
+    return [entry.raw[SALT_BYTES:] for entry in kept if entry.raw is not None]
+
+
+def open_store(settings: Settings) -> Store:
+    """A node's database with its keys, beside the node that may be running."""
+    keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
+    return Store.open(
+        settings.database,
+        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        SystemClock(),
+        os.urandom,
+        inline=True,
+    )
 
 
 def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddress) -> LogContent:
@@ -111,13 +126,7 @@ class RelayInspector:
         self.address = NodeAddress.parse(settings.address)
         self._box = keys.box
         self._seen: set[tuple[str, int]] = set()
-        self._store = Store.open(
-            settings.database,
-            StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
-            SystemClock(),
-            os.urandom,
-            inline=True,
-        )
+        self._store = open_store(settings)
         self.envelope_bytes = 0
         self.could_open = 0
         self.could_not_open = 0
