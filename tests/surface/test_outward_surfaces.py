@@ -1,0 +1,90 @@
+"""What others depend on: a change here is a change for somebody outside, so it is made on purpose."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from health_exchange.api.exchange_door import HANDLERS
+from health_exchange.api.problems import PROBLEMS
+from health_exchange.model.errors import Category
+from health_exchange.node.network import NetworkStatus
+from health_exchange.node.status import NodeStatus
+
+EXCHANGE = {
+    ("GET", "/exchange/v1/receipts"),
+    ("GET", "/exchange/v1/status"),
+    ("POST", "/exchange/v1/envelopes"),
+    ("POST", "/exchange/v1/evaluations"),
+    ("POST", "/exchange/v1/witness"),
+}
+STATUSES = {
+    "incorrect": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not-found": 404,
+    "gone": 410,
+    "precondition": 412,
+    "too-large": 413,
+    "conflict": 409,
+    "unsupported": 501,
+    "busy": 429,
+    "unavailable": 503,
+    "fault": 500,
+}
+NODE_STATUS = (
+    "address tier name received forwarded opened held resources persons persons_across_provinces shared_with "
+    "undelivered awaited waiting_for_pseudonym refused lag_s log is_settled"
+)
+
+
+def test_the_exchange_operations_are_these() -> None:
+    assert set(HANDLERS) == EXCHANGE
+
+
+def test_categories_look_like_this_in_http() -> None:
+    assert {category.value: int(PROBLEMS[category].status) for category in Category} == STATUSES
+
+
+def test_a_nodes_status_has_these_fields() -> None:
+    assert NodeStatus.__struct_fields__ == tuple(NODE_STATUS.split())
+    assert NetworkStatus.__struct_fields__ == ("nodes", "away")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "demo|node|audit|samples"),
+        (["demo"], "--dir|--samples|--json|--once|--stay"),
+        (["node", "run"], "--settings"),
+        (["audit", "export"], "--settings|folder"),
+        (["audit", "verify"], "folder"),
+        (["samples", "generate"], "--seed|--people|--dir"),
+    ],
+)
+def test_help_tells_every_word(words: list[str], told: str) -> None:
+    answer = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-m", "health_exchange", *words, "--help"], capture_output=True, text=True, check=True
+    )
+
+    for word in told.split("|"):
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", answer.stdout), word
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
+        (["audit", "verify", "/nowhere"], 2, "no exported log"),
+        (["nonsense"], 2, "invalid choice"),
+    ],
+)
+def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:
+    answer = subprocess.run(  # noqa: S603  # our own program
+        [sys.executable, "-m", "health_exchange", *words], capture_output=True, text=True, check=False
+    )
+
+    assert answer.returncode == code
+    assert told in answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stderr
