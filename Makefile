@@ -1,5 +1,5 @@
 # make demo    the main job on this machine: ten nodes, sample records, the report
-# make test    everything; installs what it needs when root on Debian or Ubuntu
+# make test    everything; sets itself up, needs nothing but Python
 # make check   the fast loop: lint, types, import contracts, unit and federation tests
 PYTHON ?= python3
 VENV := .venv

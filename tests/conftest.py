@@ -1,9 +1,16 @@
-"""``--seeds``: over how many seeds the fault stories run; the fast loop takes few, ``make drill`` ten thousand."""
+"""For all tests: the number of seeds of the fault stories, and no deadlines where two cores are shared.
+
+``--seeds``: over how many seeds the slow stories run; ``make drill`` takes ten thousand.
+"""
 
 import pytest
+from hypothesis import settings
 
 FAST_SEEDS = 12
 SLOW_SEEDS = 1000
+
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
