@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it ran and found something wrong, 2 the request was wrong,
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -35,3 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(EXIT_CODES[error.category])
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
