@@ -224,3 +224,31 @@ async def test_operators_pages_answer_and_hold_nobodys_data(door: Door, path: st
     assert answer.status_code == 200
     assert number not in answer.text
     assert "测试" not in answer.text
+
+
+async def test_the_nation_counts_everyone_and_hides_small_cells(door: Door, tmp_path: Path) -> None:
+    for number in range(6):
+        who = patient(f"p{number}", identity=national_id(number))
+        await door.send("POST", "/fhir", transaction(who, observation(f"o{number}", f"p{number}")))
+    await door.network.settle()
+    here = Door(tmp_path, "cn", door.network)
+    plain = (await here.send("GET", "/datacenter/v1/population", who="researcher")).json()
+    await door.send("POST", "/fhir", transaction(immunization("i1", "p1")))
+    await door.network.settle()
+
+    seen = (await here.send("GET", "/datacenter/v1/population", who="researcher")).json()
+    person = next(iter(door.network.kept("cn").values()))[2]
+    view = await here.send("GET", f"/datacenter/v1/persons/{person}", who="viewer")
+    refused = await here.send("GET", f"/datacenter/v1/persons/{person}", who="researcher")
+
+    assert seen["persons"] == 6
+    assert plain["records"]["Observation"] == {"33": 6}
+    # The single Immunization is hidden, and so is what would tell it by subtraction.
+    assert seen["records"]["Immunization"] == {"33": None}
+    assert seen["cells_suppressed"] > 1
+    assert view.status_code == 200
+    assert (refused.status_code, issue_of(refused)["severity"]) == (403, "error")
+
+
+async def test_a_node_that_admits_has_no_view_over_everyone(door: Door) -> None:
+    assert (await door.send("GET", "/datacenter/v1/population")).status_code == 404

@@ -99,10 +99,10 @@ class FhirDoor:
             Route("/oauth/token", self._token, methods=["POST"]),
             Route("/fhir/metadata", self._metadata, methods=["GET"]),
             Route("/.well-known/smart-configuration", self._smart, methods=["GET"]),
-            *(Route(path, self._guarded(endpoint), methods=[method]) for path, method, endpoint in by_path),
+            *(Route(path, self.guarded(endpoint), methods=[method]) for path, method, endpoint in by_path),
         ]
 
-    def _guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    def guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         """``endpoint`` behind authentication, with every failure as an OperationOutcome."""
 
         async def answer(request: Request) -> Response:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from health_exchange.api.clients import Client, read_registry
+from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.operator_door import OperatorDoor
@@ -31,6 +32,7 @@ from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
 from health_exchange.node.starting import note_start
+from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import PolicySet
@@ -178,7 +180,13 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         clock=parts.clock,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
-    routes = [*door.routes(), *OperatorDoor(parts).routes(), *status_page_routes(parts)]
+    datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    routes = [
+        *door.routes(),
+        *datacenter.routes(),
+        *OperatorDoor(parts).routes(),
+        *status_page_routes(parts),
+    ]
     return Starlette(routes=routes, exception_handlers=_HANDLERS)
 
 
