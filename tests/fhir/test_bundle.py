@@ -7,6 +7,7 @@ import pytest
 
 from health_exchange.fhir.bundle import OversizedBundleError, split_bundle
 from health_exchange.fhir.limits import Limits
+from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import MalformedResourceError
 
 
@@ -71,10 +72,33 @@ def test_a_bundle_with_a_broken_frame_is_refused_with_the_place(raw: bytes, wher
     assert refusal.value.where == where
 
 
-def test_a_repeated_name_anywhere_refuses_the_whole_bundle() -> None:
-    raw = bundle(entry()).replace(b'"resourceType": "Patient"', b'"resourceType": "Patient", "id": "1", "id": "2"')
+@pytest.mark.parametrize(
+    ("before", "after", "where"),
+    [
+        (b'"type":', b'"type": "batch", "type":', "Bundle.type"),
+        (b'"entry":', b'"entry": [], "entry":', "Bundle.entry"),
+        (b'"request":', b'"request": {"method": "DELETE", "url": "A/1"}, "request":', "Bundle.entry[0].request"),
+        (b'"resource":', b'"resource": {"resourceType": "Patient"}, "resource":', "Bundle.entry[0].resource"),
+        (b'"method":', b'"method": "PUT", "method":', "Bundle.entry[0].request.method"),
+        (b'"method":', b'"m\\u0065thod": "PUT", "method":', "Bundle.entry[0].request.method"),
+        (b'"url": "Patient"', b'"url": "a\\u003ab", "url": "Patient"', "Bundle.entry[0].request.url"),
+    ],
+)
+def test_a_repeated_name_in_the_frame_refuses_the_bundle(before: bytes, after: bytes, where: str) -> None:
+    raw = bundle(entry()).replace(before, after, 1)
+    assert raw.count(before) == 1 or before in after
     with pytest.raises(MalformedResourceError) as refusal:
         split_bundle(raw)
+    assert refusal.value.where == where
+
+
+def test_a_repeated_name_in_a_resource_is_left_to_whoever_judges_it() -> None:
+    bad = b'{"resourceType": "Patient", "id": "1", "id": "2"}'
+    raw = bundle(entry()).replace(b'{"resourceType": "Patient"}', bad)
+    (first,) = split_bundle(raw).entries
+    assert first.raw == bad
+    with pytest.raises(MalformedResourceError) as refusal:
+        validate(bad, where=f"{first.where}.resource")
     assert refusal.value.where == "Bundle.entry[0].resource.id"
 
 

@@ -38,6 +38,7 @@ from health_exchange.search.pages import BadPageError
 from health_exchange.search.query import BadSearchError, UnknownParameterError
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import audit_log, identity_cache, integrator, resources, subjects
+from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -98,7 +99,7 @@ class Node:
                     changed_at=self.clock.now().isoformat(),
                     instant=instant_of(dict(resource)),
                     tokens=tokens_of(self.parts.keys.tokens, resource_type, extract(dict(resource))),
-                    body=json.dumps(resource).encode(),
+                    packed=pack_body(str(resource["resourceType"]), json.dumps(resource).encode()),
                 ),
             )
 

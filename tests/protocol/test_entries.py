@@ -39,7 +39,7 @@ def test_the_four_kinds_of_entry_read_back() -> None:
 
 def test_locators_read_back_and_say_a_pseudonym_only() -> None:
     assert decode_locators(encode_locators([Locator(pseudonym=P)])) == [Locator(pseudonym=P)]
-    assert Locator.__struct_fields__ == ("pseudonym",)
+    assert Locator.__struct_fields__ == ("pseudonym", "withdrawn")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, 
 from health_exchange.search.finding import Permitted, classes_of, consents_of
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import resources, subjects
+from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 
 KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
@@ -62,7 +63,7 @@ def keep(store: Store) -> Keep:
                     changed_at=changed_at,
                     instant=instant_of(resource),
                     tokens=tokens_of(KEYS.tokens, resource_type, extract(resource)),
-                    body=json.dumps(resource).encode(),
+                    packed=pack_body(str(resource["resourceType"]), json.dumps(resource).encode()),
                 ),
             )
 

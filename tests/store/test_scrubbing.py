@@ -10,6 +10,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.store import resources, shredding, subjects
+from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 from health_exchange.store.resources import NewVersion
 from health_exchange.store.schema import resources as resources_table
@@ -43,7 +44,7 @@ def fill(tx: Transaction) -> None:
                 resource_class=resource_class,
                 changed_at="2026-11-24T12:00:00+00:00",
                 instant=None,
-                body=b'{"resourceType":"Observation"}' * 20,
+                packed=pack_body("Observation", b'{"resourceType":"Observation"}' * 20),
             ),
         )
 

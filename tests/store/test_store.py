@@ -15,6 +15,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.store import audit_log, changes, integrator, node_state, resources, shredding, subjects
+from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 from health_exchange.store.schema import history, tokens
 
@@ -49,7 +50,7 @@ def _keep(tx: Transaction, number: int, *, version: int = 1, expected: int | Non
             changed_at="2026-01-01T00:00:00Z",
             instant="2026-01-01",
             tokens=[7, number],
-            body=b'{"value":1.50,"v":%d}' % version,
+            packed=pack_body("Observation", b'{"value":1.50,"v":%d}' % version),
             expected=expected,
         ),
     )

@@ -53,6 +53,22 @@ def decode_json(raw: bytes, limits: Limits = DEFAULT, *, where: str = "") -> obj
     return decoded
 
 
+def check_text(raw: bytes, *, where: str = "") -> None:
+    """Check that ``raw`` is UTF-8.
+
+    Raises:
+        MalformedResourceError: It is not.
+    """
+    try:
+        if not raw.isascii():
+            raw.decode("utf-8")
+    except UnicodeError:
+        pass
+    else:
+        return
+    raise MalformedResourceError("the text is not UTF-8", where=where)
+
+
 def check_depth(raw: bytes, depth: int, *, where: str = "") -> None:
     """Check the nesting of well-formed JSON.
 
@@ -101,12 +117,9 @@ def root_name(decoded: object, where: str) -> str:
 
 def _decoded(raw: bytes, where: str) -> object:
     """The value, or why there is none; the foreign error is gone before ours is raised."""
+    check_text(raw, where=where)
     try:
-        if not raw.isascii():
-            raw.decode("utf-8")
         return _DECODER.decode(raw)
-    except UnicodeError:
-        detail = "the text is not UTF-8"
     except (msgspec.DecodeError, ValueError):
         detail = "the text is not JSON, or it is cut off"
     except RecursionError:

@@ -31,13 +31,23 @@ _STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _PLAIN = re.compile(
     rb'(?<!\\)"(reference|' + b"|".join(name.encode() for name in _URI_NAMES) + rb')"(\s*:\s*)' + _STRING, re.DOTALL
 )
-_NEEDS_CARE = re.compile(rb'\\u00[4-7]|"(?:expression|education)"\s*:|"DetectedIssue"|\[\s*"urn:')
+_REFERENCE = re.compile(rb'"reference"(\s*:\s*)' + _STRING, re.DOTALL)
+_WORDS_OF_CARE = (rb"\u00", b'"expression"', b'"education"', b'"DetectedIssue"')
+_LIST_OF_URNS = re.compile(rb'\[\s*"urn:')
 _TEXT = msgspec.json.Decoder(str)
+_ANY = msgspec.json.Decoder()
 
 
 def references(decoded: object) -> list[tuple[str, str]]:
     """Paths and texts of all references, in order: ``("performer[0].reference", "Practitioner/1")``."""
     return list(_found(decoded, "", ""))
+
+
+def reference_texts(raw: bytes) -> list[str]:
+    """Texts of all references of a validated resource, without repetition; their paths cost ten times as much."""
+    if _needs_care(raw):
+        return list(dict.fromkeys(text for _path, text in references(_ANY.decode(raw))))
+    return [_read(characters) for characters in dict.fromkeys(match[2] for match in _REFERENCE.finditer(raw))]
 
 
 def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
@@ -48,9 +58,11 @@ def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
         mapping: Asked once per occurrence: for every reference, and for a uri that begins with ``urn:uuid:`` or
             ``urn:oid:``.
     """
-    # Escaped letters in a name, an Expression and arrays of urns need the structure; all else is found in the bytes.
-    if _NEEDS_CARE.search(raw):
+    if _needs_care(raw):
         return _rewritten(raw, mapping)
+    urns = sum(raw.count(b'"urn:' + kind) for kind in (b"uuid:", b"oid:"))
+    if urns == 0 or urns == sum(match[2].startswith((b"urn:uuid:", b"urn:oid:")) for match in _REFERENCE.finditer(raw)):
+        return _REFERENCE.sub(lambda match: _replaced_reference(match, mapping), raw)
     return _PLAIN.sub(lambda match: _replaced(match, mapping), raw)
 
 
@@ -98,14 +110,34 @@ def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
                 yield from _found(inner, f"{path}[{index}]", element)
 
 
+def _needs_care(raw: bytes) -> bool:
+    """Whether the structure decides: an escaped letter in a name, an Expression, a list of urns.
+
+    All else is found in the bytes.
+    """
+    return any(word in raw for word in _WORDS_OF_CARE) or _LIST_OF_URNS.search(raw) is not None
+
+
 def _replaced(match: re.Match[bytes], mapping: Mapping) -> bytes:
     """One occurrence, rewritten."""
     name, colon, characters = match.groups()
-    value = _TEXT.decode(b'"' + characters + b'"')
+    value = _read(characters)
     if name != b"reference" and not _is_urn(value):
         return match[0]
     new = mapping(value)
     return match[0] if new is None or new == value else b'"' + name + b'"' + colon + quote(new)
+
+
+def _replaced_reference(match: re.Match[bytes], mapping: Mapping) -> bytes:
+    """One reference, rewritten."""
+    value = _read(match[2])
+    new = mapping(value)
+    return match[0] if new is None or new == value else b'"reference"' + match[1] + quote(new)
+
+
+def _read(characters: bytes) -> str:
+    """The text of a string without its quotation marks."""
+    return _TEXT.decode(b'"' + characters + b'"') if b"\\" in characters else characters.decode()
 
 
 def _rewritten(raw: JsonBytes, mapping: Mapping, *, name: str = "", is_reference: bool = False) -> bytes:

@@ -10,6 +10,7 @@ peers, consoles and log files all show it. An error that only one module raises 
 A refusal by policy is no error: see ``policy.decisions.Decision``.
 """
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import ClassVar
 
@@ -53,6 +54,17 @@ class ExchangeError(Exception):
         self.detail = detail
         self.where = where
         self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Callable[..., "ExchangeError"], tuple[object, ...]]:
+        """As it crosses to another process, whatever its constructor asks for."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[ExchangeError], arguments: tuple[object, ...], state: Mapping[str, object]) -> ExchangeError:
+    """The error that another process raised."""
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(state)
+    return error
 
 
 class MalformedResourceError(ExchangeError):

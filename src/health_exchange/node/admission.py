@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
-from health_exchange.fhir.bundle import BundleEntry, split_bundle
-from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.callers import Caller
+from health_exchange.node.intake import read_bundle
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.preparing import Preparation, StaleReadError
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results, read_entry
+from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.store import answered
 from health_exchange.store.engine import Transaction
 
@@ -70,17 +69,17 @@ class Admission:
         Raises:
             ExchangeError: The Bundle is malformed, or, in a transaction, any entry failed: nothing is stored.
         """
-        bundle = split_bundle(raw)
-        if bundle.type == "batch":
-            results = [await self._admit_alone(entry, caller) for entry in bundle.entries]
-            return BundleOutcome(type="batch-response", results=results)
         repeat = Repeat.of(caller, raw)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
         if kept is not None:
             if kept.digest != repeat.digest:
                 raise RepeatedDifferentlyError("this request id was used for another request")
             return BundleOutcome(type="transaction-response", results=decode_results(kept.body))
-        requests = [_read(entry) for entry in bundle.entries]
+        intake = await self._parts.workers.run(read_bundle, raw, work_bytes=len(raw))
+        if intake.type == "batch":
+            results = [await self._admit_alone(request, caller) for request in intake.requests]
+            return BundleOutcome(type="batch-response", results=results)
+        requests = [request for request in intake.requests if isinstance(request, WriteRequest)]
         done = await self._admit(requests, caller, repeat)
         return BundleOutcome(type="transaction-response", results=done)
 
@@ -92,10 +91,12 @@ class Admission:
         """
         return await self._admit(requests, caller, None)
 
-    async def _admit_alone(self, entry: BundleEntry, caller: Caller) -> WriteResult | ExchangeError:
+    async def _admit_alone(self, request: WriteRequest | ExchangeError, caller: Caller) -> WriteResult | ExchangeError:
         """One entry of a batch."""
+        if isinstance(request, ExchangeError):
+            return request
         try:
-            return (await self._admit([_read(entry)], caller, None))[0]
+            return (await self._admit([request], caller, None))[0]
         except ExchangeError as error:
             return error
 
@@ -120,9 +121,3 @@ def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> 
     if repeat is not None:
         answered.keep(tx, repeat.key, repeat.digest, encode_results(results))
     return results
-
-
-def _read(entry: BundleEntry) -> WriteRequest:
-    """The write a Bundle's entry asks for, its resource validated."""
-    view = validate(entry.raw, where=f"{entry.where}.resource") if entry.raw is not None else None
-    return read_entry(entry, view)

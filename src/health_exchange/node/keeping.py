@@ -4,70 +4,161 @@ A resource has one writer, its origin: an entry about another origin's resource 
 anything of it was kept. Versions only move forward, so that what comes twice or late changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Self
 
 import msgspec
 
 from health_exchange.fhir.parameters import extract, instant_of
+from health_exchange.fhir.validation import validate
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.protocol.entries import Locator, RecordEntry
+from health_exchange.protocol.entries import Locator, RecordEntry, decode_entries, decode_locators
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
+from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import NewVersion, StoredResource
+from health_exchange.store.resources import NewVersion
 from health_exchange.store.subjects import Subject
 
 NOT_THE_ORIGIN = "not-the-origin"
+CONTENT_FAULT = "content-fault"
+LOCATORS = "locators"
+"""Name of the section of an envelope that holds locators."""
 
 _CATEGORIES = frozenset(SensitiveCategory)
 
 
-def keep(tx: Transaction, origin: NodeAddress, entries: Sequence[RecordEntry], locators: Sequence[Locator]) -> str:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry with what its body is found by, worked out before the store's writer is asked.
+
+    Attributes:
+        entry: As the origin sent it, its body checked.
+        instant: Clinical date of the body.
+        tokens: What it is found by.
+        packed: The body as the store takes it.
+    """
+
+    entry: RecordEntry
+    instant: str | None = None
+    tokens: tuple[int, ...] = ()
+    packed: bytes | None = None
+
+    @classmethod
+    def of(cls, entry: RecordEntry, key: Secret) -> Self:
+        """The arrival of ``entry``.
+
+        Args:
+            entry: Untrusted, although signed.
+            key: This node's token key.
+
+        Raises:
+            MalformedResourceError: The body is not the valid resource that the entry says it is.
+        """
+        if entry.body is None:
+            return cls(entry=entry)
+        view = validate(entry.body)
+        if view.type != entry.type or view.id != entry.id:
+            raise MalformedResourceError("an entry's body is another resource than the entry says")
+        tokens = tuple(tokens_of(key, view.type, extract(view.decoded)))
+        packed = pack_body(view.type, entry.body)
+        return cls(entry=entry, instant=instant_of(view.decoded), tokens=tokens, packed=packed)
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """What an envelope holds for us.
+
+    Attributes:
+        arrivals: Records we may open, in order.
+        locators: Persons of whom the origin holds something, as far as we may know.
+        refusal: Why we refuse the content; empty where we take it.
+    """
+
+    arrivals: tuple[Arrival, ...] = ()
+    locators: tuple[Locator, ...] = ()
+    refusal: str = ""
+
+
+def read_sections(sections: Mapping[str, bytes], key: Secret) -> Opened:
+    """What opened sections say, or why we refuse it. Pure, and heavy enough to be done by a worker.
+
+    Never raises for content: what finds a defect of ours must not block its stream.
+
+    Args:
+        sections: Plaintext by section name. Untrusted, although signed.
+        key: This node's token key.
+    """
+    arrivals: list[Arrival] = []
+    locators: list[Locator] = []
+    try:
+        for name, plaintext in sections.items():
+            if name == LOCATORS:
+                locators.extend(decode_locators(plaintext))
+            else:
+                arrivals.extend(Arrival.of(entry, key) for entry in decode_entries(plaintext))
+    except ExchangeError as error:
+        return Opened(refusal=error.code)
+    except Exception:  # noqa: BLE001  # see above
+        return Opened(refusal=CONTENT_FAULT)
+    return Opened(arrivals=tuple(arrivals), locators=tuple(locators))
+
+
+def keep(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival], locators: Sequence[Locator]) -> str:
     """Let every entry take effect; the code of a refusal, with which nothing took effect, or an empty text."""
-    for entry in entries:
-        kept = _kept(tx, entry)
-        if (kept is not None and kept.origin != str(origin)) or entry.category not in {*_CATEGORIES, ""}:
-            return NOT_THE_ORIGIN
-    waiting: list[NewVersion] = []
-    for entry in entries:
-        if entry.op == "put" and (entry.type, entry.id) not in {(new.type, new.id) for new in waiting[-1:]}:
-            new = _new_version(tx, origin, entry)
-            if new is not None:
-                waiting.append(new)
-            continue
-        _flush(tx, waiting)
-        _apply(tx, origin, entry)
-    _flush(tx, waiting)
-    known_locators.add(tx, origin, [locator.pseudonym for locator in locators])
+    entries = [arrival.entry for arrival in arrivals]
+    known = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
+    if any(head.origin != str(origin) for head in known.values()):
+        return NOT_THE_ORIGIN
+    if any(entry.category not in {*_CATEGORIES, ""} for entry in entries):
+        return NOT_THE_ORIGIN
+    for is_put, run in groupby(arrivals, key=lambda arrival: arrival.entry.op == "put"):
+        if is_put:
+            _put(tx, origin, list(run))
+        else:
+            for arrival in run:
+                _apply(tx, origin, arrival.entry)
+    known_locators.add(tx, origin, [locator.pseudonym for locator in locators if not locator.withdrawn])
+    for locator in locators:
+        if locator.withdrawn:
+            known_locators.forget(tx, locator.pseudonym, origin)
     return ""
 
 
-def _flush(tx: Transaction, waiting: list[NewVersion]) -> None:
-    """Keep the puts gathered so far, the last one of each resource."""
-    latest = {(new.type, new.id): new for new in waiting}
-    if latest:
-        resources.put_many(tx, list(latest.values()))
-    waiting.clear()
+def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> None:
+    """Keep the last version of each resource, unless one as new is kept already."""
+    latest = {(arrival.entry.type, arrival.entry.id): arrival for arrival in arrivals}
+    known = resources.heads(tx, latest)
+    owners: dict[Pseudonym, Subject] = {}
+
+    def versions() -> Iterator[NewVersion]:
+        for name, arrival in latest.items():
+            entry, head = arrival.entry, known.get(name)
+            if head and (entry.version < head.version or (entry.version == head.version and not head.deleted)):
+                continue
+            person = entry.pseudonym
+            if person is not None and person not in owners:
+                owners[person] = _owner(tx, origin, person)
+            yield _new_version(arrival, origin, owners[person].sid if person is not None else None)
+
+    resources.put_many(tx, list(versions()))
 
 
 def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
-    """One entry that is no put, or a put that must not wait."""
+    """One entry that is no put."""
     if entry.op == "shred":
         if entry.pseudonym is not None:
             shredding.shred(tx, entry.pseudonym, anchor=_anchor(origin, entry.pseudonym))
             known_locators.forget(tx, entry.pseudonym, origin)
         return
-    kept = _kept(tx, entry)
-    if entry.op == "put":
-        new = _new_version(tx, origin, entry)
-        if new is not None:
-            resources.put_many(tx, [new])
-    elif kept is None:
+    kept = resources.current(tx, entry.type, entry.id)
+    if kept is None:
         return
-    elif entry.op == "delete":
+    if entry.op == "delete":
         if not kept.deleted and entry.version >= kept.version:
             corrections.withdraw(tx, kept, version=entry.version, changed_at=entry.changed_at)
     elif entry.pseudonym is not None:
@@ -95,21 +186,9 @@ def _forget_locator(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym |
         known_locators.forget(tx, pseudonym, origin)
 
 
-def _kept(tx: Transaction, entry: RecordEntry) -> StoredResource | None:
-    """What is kept under the entry's name."""
-    return None if entry.op == "shred" else resources.current(tx, entry.type, entry.id)
-
-
-def _new_version(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> NewVersion | None:
-    """The put as the store keeps it; ``None`` where a version as new is kept already."""
-    kept = _kept(tx, entry)
-    if kept is not None and (entry.version < kept.version or (entry.version == kept.version and not kept.deleted)):
-        return None
-    body = entry.body or b""
-    decoded = msgspec.json.decode(body, type=dict[str, object])
-    sid = None
-    if entry.pseudonym is not None:
-        sid = _owner(tx, origin, entry.pseudonym).sid
+def _new_version(arrival: Arrival, origin: NodeAddress, sid: int | None) -> NewVersion:
+    """The put as the store keeps it."""
+    entry = arrival.entry
     return NewVersion(
         type=entry.type,
         id=entry.id,
@@ -123,7 +202,7 @@ def _new_version(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> Ne
             jurisdiction=str(origin),
         ),
         changed_at=entry.changed_at,
-        instant=instant_of(decoded),
-        tokens=tuple(tokens_of(tx.keys.tokens, entry.type, extract(decoded))),
-        body=body,
+        instant=arrival.instant,
+        tokens=arrival.tokens,
+        packed=arrival.packed,
     )

@@ -12,9 +12,9 @@ from typing import Literal
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
+from health_exchange.node.cleaning import Cleaned
 from health_exchange.protocol.entries import RecordEntry
-from health_exchange.pseudonym.cleaners import HeldResourceError
-from health_exchange.pseudonym.deidentify import deidentify, disposition_of
+from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
 from health_exchange.store.exports import Standing
 
@@ -23,7 +23,6 @@ HELD_ORIGIN_ONLY = "origin-only"
 HELD_POLICY = "sensitivity"
 HELD_CONSENT = "consent"
 HELD_NO_SUBJECT = "no-subject"
-HELD_FAULT = "rule-fault"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +44,7 @@ class Change:
         consent: The person's consent class.
         body: The resource as kept; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
+        announced: Whether those above have been told that something of the person is held here.
     """
 
     number: int
@@ -61,6 +61,7 @@ class Change:
     consent: str
     body: bytes | None
     exported_to: frozenset[NodeAddress] = frozenset()
+    announced: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,13 +71,13 @@ class Outgoing:
     Attributes:
         shared: Entries by the set of nodes that may open them.
         private: Entries for one node alone (deletes, reassignments, shreddings).
-        locators: Persons this node holds something of.
+        locators: Persons this node holds something of; ``False`` for one of whom that is to be forgotten.
         exports: Where each resource stands now.
     """
 
     shared: dict[frozenset[NodeAddress], list[RecordEntry]] = field(default_factory=dict)
     private: dict[NodeAddress, list[RecordEntry]] = field(default_factory=dict)
-    locators: dict[Pseudonym, None] = field(default_factory=dict)
+    locators: dict[Pseudonym, bool] = field(default_factory=dict)
     exports: list[Standing] = field(default_factory=list)
 
     @property
@@ -90,22 +91,33 @@ class Rules:
     """What ``select`` decides by, bound by the caller.
 
     Attributes:
-        source: This node.
         recipients: Who may open a resource of a class under a consent.
         locates: Whether anybody may learn, under a consent, that something of the person is held here.
         everyone: All nodes above.
         exchange_id: Exchange id of a local type and id; ``None`` where the target never leaves.
     """
 
-    source: NodeAddress
     recipients: Callable[[ResourceClass, str], frozenset[NodeAddress]]
     locates: Callable[[str], bool]
     everyone: tuple[NodeAddress, ...]
     exchange_id: Callable[[str, str], ExchangeId | None]
 
 
-def select(changes: Iterable[Change], rules: Rules) -> Outgoing:
-    """The content of the envelope that carries ``changes``."""
+def may_leave(change: Change, rules: Rules) -> frozenset[NodeAddress]:
+    """Who may open the resource of a put, provided that anything of it may leave."""
+    if change.op != "put" or change.body is None or held_before_policy(change):
+        return frozenset()
+    return rules.recipients(change.resource_class, change.consent)
+
+
+def select(changes: Iterable[Change], rules: Rules, cleaned: Mapping[int, Cleaned]) -> Outgoing:
+    """The content of the envelope that carries ``changes``.
+
+    Args:
+        changes: In order.
+        rules: What decides.
+        cleaned: By change number, what leaves of each that :func:`may_leave`.
+    """
     outgoing = Outgoing()
     for change in changes:
         if change.op == "shred":
@@ -116,7 +128,7 @@ def select(changes: Iterable[Change], rules: Rules) -> Outgoing:
             _withdraw(change, change.exported_to, rules, outgoing)
             outgoing.exports.append(_export(change, frozenset(), ""))
         else:
-            _put(change, rules, outgoing)
+            _put(change, rules, cleaned.get(change.number, Cleaned()), outgoing)
     return outgoing
 
 
@@ -130,32 +142,18 @@ def held_before_policy(change: Change) -> str:
     return ""
 
 
-def _put(change: Change, rules: Rules, outgoing: Outgoing) -> None:
+def _put(change: Change, rules: Rules, cleaned: Cleaned, outgoing: Outgoing) -> None:
     """A new version: to whom it goes, and from whom it is taken back."""
     held = held_before_policy(change)
-    recipients: frozenset[NodeAddress] = frozenset()
-    body = b""
+    recipients = may_leave(change, rules)
     if not held:
-        recipients = rules.recipients(change.resource_class, change.consent)
         if not recipients:
             held = HELD_CONSENT if rules.recipients(change.resource_class, "") else HELD_POLICY
         _locate(change, rules, outgoing)
-    if recipients and change.body is not None:
-        try:
-            body = deidentify(
-                change.body,
-                rewrite=rules.exchange_id,
-                subject=change.pseudonym,
-                source=rules.source,
-                version=change.version,
-                changed_at=change.changed_at,
-            ).body
-        except HeldResourceError as reason:
-            held, recipients = reason.code, frozenset()
-        except Exception:  # noqa: BLE001  # a defect of a rule must neither leak the resource nor stop all others
-            held, recipients = HELD_FAULT, frozenset()
+    if cleaned.held:
+        held, recipients = cleaned.held, frozenset()
     if recipients:
-        outgoing.shared.setdefault(recipients, []).append(_entry(change, rules, "put", body=body))
+        outgoing.shared.setdefault(recipients, []).append(_entry(change, rules, "put", body=cleaned.body))
     _withdraw(change, change.exported_to - recipients, rules, outgoing)
     outgoing.exports.append(_export(change, recipients, held))
 
@@ -175,9 +173,16 @@ def _reassign(change: Change, rules: Rules, outgoing: Outgoing) -> None:
 
 
 def _locate(change: Change, rules: Rules, outgoing: Outgoing) -> None:
-    """Say that something of the person is held here, unless the person objects to being found."""
-    if change.pseudonym is not None and rules.locates(change.consent):
-        outgoing.locators[change.pseudonym] = None
+    """Say that something of the person is held here; who objects to being found is forgotten where it was said.
+
+    A person of whom nothing was ever said is not mentioned: forgetting would tell.
+    """
+    if change.pseudonym is None:
+        return
+    if rules.locates(change.consent):
+        outgoing.locators[change.pseudonym] = True
+    elif change.announced:
+        outgoing.locators[change.pseudonym] = False
 
 
 def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:

@@ -12,6 +12,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
 from health_exchange.pseudonym.threshold import KeyShare
@@ -46,6 +47,8 @@ class NodeParts:
         keys: Its private keys.
         share: Its share of the pseudonym key, where it keeps one.
         stream: The stream its own envelopes form, new for every incarnation.
+        workers: Compute what somebody waits for.
+        background: Compute what may wait.
         divisions: Names of division codes, for people.
     """
 
@@ -59,6 +62,8 @@ class NodeParts:
     transport: PeerTransport
     clock: Clock
     randomness: Randomness
+    workers: Workers = field(default_factory=Here)
+    background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
     divisions: Mapping[str, str] = field(default_factory=dict)
 

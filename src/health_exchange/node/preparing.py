@@ -11,27 +11,18 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
-import msgspec
-
-from health_exchange.fhir.parameters import extract, instant_of
-from health_exchange.fhir.references import rewrite_references, set_identity
-from health_exchange.fhir.subjects import subject_reference
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
-from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
+from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
-from health_exchange.policy.classification import classify
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.engine import decide
-from health_exchange.pseudonym.deidentify import disposition_of
-from health_exchange.pseudonym.rules.rows import Disposition
-from health_exchange.search.tokens import tokens_of
 from health_exchange.store import counters, resources
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -49,27 +40,11 @@ class StaleReadError(ExchangeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version ready to be written.
-
-    Attributes:
-        planned: What asked for it.
-        number: Its version number.
-        body: The bytes to keep; ``None`` for a delete.
-        decoded: The same, decoded; empty for a delete.
-        anchor: ``Patient/<id>`` it belongs to; ``None`` for a directory resource.
-        resource_class: What policy decides by.
-        instant: Clinical date, for order.
-        tokens: What it is found by.
-    """
+    """One version ready to be written: what asked for it, its number and its draft."""
 
     planned: Planned
     number: int
-    body: bytes | None
-    decoded: Mapping[str, object]
-    anchor: str | None
-    resource_class: ResourceClass
-    instant: str | None
-    tokens: tuple[int, ...]
+    draft: Draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +83,10 @@ class Preparation:
         randomness = parts.randomness
         planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
         at = parts.clock.now().astimezone(UTC)
-        versions = tuple(
-            _version(parts, each, snapshot, rewriting, at)
-            for each in planned
-            if not each.is_found and not snapshot.is_deleted_already(each)
+        drafting = Drafting(
+            rewriting=rewriting, last_updated=_text(at), origin=str(parts.address), key=parts.keys.tokens
         )
+        versions = await _versions(parts, planned, snapshot, drafting)
         claims = await _claims(versions, pseudonyms)
         digest = await _decide(parts, caller, versions)
         return cls(
@@ -136,7 +110,7 @@ class Preparation:
             raise StaleReadError("another request was faster", retry_after_s=0.1)
         held: dict[str, str] = {}
         sids: dict[str, int] = {}
-        for anchor in dict.fromkeys(version.anchor for version in self.versions if version.anchor):
+        for anchor in dict.fromkeys(version.draft.anchor for version in self.versions if version.draft.anchor):
             subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor))
             sids[anchor], held[anchor] = subject.sid, persons.why_held(subject)
         stale = False
@@ -148,26 +122,26 @@ class Preparation:
             raise StaleReadError("another request was faster", retry_after_s=0.1)
         counters.add(tx, "received", ALL_DAYS, len(self.versions))
         for version in self.versions:
-            if version.planned.place.type == "Consent" and version.anchor:
-                persons.apply_consents(tx, sids[version.anchor])
+            if version.planned.place.type == "Consent" and version.draft.anchor:
+                persons.apply_consents(tx, sids[version.draft.anchor])
         self._log(tx, sids)
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
 
     def _new(self, version: Version, sids: Mapping[str, int]) -> NewVersion:
         """The version as the store keeps it."""
-        place = version.planned.place
+        place, draft = version.planned.place, version.draft
         return NewVersion(
             type=place.type,
             id=place.id,
-            sid=sids[version.anchor] if version.anchor else None,
+            sid=sids[draft.anchor] if draft.anchor else None,
             origin=str(self.parts.address),
             version=version.number,
-            resource_class=version.resource_class,
-            changed_at=self.at.isoformat(timespec="milliseconds"),
-            instant=version.instant,
-            tokens=version.tokens,
-            body=version.body,
+            resource_class=draft.resource_class,
+            changed_at=_text(self.at),
+            instant=draft.instant,
+            tokens=draft.tokens,
+            packed=draft.packed,
             expected=version.number - 1,
         )
 
@@ -201,63 +175,61 @@ class Preparation:
             )
         status = HTTP_CREATED if standing is None or standing.deleted else HTTP_OK
         return WriteResult(
-            status=HTTP_NO_CONTENT if version.body is None else status,
+            status=HTTP_NO_CONTENT if version.draft.packed is None else status,
             type=planned.place.type,
             id=planned.place.id,
             version=version.number,
             changed_at=self.at,
-            held=held.get(version.anchor or "", ""),
+            held=held.get(version.draft.anchor or "", ""),
         )
 
 
-def _version(
-    parts: NodeParts, planned: Planned, snapshot: Snapshot, rewriting: Mapping[str, str], at: datetime
-) -> Version:
-    """The version that one request makes."""
-    place, view = planned.place, planned.request.view
-    standing = snapshot.standing.get(place)
-    number = standing.version + 1 if standing else 1
-    if view is None:
-        return Version(
-            planned=planned,
-            number=number,
-            body=None,
-            decoded={},
-            anchor=snapshot.anchors.get(place),
-            resource_class=snapshot.classes[place],
-            instant=None,
-            tokens=(),
+async def _versions(
+    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, drafting: Drafting
+) -> tuple[Version, ...]:
+    """The versions that the requests make, in their order."""
+    wanted = [each for each in planned if not each.is_found and not snapshot.is_deleted_already(each)]
+    written = [
+        Written(
+            type=each.place.type,
+            id=each.place.id,
+            number=snapshot.next_version(each.place),
+            raw=each.request.raw,
+            where=each.where,
         )
-    body = rewrite_references(view.raw, rewriting.get) if rewriting else view.raw
-    last_updated = at.isoformat(timespec="milliseconds")
-    body = set_identity(body, id=place.id, version=number, last_updated=last_updated)
-    decoded = msgspec.json.decode(body, type=dict[str, object])
-    return Version(
-        planned=planned,
-        number=number,
-        body=body,
-        decoded=decoded,
-        anchor=_anchor(place.type, place.id, decoded),
-        resource_class=classify(decoded, str(parts.address)),
-        instant=instant_of(decoded),
-        tokens=tuple(tokens_of(parts.keys.tokens, place.type, extract(decoded))),
+        for each in wanted
+        if each.request.raw is not None
+    ]
+    work_bytes = sum(len(each.raw) for each in written)
+    drafts = iter(await parts.workers.run(draft_versions, written, drafting, work_bytes=work_bytes))
+    return tuple(
+        Version(
+            planned=each,
+            number=snapshot.next_version(each.place),
+            draft=next(drafts) if each.request.raw is not None else _tombstone(each, snapshot),
+        )
+        for each in wanted
     )
 
 
-def _anchor(resource_type: str, resource_id: str, decoded: Mapping[str, object]) -> str | None:
-    """Whose key seals the resource: its Patient's, its own where it names none, nobody's for a directory resource."""
-    if disposition_of(resource_type) is Disposition.DIRECTORY:
-        return None
-    reference = subject_reference(resource_type, decoded)
-    return reference if reference and reference.startswith("Patient/") else f"{resource_type}/{resource_id}"
+def _tombstone(planned: Planned, snapshot: Snapshot) -> Draft:
+    """The version that a delete makes."""
+    return Draft(
+        packed=None, anchor=snapshot.anchors.get(planned.place), resource_class=snapshot.classes[planned.place]
+    )
+
+
+def _text(at: datetime) -> str:
+    """An instant as versions carry it."""
+    return at.isoformat(timespec="milliseconds")
 
 
 async def _claims(versions: Sequence[Version], pseudonyms: PseudonymClient) -> dict[str, Claim]:
     """What the written Patients say of who they are, resolved as far as key holders answer."""
     identities = {
-        version.anchor: persons.best_identity(version.decoded, where=version.planned.where)
+        version.draft.anchor: version.draft.identity
         for version in versions
-        if version.planned.place.type == "Patient" and version.anchor and version.body is not None
+        if version.planned.place.type == "Patient" and version.draft.anchor and version.draft.packed is not None
     }
     known = await pseudonyms.resolve([identity for identity in identities.values() if identity is not None])
     return {
@@ -273,7 +245,7 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
     digest = ""
-    for resource_class in {version.resource_class for version in versions}:
+    for resource_class in {version.draft.resource_class for version in versions}:
         decision = decide(parts.policies, caller.principal, Action.WRITE, resource_class, purpose=caller.purpose)
         digest = decision.digest
         if not decision.allowed:

@@ -8,17 +8,15 @@ An envelope whose signatures hold but whose content does not is refused with a s
 number: it blocks nothing, and it still travels on to those who may read more of it.
 """
 
-from dataclasses import dataclass
+import asyncio
 
-from health_exchange.fhir.validation import validate
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.node import keeping
 from health_exchange.node.journal import log, node_journal
+from health_exchange.node.keeping import Opened, read_sections
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.sending import LOCATORS
-from health_exchange.protocol.entries import Locator, RecordEntry, decode_entries, decode_locators
 from health_exchange.protocol.envelope import Envelope, open_sections, origin_keys, read_envelope, verify_envelope
 from health_exchange.protocol.receipts import Receipt, sign_receipt
 from health_exchange.protocol.streams import Verdict, judge
@@ -26,7 +24,8 @@ from health_exchange.store import audit_log, counters, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 
-CONTENT_FAULT = "content-fault"
+EXPANSION = 8
+"""How much larger a section's records are than what travels, roughly."""
 
 
 class NotARelayError(ExchangeError):
@@ -57,21 +56,6 @@ class StreamForkError(ExchangeError):
     code = "stream-fork"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """What an envelope holds for us.
-
-    Attributes:
-        entries: Records we may open, in order.
-        locators: Persons of whom the origin holds something, as far as we may know.
-        refusal: Why we refuse the content; empty where we take it.
-    """
-
-    entries: tuple[RecordEntry, ...] = ()
-    locators: tuple[Locator, ...] = ()
-    refusal: str = ""
-
-
 async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
     """Take one envelope; the signed receipt.
 
@@ -98,39 +82,21 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
     verify_envelope(envelope, keys)
-    opened = open_for_us(envelope, parts)
+    opened = await _open(envelope, parts)
     taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
     if isinstance(taken, ExchangeError):
         raise taken
     return taken
 
 
-def open_for_us(envelope: Envelope, parts: NodeParts) -> Opened:
+async def _open(envelope: Envelope, parts: NodeParts) -> Opened:
     """The envelope's content as far as it is ours, or why we refuse it. Never raises for content."""
     try:
-        sections = open_sections(envelope, parts.address, parts.keys.box)
-        entries: list[RecordEntry] = []
-        locators: list[Locator] = []
-        for name, plaintext in sections.items():
-            if name == LOCATORS:
-                locators.extend(decode_locators(plaintext))
-            else:
-                entries.extend(decode_entries(plaintext))
-        for entry in entries:
-            if entry.body is not None:
-                _check_body(entry)
+        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.box)
     except ExchangeError as error:
         return Opened(refusal=error.code)
-    except Exception:  # noqa: BLE001  # content that finds a defect of ours must not block its stream
-        return Opened(refusal=CONTENT_FAULT)
-    return Opened(entries=tuple(entries), locators=tuple(locators))
-
-
-def _check_body(entry: RecordEntry) -> None:
-    """Check that the body is the valid resource the entry says it is."""
-    view = validate(entry.body or b"")
-    if view.type != entry.type or view.id != entry.id:
-        raise MalformedResourceError("an entry's body is another resource than the entry says")
+    size = EXPANSION * sum(len(plaintext) for plaintext in sections.values())
+    return await parts.workers.run(read_sections, sections, parts.keys.tokens, work_bytes=size)
 
 
 def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> bytes | ExchangeError:
@@ -151,7 +117,7 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
-    refusal = opened.refusal or keeping.keep(tx, header.origin, opened.entries, opened.locators)
+    refusal = opened.refusal or keeping.keep(tx, header.origin, opened.arrivals, opened.locators)
     if refusal:
         streams.refuse(tx, header.stream, header.sequence, refusal)
     receipt = _receipt(tx, parts, envelope, refusal)
@@ -181,12 +147,12 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
             outcome="refused" if refusal else "allowed",
             peer=str(header.origin),
             reason=refusal,
-            subjects=[entry.pseudonym for entry in opened.entries if entry.pseudonym],
-            summary=f"{header.stream}/{header.sequence}: {len(opened.entries)} entries opened",
+            subjects=[arrival.entry.pseudonym for arrival in opened.arrivals if arrival.entry.pseudonym],
+            summary=f"{header.stream}/{header.sequence}: {len(opened.arrivals)} entries opened",
         ),
     )
     counters.add(tx, "received", ALL_DAYS)
-    counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.entries))
+    counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int((parts.clock.now() - header.created_at).total_seconds() * 1000))
     return receipt
 

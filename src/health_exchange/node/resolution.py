@@ -9,14 +9,18 @@ Source: FHIR R4, section 3.1.0.11.2 "Transaction processing rules", and 2.3.0 "R
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import msgspec
+
+from health_exchange.fhir.references import references
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.writes import BadRequestError, WriteRequest
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.DOTALL)
-_PARTS_OF_ITSELF = frozenset({"partOf"})
-"""Elements that form a hierarchy: a chain of them that closes is no hierarchy."""
+_PART_OF = "partOf"
+"""The element that forms a hierarchy: a chain of them that closes is no hierarchy."""
 
 
 class DanglingReferenceError(ExchangeError):
@@ -44,17 +48,29 @@ class Place:
         return f"{self.type}/{self.id}"
 
 
+class Mention(NamedTuple):
+    """A reference where it stands."""
+
+    request: WriteRequest
+    text: str
+
+    @property
+    def where(self) -> str:
+        """Its place, for messages."""
+        return self.request.where_of(self.text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
     """What the database must answer before references can be resolved.
 
     Attributes:
-        exists: Relative references to resources outside the request, with where each stands.
-        searches: Conditional references (type, query), with where each stands.
+        exists: Relative references to resources outside the request, with the first mention of each.
+        searches: Conditional references (type, query), with the first mention of each.
     """
 
-    exists: Mapping[Place, str]
-    searches: Mapping[tuple[str, str], str]
+    exists: Mapping[Place, Mention]
+    searches: Mapping[tuple[str, str], Mention]
 
 
 def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) -> dict[str, Place]:
@@ -87,24 +103,24 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> 
         DanglingReferenceError: A urn that no entry has as its fullUrl.
         CyclicReferenceError: A resource that refers to itself as its own part.
     """
-    exists: dict[Place, str] = {}
-    searches: dict[tuple[str, str], str] = {}
+    exists: dict[Place, Mention] = {}
+    searches: dict[tuple[str, str], Mention] = {}
     for request in requests:
-        for path, text in request.references:
-            where = f"{request.where}.resource.{path}" if request.where else f"{request.type}.{path}"
+        for text in request.references:
             if text in places or text.startswith("#"):
                 continue
+            mention = Mention(request, text)
             conditional = _CONDITIONAL.fullmatch(text)
             if conditional:
-                searches.setdefault((conditional[1], conditional[2]), where)
+                searches.setdefault((conditional[1], conditional[2]), mention)
                 continue
             relative = _RELATIVE.fullmatch(text)
             if relative:
                 place = Place(type=relative[1], id=relative[2])
                 if str(place) not in places:
-                    exists.setdefault(place, where)
+                    exists.setdefault(place, mention)
             elif text.startswith("urn:"):
-                raise DanglingReferenceError("no entry has this urn as its fullUrl", where=where)
+                raise DanglingReferenceError("no entry has this urn as its fullUrl", where=mention.where)
     return Questions(exists=exists, searches=searches)
 
 
@@ -115,7 +131,7 @@ def targets(
     # A urn may also stand in elements of type uri, which no list of references tells of.
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
-        for _path, text in request.references:
+        for text in request.references:
             place = places.get(text)
             if place is None and (conditional := _CONDITIONAL.fullmatch(text)):
                 place = found[conditional[1], conditional[2]]
@@ -135,9 +151,10 @@ def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place])
         own = places.get(request.full_url or "") or places.get(f"{request.type}/{request.id}")
         if own is None:
             continue
-        for path, text in request.references:
-            element = path.split(".")[0].split("[")[0]
-            if element in _PARTS_OF_ITSELF and (parent := places.get(text)) is not None:
+        if request.raw is None or _PART_OF.encode() not in request.raw:
+            continue
+        for path, text in references(msgspec.json.decode(request.raw)):
+            if path.split(".")[0].split("[")[0] == _PART_OF and (parent := places.get(text)) is not None:
                 parents[own] = (parent, f"{request.where}.resource.{path}" if request.where else f"{own.type}.{path}")
     for start in parents:
         here, steps = start, 0

@@ -5,22 +5,23 @@ or none and never seals one change twice. The bytes that are kept are the bytes 
 """
 
 import asyncio
+from collections.abc import Set as AbstractSet
+from functools import partial
 
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.identifiers import ExchangeId
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.node.cleaning import Parcel, clean_all, exchange_id_of
 from health_exchange.node.journal import log, node_journal
-from health_exchange.node.outgoing import Change, Outgoing, Rules, latest, select
+from health_exchange.node.keeping import LOCATORS
+from health_exchange.node.outgoing import Change, Outgoing, Rules, latest, may_leave, select
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.sharing import locator_recipients, recipients_of
 from health_exchange.protocol.entries import Locator, encode_entries, encode_locators
 from health_exchange.protocol.envelope import NO_PREVIOUS, EnvelopeHeader, SealedEnvelope, Section, seal_envelope
-from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.protocol.streams import StreamHead
-from health_exchange.pseudonym.deidentify import disposition_of
-from health_exchange.pseudonym.rules.rows import Disposition
-from health_exchange.store import counters, exports, feed, node_state, outbox, resources, streams, subjects
+from health_exchange.store import counters, exports, feed, locators, node_state, outbox, resources, streams, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.exports import Standing
@@ -29,7 +30,6 @@ from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject, SubjectState
 
 CURSOR = "sent"
-LOCATORS = "locators"
 _PLAIN = ResourceClass(
     type="Observation", sensitivity=Sensitivity.CLINICAL, category=SensitiveCategory.GENERAL, jurisdiction=""
 )
@@ -41,7 +41,16 @@ async def send(parts: NodeParts) -> bool:
     if not changes:
         return False
     rules = rules_of(parts)
-    outgoing = await asyncio.to_thread(select, latest(changes), rules)
+    wanted = latest(changes)
+    parcels = {change.number: _parcel(change) for change in wanted if may_leave(change, rules)}
+    cleaned = await parts.background.run(
+        clean_all,
+        list(parcels.values()),
+        parts.address,
+        parts.keys.exchange_ids,
+        work_bytes=sum(len(parcel.body) for parcel in parcels.values()),
+    )
+    outgoing = select(wanted, rules, dict(zip(parcels, cleaned, strict=True)))
     envelope = None
     if not outgoing.is_empty:
         envelope = await asyncio.to_thread(_seal, parts, outgoing, head)
@@ -52,19 +61,18 @@ async def send(parts: NodeParts) -> bool:
 def rules_of(parts: NodeParts) -> Rules:
     """What this node's policies and keys decide for each change."""
     path_up = parts.directory.path_up(parts.address)
-    key = parts.keys.exchange_ids
-
-    def rewrite(resource_type: str, resource_id: str) -> ExchangeId | None:
-        if disposition_of(resource_type) is Disposition.ORIGIN_ONLY:
-            return None
-        return exchange_id(key, resource_type, resource_id)
-
     return Rules(
-        source=parts.address,
         recipients=lambda resource_class, consent: recipients_of(parts.policies, resource_class, consent, path_up),
         locates=lambda consent: bool(locator_recipients(parts.policies, path_up, consent)),
         everyone=tuple(card.address for card in path_up),
-        exchange_id=rewrite,
+        exchange_id=partial(exchange_id_of, parts.keys.exchange_ids),
+    )
+
+
+def _parcel(change: Change) -> Parcel:
+    """A change's resource on its way to be cleaned."""
+    return Parcel(
+        body=change.body or b"", subject=change.pseudonym, version=change.version, changed_at=change.changed_at
     )
 
 
@@ -77,13 +85,14 @@ def _read(tx: Transaction, parts: NodeParts) -> tuple[int, list[Change], StreamH
     owners = subjects.by_sids(tx, [row.sid for row in rows])
     kept = resources.by_rids(tx, [row.rid for row in rows if row.rid])
     standings = exports.standings(tx, [row.rid for row in rows])
+    announced = locators.announced(tx, parts.address, {owner.pseudonym for owner in owners.values() if owner.pseudonym})
     changes: list[Change] = []
     size = 0
     for row in rows:
         resource = kept.get(row.rid)
         if resource is None and row.op != "shred":
             continue
-        change = _change(row, resource, owners.get(row.sid), standings.get(row.rid))
+        change = _change(row, resource, owners.get(row.sid), standings.get(row.rid), announced)
         size += len(change.body or b"")
         if changes and size > parts.limits.envelope_bytes:
             break
@@ -91,7 +100,13 @@ def _read(tx: Transaction, parts: NodeParts) -> tuple[int, list[Change], StreamH
     return cursor, changes, streams.head(tx, parts.stream)
 
 
-def _change(row: FeedRow, resource: StoredResource | None, owner: Subject | None, standing: Standing | None) -> Change:
+def _change(
+    row: FeedRow,
+    resource: StoredResource | None,
+    owner: Subject | None,
+    standing: Standing | None,
+    announced: AbstractSet[Pseudonym],
+) -> Change:
     """A feed row with all that deciding about it needs, as it stands now."""
     if resource is None:
         return Change(
@@ -125,6 +140,7 @@ def _change(row: FeedRow, resource: StoredResource | None, owner: Subject | None
         consent=owner.consent if owner else "",
         body=resource.body if op == "put" else None,
         exported_to=standing.recipients if standing else frozenset(),
+        announced=owner is not None and owner.pseudonym in announced,
     )
 
 
@@ -163,7 +179,7 @@ def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
         if group not in shared:
             for address in group:
                 private[address].extend(entries)
-    locators = [Locator(pseudonym=pseudonym) for pseudonym in outgoing.locators]
+    located = [Locator(pseudonym=pseudonym, withdrawn=not is_held) for pseudonym, is_held in outgoing.locators.items()]
     return [
         *(
             Section(name=f"records-{index}", recipients=tuple(sorted(group)), plaintext=encode_entries(entries))
@@ -176,7 +192,7 @@ def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
         Section(
             name=LOCATORS,
             recipients=tuple(sorted(locator_recipients(parts.policies, path_up))),
-            plaintext=encode_locators(locators),
+            plaintext=encode_locators(located),
         ),
     ]
 
@@ -206,6 +222,7 @@ def _keep(
     head = streams.head(tx, parts.stream)
     sequence = head.sequence + 1 if head else 1
     recipients = parts.address.ancestors
+    _note_locators(tx, parts, outgoing)
     streams.advance(tx, parts.stream, parts.address, sequence, envelope.digest)
     outbox.enqueue(
         tx,
@@ -227,3 +244,11 @@ def _keep(
             summary=f"{parts.stream}/{sequence}: {len(entries)} entries",
         ),
     )
+
+
+def _note_locators(tx: Transaction, parts: NodeParts, outgoing: Outgoing) -> None:
+    """Remember of whom those above have been told that something is held here."""
+    locators.add(tx, parts.address, [pseudonym for pseudonym, is_held in outgoing.locators.items() if is_held])
+    for pseudonym, is_held in outgoing.locators.items():
+        if not is_held:
+            locators.forget(tx, pseudonym, parts.address)

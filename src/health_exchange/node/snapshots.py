@@ -1,6 +1,6 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from health_exchange.model.randomness import Randomness
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.resolution import (
     DanglingReferenceError,
+    Mention,
     Place,
     Questions,
     entry_places,
@@ -20,7 +21,7 @@ from health_exchange.node.writes import WriteRequest
 from health_exchange.search.finding import candidate_versions, find_ids
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import StoredResource
+from health_exchange.store.resources import Head
 
 Condition = tuple[str, str]
 """Resource type and search query."""
@@ -98,6 +99,11 @@ class Snapshot:
             for (resource_type, query), before in self.candidates.items()
         )
 
+    def next_version(self, place: Place) -> int:
+        """The number of the next version at ``place``."""
+        standing = self.standing.get(place)
+        return standing.version + 1 if standing else 1
+
     def is_deleted_already(self, planned: Planned) -> bool:
         """Whether the request deletes what is deleted."""
         standing = self.standing.get(planned.place)
@@ -116,30 +122,26 @@ def look_up(
     places = entry_places(requests, [each.place for each in planned])
     refuse_cycles(requests, places)
     asked = questions(requests, places)
-    found = {condition: _only(tx, condition, where) for condition, where in asked.searches.items()}
+    found = {condition: _only(tx, condition, mention) for condition, mention in asked.searches.items()}
     _refuse_dangling(tx, asked)
     conditions = {*found, *((each.type, each.if_none_exist) for each in requests if each.if_none_exist)}
-    kept = {
-        each.place: resource
-        for each in planned
-        if (each.request.id is not None or each.is_found)
-        and (resource := resources.current(tx, each.place.type, each.place.id)) is not None
-    }
+    named = [each for each in planned if each.request.id is not None or each.is_found]
+    kept = _heads(tx, (each.place for each in named))
     for each in planned:
         _check_version(each, kept.get(each.place))
-    doomed = [resource for each in planned if each.request.method == "DELETE" and (resource := kept.get(each.place))]
-    owners = subjects.by_sids(tx, [resource.sid for resource in doomed])
+    doomed = resources.by_rids(
+        tx, [kept[each.place].rid for each in named if each.request.method == "DELETE" and each.place in kept]
+    )
+    owners = subjects.by_sids(tx, [resource.sid for resource in doomed.values()])
     snapshot = Snapshot(
         candidates={
             (resource_type, query): candidate_versions(tx, resource_type, query) for resource_type, query in conditions
         },
-        standing={
-            place: Standing(version=resource.version, deleted=resource.deleted) for place, resource in kept.items()
-        },
-        classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed},
+        standing={place: Standing(version=head.version, deleted=head.deleted) for place, head in kept.items()},
+        classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed.values()},
         anchors={
             Place(type=each.type, id=each.id): owners[each.sid].anchor if each.sid in owners else None
-            for each in doomed
+            for each in doomed.values()
         },
     )
     return planned, snapshot, targets(requests, places, found)
@@ -170,25 +172,31 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
     return tuple(planned)
 
 
-def _only(tx: Transaction, condition: Condition, where: str) -> Place:
+def _only(tx: Transaction, condition: Condition, mention: Mention) -> Place:
     """The one resource that a conditional reference finds."""
     ids = find_ids(tx, *condition)
     if not ids:
-        raise DanglingReferenceError("the conditional reference finds nothing", where=where)
+        raise DanglingReferenceError("the conditional reference finds nothing", where=mention.where)
     if len(ids) > 1:
-        raise AmbiguousMatchError("the conditional reference finds more than one resource", where=where)
+        raise AmbiguousMatchError("the conditional reference finds more than one resource", where=mention.where)
     return Place(type=condition[0], id=ids[0])
 
 
 def _refuse_dangling(tx: Transaction, asked: Questions) -> None:
     """Check that everything referred to beyond the request is kept here."""
-    there = resources.versions_of(tx, [(place.type, place.id) for place in asked.exists])
-    for place, where in asked.exists.items():
-        if (place.type, place.id) not in there:
-            raise DanglingReferenceError(f"no such {place.type} is kept here", where=where)
+    there = _heads(tx, asked.exists)
+    for place, mention in asked.exists.items():
+        if place not in there:
+            raise DanglingReferenceError(f"no such {place.type} is kept here", where=mention.where)
 
 
-def _check_version(planned: Planned, kept: StoredResource | None) -> None:
+def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
+    """What is current at ``places``."""
+    found = resources.heads(tx, {(place.type, place.id) for place in places})
+    return {Place(type=resource_type, id=resource_id): head for (resource_type, resource_id), head in found.items()}
+
+
+def _check_version(planned: Planned, kept: Head | None) -> None:
     """Check ``If-Match``, and that there is something to delete."""
     request = planned.request
     if request.if_match is not None and request.if_match != (kept.version if kept else 0):

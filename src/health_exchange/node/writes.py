@@ -7,14 +7,13 @@ Source: FHIR R4, section 3.1.0.11 "batch/transaction".
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote
 
 import msgspec
 
 from health_exchange.fhir.bundle import BundleEntry
-from health_exchange.fhir.references import references
+from health_exchange.fhir.references import reference_texts, references
 from health_exchange.fhir.validation import ResourceView
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 
@@ -37,31 +36,36 @@ class UnsupportedInteractionError(ExchangeError):
     code = "unsupported-interaction"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteRequest:
+class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One write.
 
     Attributes:
         method: ``POST`` (create), ``PUT`` (update, also to a new id) or ``DELETE``.
         type: Resource type.
         id: The resource's id; ``None`` for a create.
-        view: The validated resource; ``None`` for a delete.
+        raw: The validated resource; ``None`` for a delete.
         if_match: Version that must be current.
         if_none_exist: Search query under which nothing may exist yet.
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
-        references: Paths and texts of the resource's references, found once.
+        references: Texts of the resource's references, found once.
     """
 
     method: str
     type: str
     id: str | None = None
-    view: ResourceView | None = None
+    raw: bytes | None = None
     if_match: int | None = None
     if_none_exist: str | None = None
     full_url: str | None = None
     where: str = ""
-    references: tuple[tuple[str, str], ...] = ()
+    references: tuple[str, ...] = ()
+
+    def where_of(self, text: str) -> str:
+        """Where the resource first refers to ``text``; for messages, because it reads the resource again."""
+        found = references(msgspec.json.decode(self.raw)) if self.raw is not None else []
+        path = next((path for path, reference in found if reference == text), "")
+        return f"{self.where}.resource.{path}" if self.where else f"{self.type}.{path}"
 
 
 class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,12 +166,12 @@ def make_request(  # each is a part of one HTTP request
         method=method,
         type=resource_type,
         id=resource_id,
-        view=view,
+        raw=view.raw if view is not None else None,
         if_match=version,
         if_none_exist=if_none_exist,
         full_url=full_url,
         where=where,
-        references=tuple(references(view.decoded)) if view is not None else (),
+        references=tuple(reference_texts(view.raw)) if view is not None else (),
     )
 
 

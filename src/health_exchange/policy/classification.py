@@ -14,6 +14,10 @@ from health_exchange.policy.code_tables import TABLES, TYPE_LEVELS
 _RANK: Mapping[SensitiveCategory, int] = {category: rank for rank, category in enumerate(SensitiveCategory)}
 
 
+_OPEN: frozenset[type] = frozenset({dict, list})
+"""What holds more; decoding makes no subclasses of them."""
+
+
 def classify(decoded: Mapping[str, object], origin: str) -> ResourceClass:
     """The class of a resource, the same object for equal classes.
 
@@ -33,7 +37,8 @@ def classify(decoded: Mapping[str, object], origin: str) -> ResourceClass:
     while open_nodes:
         node = open_nodes.pop()
         if isinstance(node, dict):
-            table = tables.get(node["system"]) if "system" in node and isinstance(node["system"], str) else None
+            system = node.get("system")
+            table = tables.get(system) if isinstance(system, str) else None
             if table is not None and isinstance(code := node.get("code"), str):
                 finding = table.find(code)
                 if finding is not None:
@@ -41,9 +46,9 @@ def classify(decoded: Mapping[str, object], origin: str) -> ResourceClass:
                     rank = _RANK[finding.category]
                     if rank and (finding.level, rank) > category_key:
                         category, category_key = finding.category, (finding.level, rank)
-            open_nodes += [value for value in node.values() if isinstance(value, dict | list)]
+            open_nodes += [value for value in node.values() if value.__class__ in _OPEN]
         elif isinstance(node, list):
-            open_nodes += node
+            open_nodes += [value for value in node if value.__class__ in _OPEN]
     return _interned(name, level, category, origin)
 
 

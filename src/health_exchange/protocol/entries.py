@@ -84,10 +84,11 @@ class RecordEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("category and instant are short")
 
 
-class Locator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The origin holds something of this person: no facility, date, type or level."""
+class Locator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The origin holds something of this person, no facility, date, type or level; or that is to be forgotten."""
 
     pseudonym: Pseudonym
+    withdrawn: bool = False
 
     def __repr__(self) -> str:
         return "Locator(hidden)"

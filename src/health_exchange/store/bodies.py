@@ -40,22 +40,26 @@ def _decompressor(resource_type: str, kind: int) -> zstandard.ZstdDecompressor:
     return zstandard.ZstdDecompressor(dict_data=dictionary) if dictionary else zstandard.ZstdDecompressor()
 
 
-def seal_body(  # the associated data, part by part
-    key: Secret, body: bytes, *, sid: int, resource_type: str, resource_id: str, version: int, nonce: bytes
+def pack_body(resource_type: str, body: bytes) -> bytes:
+    """``body`` compressed with the dictionary of its type: the costly half of sealing, which needs no key."""
+    kind, compressor = _compressor(resource_type)
+    return bytes((kind,)) + compressor.compress(body)
+
+
+def seal_packed(  # the associated data, part by part
+    key: Secret, packed: bytes, *, sid: int, resource_type: str, resource_id: str, version: int, nonce: bytes
 ) -> bytes:
-    """``body`` as it is kept.
+    """A packed body as it is kept.
 
     Args:
         key: The subject's.
-        body: The resource's bytes.
+        packed: As :func:`pack_body` made it.
         sid: Subject; 0 for a directory resource.
-        resource_type: Chooses the dictionary.
-        resource_id: Bound into the seal.
-        version: Bound into the seal.
+        resource_type: Bound into the seal, as are id and version.
+        resource_id: The resource's.
+        version: The version's.
         nonce: 12 bytes, never used before.
     """
-    kind, compressor = _compressor(resource_type)
-    packed = bytes((kind,)) + compressor.compress(body)
     return seal(key, packed, aad=_aad(sid, resource_type, resource_id, version), nonce=nonce)
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import delete, update
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.store import feed, subjects
-from health_exchange.store.bodies import seal_body
+from health_exchange.store.bodies import pack_body, seal_packed
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.schema import history, resources, tokens
 from health_exchange.store.transaction import Transaction
@@ -27,9 +27,9 @@ def reassign(tx: Transaction, resource: StoredResource, owner: subjects.Subject,
     """Give a resource to another subject, under that one's key; former versions go, they were told of the wrong one."""
     body = None
     if resource.body is not None:
-        body = seal_body(
+        body = seal_packed(
             owner.key,
-            resource.body,
+            pack_body(resource.type, resource.body),
             sid=owner.sid,
             resource_type=resource.type,
             resource_id=resource.id,

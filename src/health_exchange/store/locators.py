@@ -2,21 +2,32 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.store.schema import locators
-from health_exchange.store.transaction import Transaction
+from health_exchange.store.transaction import Transaction, chunks
+
+_KNOWN = select(locators.c.pseudonym).where(
+    locators.c.node == bindparam("node"), locators.c.pseudonym.in_(bindparam("pseudonyms", expanding=True))
+)
+
+
+def announced(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> set[Pseudonym]:
+    """Those of ``pseudonyms`` of whom ``node`` is known to hold something."""
+    wanted = sorted(set(pseudonyms))
+    return {
+        pseudonym
+        for chunk in chunks(wanted)
+        for pseudonym in tx.execute(_KNOWN, {"node": str(node), "pseudonyms": chunk}).scalars()
+    }
 
 
 def add(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> None:
     """Note that ``node`` holds something of each of ``pseudonyms``."""
     wanted = set(pseudonyms)
-    known = tx.execute(
-        select(locators.c.pseudonym).where(locators.c.node == str(node), locators.c.pseudonym.in_(sorted(wanted)))
-    ).scalars()
-    rows = [{"pseudonym": pseudonym, "node": str(node)} for pseudonym in sorted(wanted - set(known))]
+    rows = [{"pseudonym": new, "node": str(node)} for new in sorted(wanted - announced(tx, node, wanted))]
     if rows:
         tx.connection.execute(insert(locators), rows)
 

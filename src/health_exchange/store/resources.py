@@ -7,7 +7,7 @@ asks checks them again on the opened body.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 
@@ -16,7 +16,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.store import feed, subjects
-from health_exchange.store.bodies import open_body, seal_body
+from health_exchange.store.bodies import open_body, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources, tokens
 from health_exchange.store.schema import subjects as subjects_table
 from health_exchange.store.transaction import Transaction, chunks
@@ -38,8 +38,7 @@ class NewVersion:
         origin: Address of the node that alone changes it.
         instant: Clinical date, for order.
         tokens: Search tokens (``store.tokens``).
-        body: As it arrived; ``None`` for a tombstone.
-        sealed: The body already sealed by ``bodies.seal_body`` outside the writer, in place of ``body``.
+        packed: The body as ``bodies.pack_body`` made it, outside the writer; ``None`` for a tombstone.
         expected: Version that must be current, 0 for none; ``None`` does not check.
     """
 
@@ -52,9 +51,18 @@ class NewVersion:
     changed_at: str
     instant: str | None
     tokens: Sequence[int] = ()
-    body: bytes | None = None
-    sealed: bytes | None = None
+    packed: bytes | None = None
     expected: int | None = None
+
+
+class Head(NamedTuple):
+    """What is current under a name, not opened: row, version, origin, subject, and whether it is a tombstone."""
+
+    rid: int
+    version: int
+    origin: str
+    sid: int
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +90,9 @@ _UPDATE = (
     .where(resources.c.rid == bindparam("row"))
     .values({name: bindparam(f"to_{name}") for name in VERSION_COLUMNS})
 )
-_KNOWN = select(resources.c.rid, resources.c.id, resources.c.version).where(
-    resources.c.type == bindparam("type"), resources.c.id.in_(bindparam("ids", expanding=True))
-)
+_HEADS = select(
+    resources.c.id, resources.c.rid, resources.c.version, resources.c.origin, resources.c.sid, resources.c.deleted
+).where(resources.c.type == bindparam("type"), resources.c.id.in_(bindparam("ids", expanding=True)))
 _RIDS: BindParameter[Any] = bindparam("rids", expanding=True)
 _ARCHIVE = insert(history).from_select(
     _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
@@ -107,6 +115,8 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 
 CURRENT = _joined(resources)
+_ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
+_BY_RIDS = CURRENT.where(resources.c.rid.in_(_RIDS))
 _HISTORY = _joined(history)
 
 
@@ -124,7 +134,8 @@ def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
     """
     known = _known(tx, versions)
     for new in versions:
-        current = known.get((new.type, new.id), (0, 0))[1]
+        head = known.get((new.type, new.id))
+        current = head.version if head else 0
         if new.expected is not None and new.expected != current:
             raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
     class_ids = _intern(tx, {new.resource_class for new in versions})
@@ -132,12 +143,12 @@ def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
     fresh = [new for new in versions if (new.type, new.id) not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
     rids = {(new.type, new.id): first + offset for offset, new in enumerate(fresh)}
-    rids |= {place: rid for place, (rid, _version) in known.items()}
+    rids |= {place: head.rid for place, head in known.items()}
     rows = [
         _row(new, rids[new.type, new.id], class_ids[new.resource_class], body)
         for new, body in zip(versions, sealed, strict=True)
     ]
-    for chunk in chunks(rid for rid, _version in known.values()):
+    for chunk in chunks(head.rid for head in known.values()):
         tx.execute(_ARCHIVE, {"rids": chunk})
         tx.execute(_DROP_TOKENS, {"rids": chunk})
     tx.run_many(_INSERT, [row for row in rows if row["rid"] >= first > 0])
@@ -187,7 +198,7 @@ def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, 
 
 def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredResource | None:
     """The current version, which may be a tombstone; ``None`` where there never was one."""
-    row = tx.execute(CURRENT.where(resources.c.type == resource_type, resources.c.id == resource_id)).one_or_none()
+    row = tx.execute(_ONE, {"type": resource_type, "id": resource_id}).one_or_none()
     return opened(tx, row) if row is not None else None
 
 
@@ -202,23 +213,19 @@ def version(tx: Transaction, resource_type: str, resource_id: str, number: int) 
 
 def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     """Current versions by row number."""
-    return {
-        row.rid: opened(tx, row)
-        for chunk in chunks(set(rids))
-        for row in tx.execute(CURRENT.where(resources.c.rid.in_(chunk)))
-    }
+    return {row.rid: opened(tx, row) for chunk in chunks(set(rids)) for row in tx.execute(_BY_RIDS, {"rids": chunk})}
 
 
-def versions_of(tx: Transaction, places: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, int]]:
-    """Row number and current version of those resources that there are, tombstones included."""
+def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
+    """What is current under names (type and id), tombstones included; absent where there never was anything."""
     by_type: dict[str, list[str]] = {}
     for resource_type, resource_id in places:
         by_type.setdefault(resource_type, []).append(resource_id)
     return {
-        (resource_type, row.id): (row.rid, row.version)
+        (resource_type, row.id): Head(row.rid, row.version, row.origin, row.sid, row.deleted)
         for resource_type, ids in by_type.items()
         for chunk in chunks(ids)
-        for row in tx.execute(_KNOWN, {"type": resource_type, "ids": chunk})
+        for row in tx.execute(_HEADS, {"type": resource_type, "ids": chunk})
     }
 
 
@@ -296,11 +303,11 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     )
 
 
-def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], tuple[int, int]]:
+def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], Head]:
     places = [(new.type, new.id) for new in versions]
     if len(set(places)) != len(places):
         raise ValueError("one call keeps one version of a resource")
-    return versions_of(tx, places)
+    return heads(tx, places)
 
 
 def _row(new: NewVersion, rid: int, class_id: int, body: bytes | None) -> dict[str, Any]:
@@ -320,7 +327,7 @@ def _row(new: NewVersion, rid: int, class_id: int, body: bytes | None) -> dict[s
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:
-    """Every body sealed under its subject's key, unless it came sealed."""
+    """Every body sealed under its subject's key."""
     living = subjects.by_sids(tx, {new.sid or subjects.DIRECTORY_SID for new in versions})
     if subjects.DIRECTORY_SID not in living and not all(new.sid for new in versions):
         living[subjects.DIRECTORY_SID] = subjects.directory_subject(tx)
@@ -329,13 +336,13 @@ def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | N
         subject = living.get(new.sid or subjects.DIRECTORY_SID)
         if subject is None:
             raise subjects.ShreddedSubjectError(f"{new.type}/{new.id} belongs to a subject that is no more")
-        if new.body is None or new.sealed is not None:
-            sealed.append(new.sealed)
+        if new.packed is None:
+            sealed.append(None)
             continue
         sealed.append(
-            seal_body(
+            seal_packed(
                 subject.key,
-                new.body,
+                new.packed,
                 sid=subject.sid,
                 resource_type=new.type,
                 resource_id=new.id,

@@ -42,7 +42,11 @@ from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
+from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import BadSettingsError, Settings
+
+BACKGROUND_NICENESS = 10
+"""Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +92,20 @@ class AssembledNode:
         node: The node.
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
-        transport: To be closed at the end.
+        transport: To be closed at the end, as are its processes.
     """
 
     node: Node
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
+    processes: tuple[Processes, ...]
 
     async def close(self) -> None:
         """Let go of peers and database."""
         await self.transport.close()
+        for workers in self.processes:
+            workers.close()
         self.node.parts.store.close()
 
 
@@ -135,6 +142,7 @@ def assemble(settings: Settings) -> AssembledNode:
         ),
     )
     store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
+    workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
         card=card,
@@ -147,6 +155,8 @@ def assemble(settings: Settings) -> AssembledNode:
         transport=transport,
         clock=clock,
         randomness=os.urandom,
+        workers=workers,
+        background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
     )
     note_start(parts)
@@ -156,7 +166,13 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
+        processes=(workers, background),
     )
+
+
+def _worker_count() -> int:
+    """Half the cores: the node itself, its database and its neighbours on the machine want the others."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def read_policies(folder: Path) -> PolicySet:

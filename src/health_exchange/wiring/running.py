@@ -6,7 +6,6 @@ failed is simply taken again later.
 """
 
 import asyncio
-import gc
 import signal
 from pathlib import Path
 
@@ -18,12 +17,11 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
+from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.settings import Settings
 
 BACKOFF_MAX_S = 5.0
 DRAIN_S = 3.0
-COLLECT_AFTER = (50_000, 20, 50)
-"""Collector thresholds by generation."""
 
 
 async def run_node(settings: Settings) -> None:
@@ -57,13 +55,6 @@ async def run_node(settings: Settings) -> None:
     finally:
         await assembled.close()
         log_event("node-stopped", node=str(node.parts.address))
-
-
-def settle_memory() -> None:
-    """Keep the collector from walking what lives as long as the process; admission allocates much without cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 async def _take_turns(turn: Turn, stop: asyncio.Event) -> None:
