@@ -16,8 +16,10 @@ HELD_FAULT = "rule-fault"
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource that policy lets leave: its body as kept, its person, version and instant."""
+    """A resource that policy lets leave: type and id, body as kept, its person, version and instant."""
 
+    type: str
+    id: str
     body: bytes
     subject: Pseudonym | None
     version: int
@@ -25,8 +27,9 @@ class Parcel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
-    """What leaves of it, or in one word why it is held."""
+    """What leaves of it under which name, or in one word why it is held."""
 
+    id: ExchangeId = ExchangeId("")
     body: bytes = b""
     held: str = ""
 
@@ -57,7 +60,7 @@ def clean_all(parcels: Sequence[Parcel], source: NodeAddress, key: Secret) -> li
             return Cleaned(held=reason.code)
         except Exception:  # noqa: BLE001  # a defect of a rule must neither leak the resource nor stop all others
             return Cleaned(held=HELD_FAULT)
-        return Cleaned(body=left.body)
+        return Cleaned(id=rewrite(parcel.type, parcel.id) or ExchangeId(""), body=left.body)
 
     return [clean(parcel) for parcel in parcels]
 

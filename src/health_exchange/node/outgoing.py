@@ -153,21 +153,25 @@ def _put(change: Change, rules: Rules, cleaned: Cleaned, outgoing: Outgoing) -> 
     if cleaned.held:
         held, recipients = cleaned.held, frozenset()
     if recipients:
-        outgoing.shared.setdefault(recipients, []).append(_entry(change, rules, "put", body=cleaned.body))
+        outgoing.shared.setdefault(recipients, []).append(_entry(change, "put", cleaned.id, cleaned.body))
     _withdraw(change, change.exported_to - recipients, rules, outgoing)
     outgoing.exports.append(_export(change, recipients, held))
 
 
-def _withdraw(change: Change, holders: Iterable[NodeAddress], rules: Rules, outgoing: Outgoing) -> None:
+def _withdraw(change: Change, holders: frozenset[NodeAddress], rules: Rules, outgoing: Outgoing) -> None:
     """Take the resource back from ``holders``."""
+    if not holders:
+        return
+    name = _name(change, rules)
     for address in holders:
-        outgoing.private.setdefault(address, []).append(_entry(change, rules, "delete"))
+        outgoing.private.setdefault(address, []).append(_entry(change, "delete", name))
 
 
 def _reassign(change: Change, rules: Rules, outgoing: Outgoing) -> None:
     """Tell those who hold the resource whose it is."""
+    name = _name(change, rules)
     for address in change.exported_to:
-        outgoing.private.setdefault(address, []).append(_entry(change, rules, "reassign"))
+        outgoing.private.setdefault(address, []).append(_entry(change, "reassign", name))
     if change.exported_to:
         _locate(change, rules, outgoing)
 
@@ -192,14 +196,19 @@ def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:
         outgoing.private.setdefault(address, []).append(entry)
 
 
+def _name(change: Change, rules: Rules) -> ExchangeId:
+    """What the changed resource is called above."""
+    return rules.exchange_id(change.type, change.id) or ExchangeId("")
+
+
 def _entry(
-    change: Change, rules: Rules, op: Literal["put", "delete", "reassign"], *, body: bytes | None = None
+    change: Change, op: Literal["put", "delete", "reassign"], name: ExchangeId, body: bytes | None = None
 ) -> RecordEntry:
-    """The change as it travels."""
+    """The change as it travels, under the resource's exchange id."""
     return RecordEntry(
         op=op,
         type=change.type,
-        id=rules.exchange_id(change.type, change.id) or ExchangeId(""),
+        id=name,
         version=change.version,
         pseudonym=change.pseudonym,
         previous=change.previous if op == "reassign" else None,

@@ -6,7 +6,7 @@ or none and never seals one change twice. The bytes that are kept are the bytes 
 
 import asyncio
 from collections.abc import Set as AbstractSet
-from functools import partial
+from functools import cache, partial
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
@@ -62,8 +62,10 @@ def rules_of(parts: NodeParts) -> Rules:
     """What this node's policies and keys decide for each change."""
     path_up = parts.directory.path_up(parts.address)
     return Rules(
-        recipients=lambda resource_class, consent: recipients_of(parts.policies, resource_class, consent, path_up),
-        locates=lambda consent: bool(locator_recipients(parts.policies, path_up, consent)),
+        recipients=cache(
+            lambda resource_class, consent: recipients_of(parts.policies, resource_class, consent, path_up)
+        ),
+        locates=cache(lambda consent: bool(locator_recipients(parts.policies, path_up, consent))),
         everyone=tuple(card.address for card in path_up),
         exchange_id=partial(exchange_id_of, parts.keys.exchange_ids),
     )
@@ -72,7 +74,12 @@ def rules_of(parts: NodeParts) -> Rules:
 def _parcel(change: Change) -> Parcel:
     """A change's resource on its way to be cleaned."""
     return Parcel(
-        body=change.body or b"", subject=change.pseudonym, version=change.version, changed_at=change.changed_at
+        type=change.type,
+        id=change.id,
+        body=change.body or b"",
+        subject=change.pseudonym,
+        version=change.version,
+        changed_at=change.changed_at,
     )
 
 

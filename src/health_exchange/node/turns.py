@@ -20,12 +20,14 @@ class Turn:
     Attributes:
         name: For logs and stories.
         take: Does what there is to do now; whether there was anything.
-        every_s: How long to wait after a turn that found nothing.
+        every_s: How long to wait at least after a turn that found nothing.
+        idle_s: How long to wait at most, where nothing was committed here meanwhile.
     """
 
     name: str
     take: Callable[[], Awaitable[bool]]
     every_s: float
+    idle_s: float = 1.0
 
 
 def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
@@ -34,10 +36,10 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
         Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=0.01),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
-        Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0),
+        Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=0.5),
         Turn(name="deliver", take=lambda: delivery.deliver(parts), every_s=0.02),
-        Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2),
+        Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2, idle_s=0.2),
     ]
     if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:
         turns += [

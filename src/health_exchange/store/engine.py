@@ -53,6 +53,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
+        self._on_commit: Callable[[], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
         if self._writer is not None:
@@ -126,6 +127,10 @@ class Store:
         except DBAPIError as error:
             raise _unavailable(error) from None
 
+    def on_commit(self, ring: Callable[[], None]) -> None:
+        """Have ``ring`` called after every commit, in the writer's thread."""
+        self._on_commit = ring
+
     def scrub(self) -> bool:
         """Overwrite what was deleted, also in the write-ahead log; ``False`` where a reader is in the way just now.
 
@@ -191,6 +196,7 @@ class Store:
             outcomes = [(future, None, _unavailable(error)) for _fn, future in group if not future.cancelled()]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in group if not future.cancelled()]
+        self._on_commit()
         for future, value, problem in outcomes:
             if problem is None:
                 future.set_result(value)
@@ -213,6 +219,10 @@ class Store:
             return None, error
         savepoint.commit()
         return value, None
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def make_engine(url: str, *, durable: bool = True) -> Engine:

@@ -17,6 +17,7 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
+from health_exchange.wiring.bell import Bell
 from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.settings import Settings
 
@@ -33,7 +34,8 @@ async def run_node(settings: Settings) -> None:
     assembled = await asyncio.to_thread(assemble, settings)
     node = assembled.node
     settle_memory()
-    stop = asyncio.Event()
+    stop, bell = asyncio.Event(), Bell()
+    node.parts.store.on_commit(bell.ring)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -44,9 +46,10 @@ async def run_node(settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             serving = [tasks.create_task(server.serve()) for server in servers]
-            turning = [tasks.create_task(_take_turns(turn, stop)) for turn in node.turns]
+            turning = [tasks.create_task(_take_turns(turn, bell, stop)) for turn in node.turns]
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
+            bell.ring()
             for server in servers:
                 server.stop()  # type: ignore[no-untyped-call]  # granian's method has no annotations
             await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
@@ -57,10 +60,11 @@ async def run_node(settings: Settings) -> None:
         log_event("node-stopped", node=str(node.parts.address))
 
 
-async def _take_turns(turn: Turn, stop: asyncio.Event) -> None:
-    """Take one turn after another; wait where there was nothing to do, longer after failures."""
+async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event) -> None:
+    """Take one turn after another; where there was nothing to do, wait for a commit; after failures, wait longer."""
     failures = 0
     while not stop.is_set():
+        before = bell.count
         try:
             did_something = await turn.take()
             failures = 0
@@ -73,13 +77,11 @@ async def _take_turns(turn: Turn, stop: asyncio.Event) -> None:
             failures += 1
             did_something = False
             log_event("turn-fault", turn=turn.name, code=type(defect).__name__)
-        if not did_something:
-            delay = (
-                min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s))
-                if failures
-                else turn.every_s
-            )
-            await _sleep_until(stop, delay)
+        if failures:
+            await _sleep_until(stop, min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)))
+        elif not did_something:
+            await _sleep_until(stop, turn.every_s)
+            await bell.wait(before, turn.idle_s)
 
 
 async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
