@@ -19,6 +19,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
 from health_exchange.node import delivery, keyholding, network, reception, witnessing
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.reception import StreamGapError
 from health_exchange.protocol.hops import hop_nonce, verify_hop
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import replays
@@ -52,11 +53,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         category: What it should do next.
         code: Stable name of the reason.
         detail: One sentence without record content.
+        expected: Of a gap, the sequence number that would be taken; 0 otherwise.
     """
 
     category: str
     code: str
     detail: str
+    expected: int = 0
 
 
 async def _receive(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
@@ -124,7 +127,8 @@ class ExchangeDoor:
                 raise NotFoundError(f"no exchange operation {method} {target.path}")
             return PeerAnswer(status=200, body=await handler(self._parts, body, parse_qs(target.query), sender))
         except ExchangeError as error:
-            refusal = Refusal(category=error.category, code=error.code, detail=error.detail)
+            expected = error.expected if isinstance(error, StreamGapError) else 0
+            refusal = Refusal(category=error.category, code=error.code, detail=error.detail, expected=expected)
             return PeerAnswer(status=PROBLEMS[error.category].status, body=msgspec.json.encode(refusal))
 
     async def _spend_nonce(self, sender: NodeAddress, headers: Mapping[str, str]) -> None:

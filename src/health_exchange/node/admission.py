@@ -21,6 +21,7 @@ from health_exchange.node.preparing import Preparation, StaleReadError
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.store import answered
+from health_exchange.store.answered import KeptAnswer
 from health_exchange.store.engine import Transaction
 
 ATTEMPTS = 8
@@ -53,6 +54,16 @@ class Repeat:
         """The mark of one request."""
         return cls(key=f"{caller.principal.id}|{caller.request_id}", digest=sha256(raw).digest())
 
+    def same(self, kept: KeptAnswer) -> list[WriteResult]:
+        """The results that were kept for the same request.
+
+        Raises:
+            RepeatedDifferentlyError: They were kept for another one.
+        """
+        if kept.digest != self.digest:
+            raise RepeatedDifferentlyError("this request id was used for another request")
+        return decode_results(kept.body)
+
 
 class Admission:
     """Takes writes of facilities at the node that admits them."""
@@ -72,9 +83,7 @@ class Admission:
         repeat = Repeat.of(caller, raw)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
         if kept is not None:
-            if kept.digest != repeat.digest:
-                raise RepeatedDifferentlyError("this request id was used for another request")
-            return BundleOutcome(type="transaction-response", results=decode_results(kept.body))
+            return BundleOutcome(type="transaction-response", results=repeat.same(kept))
         intake = await self._parts.workers.run(read_bundle, raw, work_bytes=len(raw))
         if intake.type == "batch":
             results = [await self._admit_alone(request, caller) for request in intake.requests]
@@ -116,7 +125,7 @@ class Admission:
 def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:
     """The one transaction. A repeated request that was faster has the answer already."""
     if repeat is not None and (kept := answered.answer_of(tx, repeat.key)) is not None:
-        return decode_results(kept.body)
+        return repeat.same(kept)
     results = preparation.write(tx)
     if repeat is not None:
         answered.keep(tx, repeat.key, repeat.digest, encode_results(results))

@@ -106,4 +106,6 @@ def _anchor(resource_type: str, resource_id: str, decoded: Mapping[str, object])
     if disposition_of(resource_type) is Disposition.DIRECTORY:
         return None
     reference = subject_reference(resource_type, decoded)
-    return reference if reference and reference.startswith("Patient/") else f"{resource_type}/{resource_id}"
+    # A version of a Patient is that Patient.
+    person = (reference or "").partition("/_history/")[0]
+    return person if person.startswith("Patient/") else f"{resource_type}/{resource_id}"

@@ -6,6 +6,7 @@ whoever reads behind a number never misses one that appears later.
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
@@ -41,18 +42,26 @@ async def checkpoint(parts: NodeParts) -> bool:
 
 async def scrub(parts: NodeParts) -> bool:
     """Overwrite what a shredding deleted, also in the database's own logs; whether there was anything."""
-    if await parts.store.read(lambda tx: node_state.get(tx, SCRUB)) != b"due":
+    if await parts.store.read(lambda tx: node_state.get(tx, SCRUB)) not in {b"due", b"underway"}:
         return False
-    await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"done"))
-    if not await asyncio.to_thread(parts.store.scrub):
-        await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"due"))
-        return False
-    return True
+    # Said before, so that a shredding meanwhile says it anew; a crash in between leaves it due.
+    await parts.store.write(lambda tx: node_state.put(tx, SCRUB, b"underway"))
+    done = await asyncio.to_thread(parts.store.scrub)
+    return await parts.store.write(partial(_end_scrub, done=done))
 
 
 async def forget(parts: NodeParts) -> bool:
     """Drop what can no longer be replayed, and answers too old to be asked for again."""
     await parts.store.write(lambda tx: _forget(tx, parts))
+    return False
+
+
+def _end_scrub(tx: Transaction, *, done: bool) -> bool:
+    """Note that it is done, unless more was deleted meanwhile or a reader was in the way."""
+    if done and node_state.get(tx, SCRUB) == b"underway":
+        node_state.put(tx, SCRUB, b"done")
+        return True
+    node_state.put(tx, SCRUB, b"due")
     return False
 
 

@@ -17,7 +17,15 @@ from health_exchange.model.errors import ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.protocol.entries import Locator, RecordEntry, decode_entries, decode_locators
+from health_exchange.node.parts import NodeParts
+from health_exchange.policy.sharing import recipients_of
+from health_exchange.protocol.entries import (
+    Locator,
+    MalformedSectionError,
+    RecordEntry,
+    decode_entries,
+    decode_locators,
+)
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
@@ -27,6 +35,7 @@ from health_exchange.store.resources import NewVersion
 from health_exchange.store.subjects import Subject
 
 NOT_THE_ORIGIN = "not-the-origin"
+NOT_GRANTED = "not-granted"
 CONTENT_FAULT = "content-fault"
 LOCATORS = "locators"
 """Name of the section of an envelope that holds locators."""
@@ -59,9 +68,12 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             MalformedResourceError: The body is not the valid resource that the entry says it is.
+            MalformedSectionError: Its category is none that is known.
         """
         if entry.body is None:
             return cls(entry=entry)
+        if entry.category not in _CATEGORIES:
+            raise MalformedSectionError("an entry's category is none that is known")
         view = validate(entry.body)
         if view.type != entry.type or view.id != entry.id:
             raise MalformedResourceError("an entry's body is another resource than the entry says")
@@ -108,22 +120,23 @@ def read_sections(sections: Mapping[str, bytes], key: Secret) -> Opened:
     return Opened(arrivals=tuple(arrivals), locators=tuple(locators))
 
 
-def keep(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival], locators: Sequence[Locator]) -> str:
+def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened) -> str:
     """Let every entry take effect; the code of a refusal, with which nothing took effect, or an empty text."""
-    entries = [arrival.entry for arrival in arrivals]
+    entries = [arrival.entry for arrival in opened.arrivals]
     known = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
     if any(head.origin != str(origin) for head in known.values()):
         return NOT_THE_ORIGIN
-    if any(entry.category not in {*_CATEGORIES, ""} for entry in entries):
-        return NOT_THE_ORIGIN
-    for is_put, run in groupby(arrivals, key=lambda arrival: arrival.entry.op == "put"):
+    classes = {_class_of(entry, origin) for entry in entries if entry.op == "put"}
+    if not all(recipients_of(parts.policies, each, "", [parts.card]) for each in classes):
+        return NOT_GRANTED
+    for is_put, run in groupby(opened.arrivals, key=lambda arrival: arrival.entry.op == "put"):
         if is_put:
             _put(tx, origin, list(run))
         else:
             for arrival in run:
                 _apply(tx, origin, arrival.entry)
-    known_locators.add(tx, origin, [locator.pseudonym for locator in locators if not locator.withdrawn])
-    for locator in locators:
+    known_locators.add(tx, origin, [locator.pseudonym for locator in opened.locators if not locator.withdrawn])
+    for locator in opened.locators:
         if locator.withdrawn:
             known_locators.forget(tx, locator.pseudonym, origin)
     return ""
@@ -186,6 +199,16 @@ def _forget_locator(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym |
         known_locators.forget(tx, pseudonym, origin)
 
 
+def _class_of(entry: RecordEntry, origin: NodeAddress) -> ResourceClass:
+    """What policy decides by."""
+    return ResourceClass(
+        type=entry.type,
+        sensitivity=Sensitivity(entry.sensitivity),
+        category=SensitiveCategory(entry.category),
+        jurisdiction=str(origin),
+    )
+
+
 def _new_version(arrival: Arrival, origin: NodeAddress, sid: int | None) -> NewVersion:
     """The put as the store keeps it."""
     entry = arrival.entry
@@ -195,12 +218,7 @@ def _new_version(arrival: Arrival, origin: NodeAddress, sid: int | None) -> NewV
         sid=sid,
         origin=str(origin),
         version=entry.version,
-        resource_class=ResourceClass(
-            type=entry.type,
-            sensitivity=Sensitivity(entry.sensitivity),
-            category=SensitiveCategory(entry.category),
-            jurisdiction=str(origin),
-        ),
+        resource_class=_class_of(entry, origin),
         changed_at=entry.changed_at,
         instant=arrival.instant,
         tokens=arrival.tokens,

@@ -18,6 +18,7 @@ from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
 from health_exchange.store.exports import Standing
 
+_OF_RECORDS = frozenset({"put", "delete"})
 KNOWN = "known"
 HELD_ORIGIN_ONLY = "origin-only"
 HELD_POLICY = "sensitivity"
@@ -44,6 +45,7 @@ class Change:
         consent: The person's consent class.
         body: The resource as kept; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
+        previous_is_gone: Whether nothing of ``previous`` is held here any more.
         announced: Whether those above have been told that something of the person is held here.
     """
 
@@ -62,6 +64,7 @@ class Change:
     body: bytes | None
     exported_to: frozenset[NodeAddress] = frozenset()
     announced: bool = False
+    previous_is_gone: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,6 +177,8 @@ def _reassign(change: Change, rules: Rules, outgoing: Outgoing) -> None:
         outgoing.private.setdefault(address, []).append(_entry(change, "reassign", name))
     if change.exported_to:
         _locate(change, rules, outgoing)
+    if change.previous is not None and change.previous_is_gone:
+        outgoing.locators[change.previous] = False
 
 
 def _locate(change: Change, rules: Rules, outgoing: Outgoing) -> None:
@@ -225,12 +230,6 @@ def _export(change: Change, recipients: frozenset[NodeAddress], held: str) -> St
 
 
 def latest(changes: Sequence[Change]) -> list[Change]:
-    """``changes`` without those that a later one of the same kind to the same resource makes pointless."""
-    last: Mapping[tuple[int, bool], int] = {
-        (change.rid, change.op in {"put", "delete"}): change.number for change in changes
-    }
-    return [
-        change
-        for change in changes
-        if change.op == "shred" or last[change.rid, change.op in {"put", "delete"}] == change.number
-    ]
+    """``changes`` without those puts and deletes that a later one of the same resource makes pointless."""
+    last = {change.rid: change.number for change in changes if change.op in _OF_RECORDS}
+    return [change for change in changes if change.op not in _OF_RECORDS or last[change.rid] == change.number]

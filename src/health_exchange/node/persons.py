@@ -81,7 +81,15 @@ def pseudonyms_of(tx: Transaction, sids: Iterable[int]) -> list[Pseudonym]:
 
 
 def apply_consents(tx: Transaction, sid: int) -> None:
-    """Bring a subject's consent class in line with the Consents kept of it; changed ones re-decide all it has."""
-    kept = resources.of_subject(tx, sid, "Consent", CONSENTS_MAX)
+    """Bring a person's consent class in line with the Consents kept of him; changed ones re-decide all he has.
+
+    Whoever is several Patients here has said it for all of them.
+    """
+    own = subjects.by_sids(tx, [sid]).get(sid)
+    named = subjects.subjects_of(tx, own.pseudonym) if own is not None and own.pseudonym is not None else ()
+    sids = {sid, *(subject.sid for subject in named)}
+    kept = [each for one in sorted(sids) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
     decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
-    subjects.set_consent(tx, sid, consent_class(decoded))
+    said = consent_class(decoded)
+    for one in sids:
+        subjects.set_consent(tx, one, said)

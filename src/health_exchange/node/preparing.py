@@ -121,9 +121,10 @@ class Preparation:
         if stale:
             raise StaleReadError("another request was faster", retry_after_s=0.1)
         counters.add(tx, "received", ALL_DAYS, len(self.versions))
-        for version in self.versions:
-            if version.planned.place.type == "Consent" and version.draft.anchor:
-                persons.apply_consents(tx, sids[version.draft.anchor])
+        # A Patient may turn out to be somebody who has objected elsewhere at this node.
+        consents = [version for version in self.versions if version.planned.place.type == "Consent"]
+        for anchor in dict.fromkeys([*(version.draft.anchor or "" for version in consents), *self.claims]):
+            persons.apply_consents(tx, sids[anchor])
         self._log(tx, sids)
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]

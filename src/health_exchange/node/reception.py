@@ -23,6 +23,7 @@ from health_exchange.protocol.streams import Verdict, judge
 from health_exchange.store import audit_log, counters, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
+from health_exchange.store.transaction import is_database_away
 
 EXPANSION = 8
 """How much larger a section's records are than what travels, roughly."""
@@ -43,10 +44,18 @@ class WrongWayError(ExchangeError):
 
 
 class StreamGapError(ExchangeError):
-    """An earlier envelope of the stream is missing; the sender starts again from there."""
+    """An earlier envelope of the stream is missing; the sender starts again from there.
+
+    Attributes:
+        expected: Its sequence number.
+    """
 
     category = Category.CONFLICT
     code = "stream-gap"
+
+    def __init__(self, expected: int, sequence: int) -> None:
+        super().__init__(f"expected {expected} of the stream, got {sequence}")
+        self.expected = expected
 
 
 class StreamForkError(ExchangeError):
@@ -79,6 +88,8 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
     keys = origin_keys(envelope, parts.directory.nodes)
     if origin == parts.address or not parts.address.contains(origin) or parts.address.next_hop(origin) != sender:
         raise WrongWayError(f"an envelope of {origin} does not reach {parts.address} through {sender}")
+    if not parts.directory.nodes[origin].may(Power.ADMITS_FACILITIES):
+        raise WrongWayError(f"{origin} admits no facilities, so it has no records of its own")
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
     verify_envelope(envelope, keys)
@@ -111,13 +122,12 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
         if kept is not None:
             return kept
     if verdict is Verdict.GAP:
-        expected = head.sequence + 1 if head else 1
-        return StreamGapError(f"expected {expected} of the stream, got {header.sequence}")
+        return StreamGapError(head.sequence + 1 if head else 1, header.sequence)
     if verdict is not Verdict.ACCEPT:
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
-    refusal = opened.refusal or keeping.keep(tx, header.origin, opened.arrivals, opened.locators)
+    refusal = opened.refusal or _keep(tx, parts, envelope, opened)
     if refusal:
         streams.refuse(tx, header.stream, header.sequence, refusal)
     receipt = _receipt(tx, parts, envelope, refusal)
@@ -155,6 +165,19 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int((parts.clock.now() - header.created_at).total_seconds() * 1000))
     return receipt
+
+
+def _keep(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> str:
+    """Let the content take effect, or nothing of it; the code of a refusal. Content that errs blocks no stream."""
+    try:
+        with tx.savepoint():
+            return keeping.keep(tx, parts, envelope.header.origin, opened)
+    except ExchangeError as error:
+        return error.code
+    except Exception as error:
+        if is_database_away(error):
+            raise
+        return keeping.CONTENT_FAULT
 
 
 def _receipt(tx: Transaction, parts: NodeParts, envelope: Envelope, refusal: str) -> bytes:

@@ -6,7 +6,9 @@ or none and never seals one change twice. The bytes that are kept are the bytes 
 
 import asyncio
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import cache, partial
+from itertools import groupby
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
@@ -30,6 +32,8 @@ from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject, SubjectState
 
 CURSOR = "sent"
+_OF_PERSONS = frozenset({"reassign", "shred"})
+"""Changes that move or destroy what others of the same envelope might change."""
 _PLAIN = ResourceClass(
     type="Observation", sensitivity=Sensitivity.CLINICAL, category=SensitiveCategory.GENERAL, jurisdiction=""
 )
@@ -37,11 +41,11 @@ _PLAIN = ResourceClass(
 
 async def send(parts: NodeParts) -> bool:
     """Put the changes since last time into one envelope; whether there were any."""
-    cursor, changes, head = await parts.store.read(lambda tx: _read(tx, parts))
-    if not changes:
+    batch = await parts.store.read(lambda tx: _read(tx, parts))
+    if batch.last == batch.cursor:
         return False
     rules = rules_of(parts)
-    wanted = latest(changes)
+    wanted = latest(batch.changes)
     parcels = {change.number: _parcel(change) for change in wanted if may_leave(change, rules)}
     cleaned = await parts.background.run(
         clean_all,
@@ -53,8 +57,8 @@ async def send(parts: NodeParts) -> bool:
     outgoing = select(wanted, rules, dict(zip(parcels, cleaned, strict=True)))
     envelope = None
     if not outgoing.is_empty:
-        envelope = await asyncio.to_thread(_seal, parts, outgoing, head)
-    await parts.store.write(lambda tx: _keep(tx, parts, cursor, changes[-1].number, outgoing, envelope))
+        envelope = await asyncio.to_thread(_seal, parts, outgoing, batch.head)
+    await parts.store.write(lambda tx: _keep(tx, parts, batch, outgoing, envelope))
     return True
 
 
@@ -83,28 +87,61 @@ def _parcel(change: Change) -> Parcel:
     )
 
 
-def _read(tx: Transaction, parts: NodeParts) -> tuple[int, list[Change], StreamHead | None]:
-    """The cursor, the next changes with their opened bodies, and where our stream stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What the next envelope carries.
+
+    Attributes:
+        cursor: Number of the last change that was sent.
+        last: Number of the last change of this batch; the cursor where there is none.
+        changes: Those that still mean something, in order.
+        head: Where our stream stands.
+    """
+
+    cursor: int
+    last: int
+    changes: list[Change]
+    head: StreamHead | None
+
+
+def _read(tx: Transaction, parts: NodeParts) -> Batch:
+    """The next changes with their opened bodies.
+
+    An envelope's sections are opened in no order of time, so one envelope holds either what changes records or what
+    moves and destroys them, never both.
+    """
     cursor = node_state.cursor(tx, CURSOR)
-    rows = feed.rows_after(tx, cursor, parts.limits.envelope_entries)
-    if not rows:
-        return cursor, [], None
+    waiting = feed.rows_after(tx, cursor, parts.limits.envelope_entries)
+    rows = list(next((run for _kind, run in groupby(waiting, key=lambda row: row.op in _OF_PERSONS)), ()))
     owners = subjects.by_sids(tx, [row.sid for row in rows])
     kept = resources.by_rids(tx, [row.rid for row in rows if row.rid])
     standings = exports.standings(tx, [row.rid for row in rows])
     announced = locators.announced(tx, parts.address, {owner.pseudonym for owner in owners.values() if owner.pseudonym})
+    alive = {name for name in {row.previous for row in rows if row.previous} if subjects.subjects_of(tx, name)}
     changes: list[Change] = []
-    size = 0
+    size, last = 0, cursor
     for row in rows:
         resource = kept.get(row.rid)
         if resource is None and row.op != "shred":
+            last = row.number
             continue
-        change = _change(row, resource, owners.get(row.sid), standings.get(row.rid), announced)
+        change = _change(
+            row, resource, owners.get(row.sid), standings.get(row.rid), Names(announced=announced, alive=alive)
+        )
         size += len(change.body or b"")
         if changes and size > parts.limits.envelope_bytes:
             break
         changes.append(change)
-    return cursor, changes, streams.head(tx, parts.stream)
+        last = row.number
+    return Batch(cursor=cursor, last=last, changes=changes, head=streams.head(tx, parts.stream))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Persons of whom those above were told, and persons of whom something is still held here."""
+
+    announced: AbstractSet[Pseudonym]
+    alive: AbstractSet[Pseudonym]
 
 
 def _change(
@@ -112,7 +149,7 @@ def _change(
     resource: StoredResource | None,
     owner: Subject | None,
     standing: Standing | None,
-    announced: AbstractSet[Pseudonym],
+    names: Names,
 ) -> Change:
     """A feed row with all that deciding about it needs, as it stands now."""
     if resource is None:
@@ -147,7 +184,8 @@ def _change(
         consent=owner.consent if owner else "",
         body=resource.body if op == "put" else None,
         exported_to=standing.recipients if standing else frozenset(),
-        announced=owner is not None and owner.pseudonym in announced,
+        announced=owner is not None and owner.pseudonym in names.announced,
+        previous_is_gone=row.previous is not None and row.previous not in names.alive,
     )
 
 
@@ -211,19 +249,14 @@ def _of_level(level: Sensitivity, origin: NodeAddress) -> ResourceClass:
     )
 
 
-def _keep(
-    tx: Transaction,
-    parts: NodeParts,
-    cursor: int,
-    number: int,
-    outgoing: Outgoing,
-    envelope: SealedEnvelope | None,
-) -> None:
+def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, envelope: SealedEnvelope | None) -> None:
     """The one transaction of a sending."""
-    if node_state.cursor(tx, CURSOR) != cursor:
+    if node_state.cursor(tx, CURSOR) != batch.cursor:
         return
-    node_state.set_cursor(tx, CURSOR, number)
-    exports.record(tx, outgoing.exports)
+    node_state.set_cursor(tx, CURSOR, batch.last)
+    # A person erased meanwhile has no standing any more; what was sealed is followed by its shred.
+    there = resources.alive(tx, [standing.rid for standing in outgoing.exports])
+    exports.record(tx, [standing for standing in outgoing.exports if standing.rid in there])
     if envelope is None:
         return
     head = streams.head(tx, parts.stream)

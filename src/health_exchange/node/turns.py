@@ -32,13 +32,14 @@ class Turn:
 
 def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
     """The turns this node takes, by its powers."""
+    carrier = delivery.Delivery(parts)
     turns = [
         Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=0.01),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=0.5),
-        Turn(name="deliver", take=lambda: delivery.deliver(parts), every_s=0.02),
+        Turn(name="deliver", take=carrier.deliver, every_s=0.02),
         Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2, idle_s=0.2),
     ]
     if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:

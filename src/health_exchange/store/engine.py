@@ -185,17 +185,16 @@ class Store:
 
     def _commit_group(self, group: list[_Work]) -> None:
         """One commit for ``group``; their futures are resolved after it."""
+        wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                for fn, future in group:
-                    if future.set_running_or_notify_cancel():
-                        outcomes.append((future, *self._attempt(connection, fn)))
+                outcomes = [(future, *self._attempt(connection, fn)) for fn, future in wanted]
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
-            outcomes = [(future, None, _unavailable(error)) for _fn, future in group if not future.cancelled()]
+            outcomes = [(future, None, _unavailable(error)) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
-            outcomes = [(future, None, error) for _fn, future in group if not future.cancelled()]
+            outcomes = [(future, None, error) for _fn, future in wanted]
         self._on_commit()
         for future, value, problem in outcomes:
             if problem is None:
@@ -258,4 +257,5 @@ def make_engine(url: str, *, durable: bool = True) -> Engine:
 
 def _unavailable(error: DBAPIError) -> UnavailableError:
     """Ours, without the statement and its values."""
-    return UnavailableError(f"the database does not answer: {type(error.orig).__name__}", retry_after_s=1)
+    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    return UnavailableError(f"the database does not answer: {name}", retry_after_s=1)

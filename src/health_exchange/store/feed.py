@@ -76,6 +76,12 @@ def add_for_subject(tx: Transaction, sid: int, op: str, pseudonym: Pseudonym | N
     return len(rows)
 
 
+def moves_after(tx: Transaction, sids: Sequence[int], number: int) -> bool:
+    """Whether a ``reassign`` of one of these subjects comes after ``number``, or has no number yet."""
+    moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.number.is_(None) | (feed.c.number > number))
+    return tx.execute(select(feed.c.change_id).where(moves).limit(1)).first() is not None
+
+
 def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:
     """Numbered changes after ``number``, in order."""
     return [

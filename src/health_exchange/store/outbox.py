@@ -45,9 +45,10 @@ def enqueue(  # the parts of one row
         tx.connection.execute(insert(outbox_receipts), awaited)
 
 
-def undelivered(tx: Transaction, limit: int) -> list[OutboxEnvelope]:
-    """The oldest envelopes that the next hop does not have, in order."""
-    rows = tx.execute(select(outbox).where(outbox.c.delivered.is_(False)).order_by(outbox.c.position).limit(limit))
+def undelivered(tx: Transaction, limit: int, without: Iterable[StreamId] = ()) -> list[OutboxEnvelope]:
+    """The oldest envelopes that the next hop does not have, in order, but for some streams."""
+    waits = outbox.c.delivered.is_(False) & outbox.c.stream.not_in(list(without))
+    rows = tx.execute(select(outbox).where(waits).order_by(outbox.c.position).limit(limit))
     return [
         OutboxEnvelope(position=row.position, stream=row.stream, sequence=row.sequence, digest=row.digest, raw=row.raw)
         for row in rows
@@ -58,6 +59,22 @@ def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     """The next hop has it. A relay's bytes go at once, the origin's once nobody's receipt is awaited."""
     tx.execute(update(outbox).where(_is(stream, sequence)).values(delivered=True))
     _let_go(tx, stream, sequence)
+
+
+def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
+    """Send a stream again from ``sequence`` on, which the next hop has lost; whether that is still kept."""
+    later = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence)
+    first = tx.execute(select(outbox.c.raw).where(_is(stream, sequence))).scalar_one_or_none()
+    if first is None:
+        return False
+    tx.execute(update(outbox).where(later, outbox.c.raw.is_not(None)).values(delivered=False))
+    return True
+
+
+def contradicts(tx: Transaction, stream: StreamId, sequence: int, digest: bytes) -> bool:
+    """Whether a receipt speaks of another envelope than the one that was sent in this place of the stream."""
+    sent = tx.execute(select(outbox.c.digest).where(_is(stream, sequence))).scalar_one_or_none()
+    return sent is not None and sent != digest
 
 
 def record_receipt(  # the parts of one receipt
@@ -116,9 +133,11 @@ def _is(stream: StreamId, sequence: int):  # type: ignore[no-untyped-def]  # noq
 
 
 def _let_go(tx: Transaction, stream: StreamId, sequence: int) -> None:
-    """Drop the bytes of a delivered envelope for which no receipt is awaited."""
+    """Drop the bytes of a delivered envelope for which no receipt is awaited, unless somebody refused it."""
     awaited = select(outbox_receipts.c.stream).where(
-        outbox_receipts.c.stream == stream, outbox_receipts.c.sequence == sequence, outbox_receipts.c.raw.is_(None)
+        outbox_receipts.c.stream == stream,
+        outbox_receipts.c.sequence == sequence,
+        outbox_receipts.c.raw.is_(None) | (outbox_receipts.c.outcome == "refused"),
     )
     tx.execute(
         update(outbox).where(_is(stream, sequence), outbox.c.delivered.is_(True), ~awaited.exists()).values(raw=None)

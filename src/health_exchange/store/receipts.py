@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import func, insert, or_, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
@@ -54,6 +54,11 @@ def digest_of(tx: Transaction, stream: StreamId, sequence: int, recipient: NodeA
     """Digest of the envelope that ``recipient`` signed for at this place of the stream."""
     raw = receipt_of(tx, stream, sequence, recipient)
     return read_receipt(raw).digest if raw is not None else None
+
+
+def latest_position(tx: Transaction) -> int:
+    """Position of the last receipt; 0 for none."""
+    return tx.execute(select(func.max(receipts.c.position))).scalar_one() or 0
 
 
 def receipts_after(tx: Transaction, position: int, below: NodeAddress, limit: int = 1000) -> list[KeptReceipt]:

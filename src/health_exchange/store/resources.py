@@ -97,6 +97,7 @@ _RIDS: BindParameter[Any] = bindparam("rids", expanding=True)
 _ARCHIVE = insert(history).from_select(
     _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
 )
+_ALIVE = select(resources.c.rid).where(resources.c.rid.in_(_RIDS))
 _DROP_TOKENS = delete(tokens).where(tokens.c.rid.in_(_RIDS))
 
 
@@ -148,8 +149,11 @@ def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
         _row(new, rids[new.type, new.id], class_ids[new.resource_class], body)
         for new, body in zip(versions, sealed, strict=True)
     ]
-    for chunk in chunks(head.rid for head in known.values()):
+    numbers = {(new.type, new.id): new.version for new in versions}
+    # What was taken back may come again as the version it was: the tombstone in its place is no version of its own.
+    for chunk in chunks(head.rid for place, head in known.items() if head.version != numbers[place]):
         tx.execute(_ARCHIVE, {"rids": chunk})
+    for chunk in chunks(head.rid for head in known.values()):
         tx.execute(_DROP_TOKENS, {"rids": chunk})
     tx.run_many(_INSERT, [row for row in rows if row["rid"] >= first > 0])
     tx.run_many(
@@ -227,6 +231,11 @@ def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str,
         for chunk in chunks(ids)
         for row in tx.execute(_HEADS, {"type": resource_type, "ids": chunk})
     }
+
+
+def alive(tx: Transaction, rids: Iterable[int]) -> set[int]:
+    """Those of ``rids`` that there are, tombstones included."""
+    return {rid for chunk in chunks(set(rids)) for rid in tx.execute(_ALIVE, {"rids": chunk}).scalars()}
 
 
 def newest(

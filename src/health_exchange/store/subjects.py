@@ -134,7 +134,13 @@ def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
 
 
 def set_state(tx: Transaction, sid: int, state: SubjectState) -> None:
-    """Say what is known of a subject's identity."""
+    """Say what is known of a subject's identity. Where that is less than before, its records pass the sender again.
+
+    They are then taken back from whoever holds them under a person it may not be.
+    """
+    subject = by_sids(tx, [sid])[sid]
+    if subject.state is SubjectState.KNOWN and state is not SubjectState.KNOWN:
+        feed.add_for_subject(tx, sid, "put", subject.pseudonym, None)
     tx.execute(update(subjects).where(subjects.c.sid == sid).values(state=state.value))
 
 

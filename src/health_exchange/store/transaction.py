@@ -1,12 +1,14 @@
 """One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Dialect, Executable, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.sql.expression import ClauseElement
 
 from health_exchange.crypto.sealing import unwrap_key, wrap_key
@@ -57,6 +59,11 @@ class KeyRing:
         self._known.pop(wrapped, None)
 
 
+def is_database_away(error: BaseException) -> bool:
+    """Whether an error says that the database itself cannot go on (locked, disk full), whatever was asked of it."""
+    return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError)
+
+
 @dataclass(slots=True, kw_only=True)
 class Transaction:
     """What functions of the store take first.
@@ -77,6 +84,17 @@ class Transaction:
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run one statement."""
         return self.connection.execute(statement, parameters or {})
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What is done inside is undone where it raises, and nothing else."""
+        nested = self.connection.begin_nested()
+        try:
+            yield
+        except BaseException:
+            nested.rollback()
+            raise
+        nested.commit()
 
     def run_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, object]]) -> None:
         """Run one statement for each row, compiled once and straight on the driver."""
