@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from sqlalchemy import select
 from tests.federation.faults import CrashError, Faults, FaultyWire, StoryStore
 
 from health_exchange.audit.export import export_folder
@@ -30,6 +31,7 @@ from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import exports, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
+from health_exchange.store.schema import locators
 from health_exchange.wiring.assembly import Node, make_node, read_policies
 from health_exchange.wiring.ceremony import Ceremony, hold_ceremony
 from health_exchange.wiring.inspection import log_content
@@ -232,6 +234,13 @@ class Network:
     def kept(self, address: str) -> dict[tuple[str, str], tuple[str, int, Pseudonym | None, bytes]]:
         """What a node above the origins keeps: by type and id its origin, version, person and body."""
         return self[address].parts.store.read_now(_kept)
+
+    def located(self, address: str) -> dict[str, set[Pseudonym]]:
+        """By holder, the persons of whom ``address`` knows that something is held there."""
+        found: dict[str, set[Pseudonym]] = {}
+        for row in self[address].parts.store.read_now(lambda tx: list(tx.execute(select(locators)))):
+            found.setdefault(row.node, set()).add(row.pseudonym)
+        return found
 
     def granted(self, address: str) -> set[tuple[str, str]]:
         """What the origins say ``address`` has of them: type and exchange id."""

@@ -66,6 +66,21 @@ def condition(local_id: str, patient_id: str, code: str) -> dict[str, Any]:
     }
 
 
+def objection(local_id: str, patient_id: str, *, status: str = "active") -> dict[str, Any]:
+    """A Consent that objects to all sharing."""
+    act_code = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+    scope = "http://terminology.hl7.org/CodeSystem/consentscope"
+    return {
+        "resourceType": "Consent",
+        "id": local_id,
+        "status": status,
+        "scope": {"coding": [{"system": scope, "code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "policyRule": {"coding": [{"system": act_code, "code": "OPTOUT"}]},
+    }
+
+
 def transaction(*resources: dict[str, Any], delete: tuple[str, ...] = ()) -> bytes:
     """A transaction that puts resources under their own ids and deletes others."""
     entries: list[dict[str, Any]] = [

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import FAST_SEEDS
 from tests.federation.faults import CrashError, Faults
 from tests.federation.network import HOSPITAL, SMALL, Network
-from tests.federation.records import condition, immunization, national_id, observation, patient, transaction
+from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
@@ -20,7 +20,7 @@ from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.callers import Caller
-from health_exchange.node.erasing import erase_person
+from health_exchange.node.erasing import CorrectionUnderwayError, erase_person
 
 ORIGINS = ("cn/33/3305/330521", "cn/51/5100")
 ABOVE = ("cn", "cn/33", "cn/51", "cn/33/3305")
@@ -69,6 +69,7 @@ class Story:
         for result in outcome.results:
             assert not isinstance(result, ExchangeError)
             key = (origin, result.type, result.id)
+            self.erased.discard((origin, result.id))
             self.versions[key] = 0 if result.status == 204 else result.version
 
     async def _insist(self, origin: str, bundle: bytes, request_id: str) -> BundleOutcome:
@@ -90,11 +91,11 @@ class Story:
         origin = self.dice.choice(ORIGINS)
         person = self.dice.randrange(4)
         local = f"p{person}"
-        if (origin, local) in self.erased:
+        if (origin, local) in self.erased and self.dice.random() < 0.5:
             return
         known = (origin, "Patient", local) in self.versions
         number = national_id(person)
-        choice = self.dice.randrange(8)
+        choice = self.dice.randrange(10)
         if not known or choice == 0:
             identity = None if self.dice.random() < 0.2 else number
             name = f"{self.dice.randrange(100)}"
@@ -108,6 +109,9 @@ class Story:
             await self.submit(origin, transaction(condition(f"c-{local}", local, code)))
         elif choice == 4 and self.dice.random() < 0.3:
             await self._erase(origin, local)
+        elif choice == 5:
+            status = self.dice.choice(["active", "inactive"])
+            await self.submit(origin, transaction(objection(f"n-{local}", local, status=status)))
         else:
             value = f"{self.dice.randrange(1, 9)}.{self.dice.randrange(10)}0"
             suffix = self.dice.randrange(3)
@@ -138,6 +142,8 @@ class Story:
             try:
                 await erase_person(self.network[origin].parts, subject.pseudonym, caller)
                 break
+            except CorrectionUnderwayError:
+                await self.network.round()
             except CrashError as crash:
                 self.network.restart(crash.address)
         self.erased.add((origin, local))
@@ -189,6 +195,10 @@ def check_end(story: Story) -> None:
     for address in ABOVE:
         kept_above = network.kept(address)
         assert set(kept_above) == network.granted(address), f"{address} keeps other resources than it is granted"
+        located = network.located(address)
+        for origin in ORIGINS:
+            if address in ("cn", "cn/33/3305") and NodeAddress.parse(address).contains(NodeAddress.parse(origin)):
+                assert located.get(origin, set()) == network.located(origin).get(origin, set())
         for origin, version, _person, body in kept_above.values():
             assert NodeAddress.parse(address).contains(NodeAddress.parse(origin))
             assert f'"versionId":"{version}"'.encode() in body

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from tests.federation.network import HOSPITAL, Network, empty_database
-from tests.federation.records import condition, immunization, national_id, observation, patient, transaction
+from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
@@ -23,7 +23,7 @@ from health_exchange.node.parts import Limits
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.protocol.receipts import Receipt, read_receipt, sign_receipt
 from health_exchange.store import audit_log, node_state, outbox, subjects
-from health_exchange.store.schema import history, locators
+from health_exchange.store.schema import history
 from health_exchange.store.schema import subjects as subjects_table
 
 COUNTY, HOSPITALS_OF_51 = "cn/33/3305/330521", "cn/51/5100"
@@ -35,28 +35,13 @@ def network(tmp_path: Path) -> Network:
     return Network(tmp_path)
 
 
-def objection(local_id: str, patient_id: str, *, status: str = "active") -> dict[str, Any]:
-    """A Consent that objects to all sharing."""
-    act_code = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-    scope = "http://terminology.hl7.org/CodeSystem/consentscope"
-    return {
-        "resourceType": "Consent",
-        "id": local_id,
-        "status": status,
-        "scope": {"coding": [{"system": scope, "code": "patient-privacy"}]},
-        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
-        "patient": {"reference": f"Patient/{patient_id}"},
-        "policyRule": {"coding": [{"system": act_code, "code": "OPTOUT"}]},
-    }
-
-
 def above(network: Network, resource_type: str, local_id: str, origin: str = COUNTY) -> tuple[str, str]:
     return resource_type, exchange_id(network[origin].parts.keys.exchange_ids, resource_type, local_id)
 
 
 def located(network: Network, address: str) -> set[Pseudonym]:
     """Persons whom a node knows to be held somewhere."""
-    return set(network[address].parts.store.read_now(lambda tx: tx.execute(select(locators.c.pseudonym)).scalars()))
+    return {person for persons in network.located(address).values() for person in persons}
 
 
 def person_at(network: Network, local_id: str) -> Pseudonym:

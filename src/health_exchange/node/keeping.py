@@ -178,7 +178,6 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
         owner = _owner(tx, origin, entry.pseudonym)
         if owner.sid != kept.sid:
             corrections.reassign(tx, kept, owner, entry.previous)
-            _forget_locator(tx, origin, entry.previous)
 
 
 def _owner(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> Subject:
@@ -189,14 +188,6 @@ def _owner(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> Subjec
 def _anchor(origin: NodeAddress, pseudonym: Pseudonym) -> str:
     """Names that subject."""
     return f"{origin}|{pseudonym}"
-
-
-def _forget_locator(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym | None) -> None:
-    """A person nothing of whom is left from ``origin`` is no longer held there."""
-    if pseudonym is not None and not any(
-        resource.origin == str(origin) for resource in resources.newest(tx, pseudonym)
-    ):
-        known_locators.forget(tx, pseudonym, origin)
 
 
 def _class_of(entry: RecordEntry, origin: NodeAddress) -> ResourceClass:

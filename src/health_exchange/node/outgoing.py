@@ -199,6 +199,8 @@ def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:
     for address in rules.everyone:
         entry = RecordEntry(op="shred", pseudonym=change.pseudonym, changed_at=change.changed_at)
         outgoing.private.setdefault(address, []).append(entry)
+    if change.pseudonym is not None:
+        outgoing.locators[change.pseudonym] = False
 
 
 def _name(change: Change, rules: Rules) -> ExchangeId:
