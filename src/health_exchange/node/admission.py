@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.callers import Caller
 from health_exchange.node.intake import read_bundle
@@ -51,8 +53,15 @@ class Repeat:
 
     @classmethod
     def of(cls, caller: Caller, raw: bytes) -> "Repeat":
-        """The mark of one request."""
+        """The mark of one transaction."""
         return cls(key=f"{caller.principal.id}|{caller.request_id}", digest=sha256(raw).digest())
+
+    @classmethod
+    def of_write(cls, caller: Caller, write: WriteRequest) -> "Repeat":
+        """The mark of one write on its own, or of one entry of a batch."""
+        name = f"{caller.principal.id}|{caller.request_id}"
+        digest = sha256(msgspec.msgpack.encode(write)).digest()
+        return cls(key=f"{name}|{write.where}" if write.where else name, digest=digest)
 
     def same(self, kept: KeptAnswer) -> list[WriteResult]:
         """The results that were kept for the same request.
@@ -93,19 +102,27 @@ class Admission:
         return BundleOutcome(type="transaction-response", results=done)
 
     async def admit(self, requests: Sequence[WriteRequest], caller: Caller) -> list[WriteResult]:
-        """Carry out writes together: all of them or none.
+        """Carry out writes together: all of them or none. One alone, repeated, gets the same answer.
 
         Raises:
             ExchangeError: Why none was carried out.
         """
+        if len(requests) == 1:
+            return [await self._admit_one(requests[0], caller)]
         return await self._admit(requests, caller, None)
+
+    async def _admit_one(self, write: WriteRequest, caller: Caller) -> WriteResult:
+        """One write on its own, carried out once however often it is sent."""
+        repeat = Repeat.of_write(caller, write)
+        kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
+        return repeat.same(kept)[0] if kept is not None else (await self._admit([write], caller, repeat))[0]
 
     async def _admit_alone(self, request: WriteRequest | ExchangeError, caller: Caller) -> WriteResult | ExchangeError:
         """One entry of a batch."""
         if isinstance(request, ExchangeError):
             return request
         try:
-            return (await self._admit([request], caller, None))[0]
+            return await self._admit_one(request, caller)
         except ExchangeError as error:
             return error
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Self
 
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
+from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
@@ -19,6 +20,7 @@ from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.rights import most_open
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
 from health_exchange.policy.decisions import Action
@@ -80,6 +82,7 @@ class Preparation:
         Raises:
             ExchangeError: The request cannot be carried out; nothing was written but, for a refusal, its audit entry.
         """
+        await _refuse_early(parts, caller, requests)
         randomness = parts.randomness
         planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
         at = parts.clock.now().astimezone(UTC)
@@ -158,10 +161,15 @@ class Preparation:
                 action="write",
                 outcome="allowed",
                 policy=self.digest,
-                subjects=persons.pseudonyms_of(tx, sids.values()),
+                subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
                 summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
             ),
         )
+
+    def _found(self) -> set[int]:
+        """Subjects of what conditional creates found: that it is here was told."""
+        places = [planned.place for planned in self.planned if planned.is_found]
+        return {self.snapshot.standing[place].sid for place in places if place in self.snapshot.standing}
 
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""
@@ -239,21 +247,46 @@ async def _claims(versions: Sequence[Version], pseudonyms: PseudonymClient) -> d
     }
 
 
+async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[WriteRequest]) -> None:
+    """Refuse who may not write or search the types at all, before anything of what is kept could show.
+
+    Raises:
+        ForbiddenError: As :func:`_decide`.
+    """
+    asked = {(Action.WRITE, request.type) for request in requests}
+    for request in requests:
+        conditions = [text.partition("?")[0] for text in request.references if "?" in text]
+        conditions += [request.type] if request.if_none_exist is not None else []
+        asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
+    for action, resource_type in sorted(asked):
+        await _permit(parts, caller, action, most_open(parts, resource_type))
+
+
 async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:
     """Policy's word on every class that is to be written; the policies' digest.
 
     Raises:
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
-    digest = ""
     for resource_class in {version.draft.resource_class for version in versions}:
-        decision = decide(parts.policies, caller.principal, Action.WRITE, resource_class, purpose=caller.purpose)
-        digest = decision.digest
-        if not decision.allowed:
-            reasons = "; ".join(decision.reasons)
-            entry = journal(
-                parts, caller, kind="refuse", action="write", outcome="refused", policy=digest, reason=reasons
-            )
-            await parts.store.write(partial(log, entry=entry))
-            raise ForbiddenError(reasons or "no policy allows this")
-    return digest
+        await _permit(parts, caller, Action.WRITE, resource_class)
+    return parts.policies.digest
+
+
+async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass) -> None:
+    """Go on only where policy lets the caller; a refusal is in the log before he hears of it."""
+    decision = decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose)
+    if not decision.allowed:
+        reasons = "; ".join(decision.reasons)
+        entry = journal(
+            parts,
+            caller,
+            kind="refuse",
+            action=str(action),
+            outcome="refused",
+            policy=decision.digest,
+            reason=reasons,
+            summary=resource_class.type,
+        )
+        await parts.store.write(partial(log, entry=entry))
+        raise ForbiddenError(reasons or "no policy allows this")

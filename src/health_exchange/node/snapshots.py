@@ -70,10 +70,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a place holds: its version, and whether that is a tombstone."""
+    """What a place holds: its version, whether that is a tombstone, and whose it is."""
 
     version: int
     deleted: bool
+    sid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,9 @@ def look_up(
         candidates={
             (resource_type, query): candidate_versions(tx, resource_type, query) for resource_type, query in conditions
         },
-        standing={place: Standing(version=head.version, deleted=head.deleted) for place, head in kept.items()},
+        standing={
+            place: Standing(version=head.version, deleted=head.deleted, sid=head.sid) for place, head in kept.items()
+        },
         classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed.values()},
         anchors={
             Place(type=each.type, id=each.id): owners[each.sid].anchor if each.sid in owners else None

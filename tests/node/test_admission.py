@@ -1,0 +1,138 @@
+"""Admission gives away nothing to who may not write, and carries out what is sent twice once."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.federation.network import HOSPITAL, Network
+from tests.federation.records import NATIONAL_ID, condition, national_id, patient, transaction
+
+from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.fhir.validation import validate
+from health_exchange.model.errors import ExchangeError, ForbiddenError
+from health_exchange.model.identifiers import RequestId
+from health_exchange.model.purposes import Purpose
+from health_exchange.node.admission import Admission
+from health_exchange.node.callers import Caller
+from health_exchange.node.housekeeping import integrate
+from health_exchange.node.writes import make_request
+from health_exchange.policy.decisions import Principal
+from health_exchange.store import audit_log
+
+COUNTY = "cn/33/3305/330521"
+DOCTOR = Caller(principal=HOSPITAL, purpose=Purpose.TREATMENT, request_id=RequestId("one"))
+AUDITOR = Caller(
+    principal=Principal(kind="auditor", id="auditor", address=COUNTY),
+    purpose=Purpose.AUDIT,
+    request_id=RequestId("two"),
+)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Network:
+    return Network(tmp_path)
+
+
+def admission_of(network: Network) -> Admission:
+    admission = network[COUNTY].admission
+    assert admission is not None
+    return admission
+
+
+def bundle(kind: str, *entries: dict[str, Any]) -> bytes:
+    return json.dumps({"resourceType": "Bundle", "type": kind, "entry": list(entries)}).encode()
+
+
+def unless_exists(number: str) -> bytes:
+    request = {"method": "POST", "url": "Patient", "ifNoneExist": f"identifier={NATIONAL_ID}|{number}"}
+    return bundle("transaction", {"resource": {"resourceType": "Patient", "gender": "male"}, "request": request})
+
+
+def tied_to(query: str) -> bytes:
+    resource = {
+        "resourceType": "Provenance",
+        "target": [{"reference": query}],
+        "recorded": "2026-01-01T00:00:00Z",
+        "agent": [{"who": {"display": "x"}}],
+    }
+    return bundle("transaction", {"resource": resource, "request": {"method": "POST", "url": "Provenance"}})
+
+
+async def last_entry(network: Network) -> AuditEntry:
+    parts = network[COUNTY].parts
+    await integrate(parts)
+    found = parts.store.read_now(lambda tx: audit_log.entries(tx, audit_log.size(tx) - 1, audit_log.size(tx)))
+    assert found[0].raw is not None
+    return decode_entry(found[0].raw[32:])
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        unless_exists(national_id(1)),
+        unless_exists(national_id(9)),
+        tied_to("Condition?patient=Patient/p1&code=B20"),
+        tied_to("Condition?patient=Patient/p1&code=E11"),
+        tied_to("Patient/p1"),
+        tied_to("Patient/nobody"),
+        transaction(delete=("Condition/x1",)),
+        transaction(delete=("Condition/nothing",)),
+    ],
+)
+async def test_who_may_not_write_learns_nothing_from_the_refusal_and_it_is_logged(
+    network: Network, question: bytes
+) -> None:
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1)), condition("x1", "p1", "B20")), "r1")
+    with pytest.raises(ForbiddenError) as refusal:
+        await admission_of(network).admit_bundle(question, AUDITOR)
+    entry = await last_entry(network)
+
+    assert (entry.kind, entry.principal, entry.outcome) == ("refuse", "auditor", "refused")
+    assert refusal.value.detail == entry.reason
+
+
+async def test_a_conditional_create_that_finds_somebody_leaves_an_entry_about_whom(network: Network) -> None:
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1))), "r1")
+    await network.settle()
+    await admission_of(network).admit_bundle(unless_exists(national_id(1)), DOCTOR)
+    entry = await last_entry(network)
+
+    ((_type, _id), (_origin, _version, person, _body)) = next(iter(network.kept("cn").items()))
+    assert entry.subjects == (person,)
+
+
+async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(network: Network) -> None:
+    view = validate(b'{"resourceType":"Patient","gender":"female"}')
+    write = make_request(method="POST", resource_type="Patient", resource_id=None, view=view)
+    first = await admission_of(network).admit([write], DOCTOR)
+    again = await admission_of(network).admit([write], DOCTOR)
+
+    assert first == again
+    assert len(network.kept(COUNTY)) == 1
+    other = make_request(
+        method="POST", resource_type="Patient", resource_id=None, view=validate(b'{"resourceType":"Patient"}')
+    )
+    with pytest.raises(ExchangeError) as refusal:
+        await admission_of(network).admit([other], DOCTOR)
+    assert refusal.value.code == "request-id-reused"
+
+
+async def test_a_batch_sent_twice_carries_out_each_entry_once_and_tries_failed_ones_again(network: Network) -> None:
+    sound = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    early = {
+        "resource": {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+        | {"subject": {"reference": "Patient/p1"}},
+        "request": {"method": "POST", "url": "Observation"},
+    }
+    caller = replace(DOCTOR, request_id=RequestId("batch"))
+    raw = bundle("batch", sound, early)
+    first = await admission_of(network).admit_bundle(raw, caller)
+    await network.admit(COUNTY, transaction(patient("p1", identity=None)), "r1")
+    again = await admission_of(network).admit_bundle(raw, caller)
+
+    assert isinstance(first.results[1], ExchangeError)
+    assert again.results[0] == first.results[0]
+    assert not isinstance(again.results[1], ExchangeError)
+    assert len(network.kept(COUNTY)) == 3
