@@ -122,6 +122,32 @@ async def test_somebody_erased_and_admitted_again_is_there_again(network: Networ
     assert set(network.kept("cn")) == {above(network, "Patient", "p2"), above(network, "Observation", "o2")}
 
 
+async def test_what_was_erased_under_a_corrected_identity_counts_its_versions_anew(network: Network) -> None:
+    who = patient("p1", identity=national_id(1))
+    await network.admit(COUNTY, transaction(who), "r1")
+    await network.settle()
+    # Corrected while no key holder answers: those above keep a tombstone of version 2 under the person it never was.
+    network.faults.cut |= {frozenset(map(NodeAddress.parse, (COUNTY, holder))) for holder in ("cn", "cn/33", "cn/51")}
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(2))), "r2")
+    for _round in range(20):
+        await network.round()
+    assert network.kept("cn") == {}
+    network.faults.cut.clear()
+    # The new person is known and said, and erased before anything more of it left.
+    turns = {turn.name: turn for turn in network[COUNTY].turns}
+    await turns["release"].take()
+    await turns["integrate"].take()
+    await turns["send"].take()
+    await erase_person(network[COUNTY].parts, person_at(network, "p1"), CALLER)
+    await network.admit(COUNTY, transaction(who), "r3")
+    await network.settle()
+
+    for number in (1, 2, 3):
+        assert network.kept("cn")[above(network, "Patient", "p1")][1] == number
+        await network.admit(COUNTY, transaction({**who, "active": number % 2 == 0}), f"r{number + 3}")
+        await network.settle()
+
+
 async def test_an_erasure_waits_until_a_correction_has_left(network: Network) -> None:
     await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1)), observation("o1", "p1")), "r1")
     await network.settle()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.elements import ANY_RESOURCE, elements_of, resource_types
 from health_exchange.fhir.faults import Fault, resource_faults
 from health_exchange.fhir.jsonguard import decode_json, root_name, safe_name
 from health_exchange.fhir.limits import DEFAULT, Limits
@@ -84,7 +84,7 @@ def _type_of(decoded: Mapping[str, Any]) -> str:
     return named if isinstance(named, str) and named in resource_types() else ""
 
 
-def _offences(decoded: object, where: str) -> Iterator[Fault]:
+def _offences(decoded: dict[str, Any], where: str) -> Iterator[Fault]:
     """What the official schema has against a resource without faults, and against those inside it."""
     for inner, place in _resources(decoded, where):
         found = first_offence(inner["resourceType"], _without_holes(inner))
@@ -98,16 +98,29 @@ def _offences(decoded: object, where: str) -> Iterator[Fault]:
         yield Fault(detail=detail, where=place + "".join(steps))
 
 
-def _resources(value: object, where: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """The resource and every resource inside it, with their places."""
-    if isinstance(value, dict):
-        if isinstance(value.get("resourceType"), str):
-            yield value, where
-        for name, inner in value.items():
-            yield from _resources(inner, f"{where}.{safe_name(name)}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _resources(inner, f"{where}[{index}]")
+def _resources(resource: dict[str, Any], where: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """A resource without faults and every resource inside it, with their places."""
+    yield resource, where
+    yield from _inside(resource, resource["resourceType"], where)
+
+
+def _inside(members: Mapping[str, Any], type_name: str, where: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The resources inside an object of a type.
+
+    The table says where resources are: an element of a resource may be called ``resourceType`` too.
+    """
+    elements = elements_of(type_name)
+    for name, value in members.items():
+        element = elements.get(name)
+        if element is None or element.is_primitive:
+            continue
+        place = f"{where}.{safe_name(name)}"
+        for index, inner in enumerate(value) if element.is_list else ((None, value),):
+            there = place if index is None else f"{place}[{index}]"
+            if element.type == ANY_RESOURCE:
+                yield from _resources(inner, there)
+            else:
+                yield from _inside(inner, element.type, there)
 
 
 def _without_holes(value: Any) -> Any:  # noqa: ANN401  # any JSON

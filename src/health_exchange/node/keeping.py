@@ -143,7 +143,11 @@ def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened)
 
 
 def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> None:
-    """Keep the last version of each resource, unless one as new is kept already."""
+    """Keep the last version of each resource, unless one as new is kept already.
+
+    A tombstone stands in nobody's way: streams have no gaps, so what comes after it was said after it, and after an
+    erasure the origin counts from 1 again.
+    """
     latest = {(arrival.entry.type, arrival.entry.id): arrival for arrival in arrivals}
     known = resources.heads(tx, latest)
     owners: dict[Pseudonym, Subject] = {}
@@ -151,7 +155,7 @@ def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> N
     def versions() -> Iterator[NewVersion]:
         for name, arrival in latest.items():
             entry, head = arrival.entry, known.get(name)
-            if head and (entry.version < head.version or (entry.version == head.version and not head.deleted)):
+            if head and not head.deleted and entry.version <= head.version:
                 continue
             person = entry.pseudonym
             if person is not None and person not in owners:

@@ -150,8 +150,9 @@ def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
         for new, body in zip(versions, sealed, strict=True)
     ]
     numbers = {(new.type, new.id): new.version for new in versions}
-    # What was taken back may come again as the version it was: the tombstone in its place is no version of its own.
-    for chunk in chunks(head.rid for place, head in known.items() if head.version != numbers[place]):
+    # What was taken back may come again as the version it was, or from the first one on after an erasure: the tombstone
+    # in its place is no version of its own.
+    for chunk in chunks(head.rid for place, head in known.items() if head.version < numbers[place]):
         tx.execute(_ARCHIVE, {"rids": chunk})
     for chunk in chunks(head.rid for head in known.values()):
         tx.execute(_DROP_TOKENS, {"rids": chunk})
