@@ -28,8 +28,9 @@ CLIENT = "hospital"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningNetwork:
-    """A network that is up."""
+    """A network that is up; its nodes are started and killed by ``supervisor``."""
 
+    supervisor: Supervisor
     root: Path
     plan: NetworkPlan
     http: httpx.AsyncClient
@@ -86,6 +87,8 @@ async def running(plan: NetworkPlan) -> AsyncIterator[RunningNetwork]:
         try:
             async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=120.0) as http:
                 await supervisor.wait_until_healthy(http)
-                yield RunningNetwork(root=root, plan=plan, http=http, key=registration.private_key_pem)
+                yield RunningNetwork(
+                    supervisor=supervisor, root=root, plan=plan, http=http, key=registration.private_key_pem
+                )
         finally:
             supervisor.stop_all()

@@ -38,7 +38,7 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
-        Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=0.5),
+        Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, idle_s=2.0),
         Turn(name="deliver", take=carrier.deliver, every_s=0.02),
         Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2, idle_s=0.2),
     ]

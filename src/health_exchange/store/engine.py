@@ -242,6 +242,7 @@ def make_engine(url: str, *, durable: bool = True) -> Engine:
                 "journal_mode=WAL",
                 f"synchronous={'FULL' if durable else 'OFF'}",
                 "cache_size=-65536",
+                "wal_autocheckpoint=16384",
                 "temp_store=MEMORY",
                 "secure_delete=ON",
             ):
