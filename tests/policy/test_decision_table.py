@@ -22,10 +22,17 @@ POLICIES = PolicySet.load(
     {path.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.cedar"))},
     (FOLDER / "schema.cedarschema").read_text("utf-8"),
 )
-ON_RECORDS = (Action.WRITE, Action.READ, Action.SEARCH, Action.VIEW_PERSON, Action.OPEN)
+ON_RECORDS = (Action.WRITE, Action.READ, Action.SEARCH, Action.VIEW_PERSON, Action.OPEN, Action.LOOK_UP)
 ON_HOLDINGS = (Action.LOCATE, Action.READ_LOG, Action.VIEW_STATISTICS)
-PURPOSES = (Purpose.TREATMENT, Purpose.PUBLIC_HEALTH, Purpose.RESEARCH, Purpose.AUDIT, Purpose.PAYMENT)
-CONSENTS = ("", "deny:PSY", "deny:*")
+PURPOSES = (
+    Purpose.TREATMENT,
+    Purpose.PUBLIC_HEALTH,
+    Purpose.RESEARCH,
+    Purpose.AUDIT,
+    Purpose.PAYMENT,
+    Purpose.BREAK_THE_GLASS,  # with a reason
+)
+CONSENTS = ("", "deny:PSY", "permit:HIV", "deny:*")
 CATEGORIES = {4: SensitiveCategory.PSYCHIATRIC, 5: SensitiveCategory.HIV}
 PRINCIPALS: Mapping[str, Principal] = {
     **{
@@ -66,11 +73,12 @@ def lines() -> Iterator[str]:
 
 def _allowed(principal: Principal, action: Action, purpose: Purpose, consent: str) -> str:
     if action in ON_HOLDINGS:
-        return "yes" if decide(POLICIES, principal, action, None, purpose=purpose, consent=consent).allowed else ""
+        decided = decide(POLICIES, principal, action, None, purpose=purpose, consent=consent, reasoned=True)
+        return "yes" if decided.allowed else ""
     return " ".join(
         str(int(level))
         for level in Sensitivity
-        if decide(POLICIES, principal, action, _record(level), purpose=purpose, consent=consent).allowed
+        if decide(POLICIES, principal, action, _record(level), purpose=purpose, consent=consent, reasoned=True).allowed
     )
 
 
@@ -111,6 +119,14 @@ def test_an_objection_to_a_category_binds_at_any_level(action: Action) -> None:
     assert not decide(POLICIES, asks, action, labelled, purpose=Purpose.TREATMENT, consent="deny:nonsense").allowed
 
 
+@pytest.mark.parametrize("level", list(Sensitivity))
+def test_nobody_breaks_the_glass_without_a_reason(level: Sensitivity) -> None:
+    for name, principal in PRINCIPALS.items():
+        for action in ON_RECORDS:
+            decided = decide(POLICIES, principal, action, _record(level), purpose=Purpose.BREAK_THE_GLASS)
+            assert not decided.allowed, name
+
+
 def test_every_policy_decides_something() -> None:
     decisive = {
         name
@@ -119,7 +135,10 @@ def test_every_policy_decides_something() -> None:
         for purpose in PURPOSES
         for consent in CONSENTS
         for level in Sensitivity
-        for name in decide(POLICIES, principal, action, _record(level), purpose=purpose, consent=consent).policies
+        for reasoned in (False, True)
+        for name in decide(
+            POLICIES, principal, action, _record(level), purpose=purpose, consent=consent, reasoned=reasoned
+        ).policies
     }
 
     assert decisive == POLICIES.rules.keys()

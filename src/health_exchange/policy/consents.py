@@ -17,6 +17,7 @@ from health_exchange.policy.code_tables import LABEL_CATEGORIES
 NOTHING_SAID = ""
 OBJECTS_TO_ALL = "deny:*"
 _PREFIX = "deny:"
+_GRANTS = "permit:"
 _NESTING_MAX = 16
 
 # Scopes of Consents that are not about sharing records.
@@ -26,31 +27,38 @@ _OPT_OUT = frozenset({"OPTOUT", "OPTOUTE"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentClass:
-    """What a person objects to.
+    """What a person objects to, and what strictly restricted records the person lets be shared.
 
     Attributes:
         objects: To all sharing, even to telling where there is something.
         objections: To sharing records of these categories.
+        grants: Sharing of strictly restricted records of these categories.
     """
 
     objects: bool = False
     objections: frozenset[str] = frozenset()
+    grants: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         """The text that stands for it: equal classes have equal texts."""
         if self.objects:
             return OBJECTS_TO_ALL
-        return _PREFIX + ",".join(sorted(self.objections)) if self.objections else NOTHING_SAID
+        denied = _PREFIX + ",".join(sorted(self.objections)) if self.objections else ""
+        granted = _GRANTS + ",".join(sorted(self.grants)) if self.grants else ""
+        return ";".join(part for part in (denied, granted) if part) or NOTHING_SAID
 
 
 @lru_cache(maxsize=1024)
 def read_consent_class(text: str) -> ConsentClass:
     """The class that ``text`` stands for; a text that we did not write objects to everything."""
-    if text == NOTHING_SAID:
-        return ConsentClass()
-    named = frozenset(text.removeprefix(_PREFIX).split(","))
-    if text.startswith(_PREFIX) and named <= set(SensitiveCategory):
-        return ConsentClass(objections=named)
+    said = {"deny": frozenset[str](), "permit": frozenset[str]()}
+    for part in text.split(";") if text != NOTHING_SAID else ():
+        verb, _colon, names = part.partition(":")
+        said[verb] = frozenset(names.split(","))
+    if said.keys() == {"deny", "permit"} and said["deny"] | said["permit"] <= set(SensitiveCategory):
+        found = ConsentClass(objections=said["deny"], grants=said["permit"])
+        if str(found) == text:
+            return found
     return ConsentClass(objects=True)
 
 

@@ -19,6 +19,7 @@ class Action(StrEnum):
     READ_LOG = "read-log"
     VIEW_STATISTICS = "view-statistics"
     VIEW_PERSON = "view-person"  # everything of one person across sources
+    LOOK_UP = "look-up"  # a holder answers another node on demand, with the original
 
 
 class PrincipalKind(StrEnum):

@@ -167,6 +167,7 @@ def decide(
     *,
     purpose: Purpose,
     consent: str = "",
+    reasoned: bool = False,
 ) -> Decision:
     """Whether ``principal`` may do ``action`` with every resource of a class.
 
@@ -178,9 +179,10 @@ def decide(
         action: What for.
         resource_class: About what; ``None`` for a node's log, counts and locators.
         purpose: Why.
-        consent: What the person objects to, as ``consents.consent_class`` writes it.
+        consent: What the person objects to and grants, as ``consents.consent_class`` writes it.
+        reasoned: Whether whoever breaks the glass has said why.
     """
-    return _decide(policies, principal, action, resource_class, purpose, consent)
+    return _decide(policies, principal, action, resource_class, purpose, consent, reasoned)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -191,6 +193,7 @@ def _decide(
     resource_class: ResourceClass | None,
     purpose: Purpose,
     consent: str,
+    reasoned: bool,  # noqa: FBT001  # the cache keys by position
 ) -> Decision:
     kind = _ENTITY_TYPES.get(principal.kind)
     holding = _HOLDINGS.get(action)
@@ -209,7 +212,13 @@ def _decide(
         "principal": _uid(kind, principal.id),
         "action": _uid("Action", action),
         "resource": target["uid"],
-        "context": {"purpose": str(purpose), "objects": said.objects, "objections": sorted(said.objections)},
+        "context": {
+            "purpose": str(purpose),
+            "objects": said.objects,
+            "objections": sorted(said.objections),
+            "grants": sorted(said.grants),
+            "reasoned": reasoned,
+        },
     }
     unique = {(entity["uid"]["type"], entity["uid"]["id"]): entity for entity in entities}
     decision = policies.evaluate(request, json.dumps(list(unique.values())))
