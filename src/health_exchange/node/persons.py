@@ -11,7 +11,7 @@ import msgspec
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.parts import NodeParts
-from health_exchange.policy.consents import consent_class
+from health_exchange.policy.provisions import consent_class
 from health_exchange.pseudonym.cache import cache_tag, seal_identity
 from health_exchange.pseudonym.identities import Identity, find_identities
 from health_exchange.store import pending, resources, subjects
