@@ -30,6 +30,7 @@ PURPOSES = (
     Purpose.RESEARCH,
     Purpose.AUDIT,
     Purpose.PAYMENT,
+    Purpose.PATIENT_REQUEST,
     Purpose.BREAK_THE_GLASS,  # with a reason
 )
 CONSENTS = ("", "deny:PSY", "permit:HIV", "deny:*")
@@ -63,7 +64,7 @@ def lines() -> Iterator[str]:
     """Every allowed line; what is not here is refused."""
     yield "principal | action | consent | levels allowed | purposes"
     for name, principal in PRINCIPALS.items():
-        for action in (*ON_RECORDS, *ON_HOLDINGS):
+        for action in (*ON_RECORDS, Action.ERASE, *ON_HOLDINGS):
             for consent in CONSENTS:
                 found = {purpose: _allowed(principal, action, purpose, consent) for purpose in PURPOSES}
                 for allowed in dict.fromkeys(filter(None, found.values())):
@@ -117,6 +118,29 @@ def test_an_objection_to_a_category_binds_at_any_level(action: Action) -> None:
     assert decide(POLICIES, asks, action, labelled, purpose=Purpose.TREATMENT, consent="deny:SEX").allowed
     assert not decide(POLICIES, asks, action, labelled, purpose=Purpose.TREATMENT, consent="deny:PSY,SEX").allowed
     assert not decide(POLICIES, asks, action, labelled, purpose=Purpose.TREATMENT, consent="deny:nonsense").allowed
+
+
+@pytest.mark.parametrize("level", list(Sensitivity))
+def test_an_objection_to_what_is_restricted_by_label_alone_binds_that_and_nothing_else(level: Sensitivity) -> None:
+    labelled = ResourceClass(
+        type="Observation", sensitivity=level, category=SensitiveCategory.GENERAL, jurisdiction=COUNTY
+    )
+    asks = PRINCIPALS[PrincipalKind.CLINICIAN]
+    decided = decide(POLICIES, asks, Action.LOOK_UP, labelled, purpose=Purpose.TREATMENT, consent="deny:R")
+
+    assert decided.allowed == (level < Sensitivity.SENSITIVE)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+@pytest.mark.parametrize("action", list(Action))
+def test_a_desk_reads_and_erases_on_the_persons_request_and_nothing_else(action: Action, purpose: Purpose) -> None:
+    is_owed = purpose is Purpose.PATIENT_REQUEST and action in {Action.READ, Action.VIEW_PERSON, Action.ERASE}
+    for level in Sensitivity:
+        for consent in CONSENTS:
+            decided = decide(
+                POLICIES, PRINCIPALS[PrincipalKind.DESK], action, _record(level), purpose=purpose, consent=consent
+            )
+            assert decided.allowed == is_owed
 
 
 @pytest.mark.parametrize("level", list(Sensitivity))

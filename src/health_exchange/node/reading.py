@@ -204,7 +204,12 @@ class Reading:
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
         for resource_class in {wanted.resource_class, now.resource_class}:
             decision = decide_on(
-                self._parts, caller, Action.READ, resource_class, owner.consent if owner is not None else ""
+                self._parts,
+                caller,
+                Action.READ,
+                resource_class,
+                owner.consent if owner is not None else "",
+                data_at=wanted.instant,
             )
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)

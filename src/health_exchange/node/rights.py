@@ -12,6 +12,7 @@ from health_exchange.model.errors import ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
+from health_exchange.policy.consent_rules import effective
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.engine import decide
 from health_exchange.search.finding import Permitted, classes_of, consents_of
@@ -39,10 +40,32 @@ class Rights:
 
 
 def decide_on(
-    parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass | None, consent: str = NO_CONSENT
+    parts: NodeParts,
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    data_at: str | None = None,
 ) -> Decision:
-    """Policy's word on one class of resource under one consent class."""
-    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=consent)
+    """Policy's word on one class of resource under what a person has said, for this caller now.
+
+    Args:
+        parts: The node's.
+        caller: Who asks, and why.
+        action: What for.
+        resource_class: About what.
+        consent: All that the person has said, with its conditions.
+        data_at: Clinical date of the one resource that is asked for, where it is one.
+    """
+    plain = effective(
+        consent,
+        at=parts.clock.now(),
+        organization=caller.principal.organization,
+        purpose=caller.purpose,
+        data_at=data_at,
+    )
+    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=plain)
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:

@@ -17,7 +17,7 @@ import msgspec
 
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import SensitiveCategory
-from health_exchange.policy.consents import OBJECTS_TO_ALL, RESTRICTED, ConsentClass, read_consent_class
+from health_exchange.policy.consents import NOTHING_SAID, OBJECTS_TO_ALL, RESTRICTED, ConsentClass, read_consent_class
 from health_exchange.policy.periods import instant_text, read_instant_text
 
 EVERYTHING = frozenset({*map(str, SensitiveCategory), RESTRICTED})
@@ -169,11 +169,13 @@ def combined(own: str, others: Iterable[str]) -> str:
 
 
 def as_copied(text: str) -> str:
-    """What those who hold copies need of a text: the origin hands out no record whose date an objection names.
+    """What those who hold copies need of a text: what binds some askers only, or begins or ends by itself.
 
-    So a copy is not refused for its date again, which those who only have its class could not tell.
+    Everything else the origin has done already by handing out nothing else: categories and dates that an objection
+    names are not told on, and grants are about what is never copied.
     """
-    rules = read_rules(text)
+    if not text.startswith(_PREFIX):
+        return OBJECTS_TO_ALL if read_consent_class(text).objects else NOTHING_SAID
     kept = [
         msgspec.structs.replace(
             objection,
@@ -181,10 +183,18 @@ def as_copied(text: str) -> str:
                 msgspec.structs.replace(each, data_since="", data_until="") for each in objection.exceptions
             ),
         )
-        for objection in rules.objections
-        if objection.picks_askers or not objection.picks_data
+        for objection in read_rules(text).objections
+        if _binds_copies(objection)
     ]
-    return write_rules(ConsentRules(objections=tuple(kept), grants=rules.grants))
+    return write_rules(ConsentRules(objections=tuple(kept)))
+
+
+def _binds_copies(objection: Objection) -> bool:
+    """Whether an objection may forbid somebody a copy that the origin has handed out."""
+    if objection.picks_askers or any(each.picks_askers for each in objection.exceptions):
+        return True
+    is_timed = any(each.since or each.until for each in (objection, *objection.exceptions))
+    return is_timed and not objection.picks_data
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):

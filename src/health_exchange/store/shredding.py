@@ -43,6 +43,13 @@ def _destroy(tx: Transaction, sid: int) -> int:
     tx.execute(
         update(subjects)
         .where(subjects.c.sid == sid)
-        .values(key_wrapped=None, anchor=None, pseudonym=None, consent="", state=SubjectState.SHREDDED.value)
+        .values(
+            key_wrapped=None,
+            anchor=None,
+            pseudonym=None,
+            consent="",
+            consent_changes_at=None,
+            state=SubjectState.SHREDDED.value,
+        )
     )
     return len(rids)
