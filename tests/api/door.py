@@ -26,6 +26,8 @@ _KINDS = (
     ("viewer", "viewer", Purpose.TREATMENT),
     ("auditor", "auditor", Purpose.AUDIT),
     ("researcher", "researcher", Purpose.RESEARCH),
+    ("desk", "desk", Purpose.PATIENT_REQUEST),
+    ("operator", "operator", Purpose.PATIENT_REQUEST),
 )
 
 

@@ -55,11 +55,14 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|audit|samples"),
+        ([], "demo|node|audit|person|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
+        (["person", "view"], "--url|--ca|--client-id|--key|--system|--json"),
+        (["person", "erase"], "--url|--ca|--client-id|--key|--system|--case|--json"),
+        (["person", "erasure-report"], "--url|--ca|--client-id|--key|--case|--json"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )

@@ -93,10 +93,15 @@ def apply_consents(tx: Transaction, sid: int) -> None:
     sids = {sid, *(subject.sid for subject in named)}
     kept = [each for one in sorted(sids) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
     decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
-    said = consent_class(decoded, partial(_organization_code, tx))
+    said = consent_text(tx, decoded)
     changes_at = next_change(said, after=tx.clock.now())
     for one in sids:
         subjects.set_consent(tx, one, said, instant_text(changes_at) if changes_at is not None else None)
+
+
+def consent_text(tx: Transaction, consents: Iterable[Mapping[str, object]]) -> str:
+    """What decoded Consents kept here come to; organisations are those kept here."""
+    return consent_class(consents, partial(_organization_code, tx))
 
 
 def _organization_code(tx: Transaction, reference: str) -> str:
