@@ -109,12 +109,7 @@ class Desks:
             UnavailableError: Too few key holders answer.
         """
         parts = self._parts
-        # Who saw a person's records is told to that person only: others who may see all of the records may not see this.
-        for asked in (caller, replace(caller, purpose=Purpose.PATIENT_REQUEST)):
-            general = decide_on(parts, asked, Action.VIEW_PERSON, most_open(parts, "Patient"))
-            if not general.allowed:
-                await self._enter(caller, general, (), "refused", "a person's view")
-                raise refusal(general)
+        general = await self._permit(caller)
         person = await self.person(identity)
         view = await parts.store.read(lambda tx: self._view(tx, person, caller))
         outcome = "allowed" if view is not None and len(view.records) <= EVERYTHING_MAX else "failed"
@@ -127,6 +122,21 @@ class Desks:
         other = await self._elsewhere(person)
         disclosures = in_order([*view.disclosures, *other.disclosures])
         return msgspec.structs.replace(view, disclosures=disclosures, not_asked=other.not_asked)
+
+    async def _permit(self, caller: Caller) -> Decision:
+        """Go on only where policy lets the caller, for his own purpose and for the person's request.
+
+        Who saw a person's records is told to that person alone: who may see the records may not see this for it.
+        """
+        asked = [caller, replace(caller, purpose=Purpose.PATIENT_REQUEST)]
+        decisions = [
+            decide_on(self._parts, each, Action.VIEW_PERSON, most_open(self._parts, "Patient")) for each in asked
+        ]
+        for decision in decisions:
+            if not decision.allowed:
+                await self._enter(caller, decision, (), "refused", "a person's view")
+                raise refusal(decision)
+        return decisions[0]
 
     def _view(self, tx: Transaction, person: Pseudonym, caller: Caller) -> PersonView | None:
         """What is kept here, as of now; ``None`` where nothing is."""
