@@ -1,7 +1,8 @@
 """The consent cases of IHE PCF, end to end: what the nation gets, and what a look-up by a hospital is answered.
 
-Source: IHE ITI Privacy Consent on FHIR (PCF) 1.1, section 3:5.8: basic, intermediate and advanced consents. The Consents
-are ours; cases about named resources, authors and encounters are honoured in full, because no class tells them apart.
+Source: IHE ITI Privacy Consent on FHIR (PCF) 1.1, section 3:5.8: basic, intermediate and advanced consents. The
+Consents are ours; cases about named resources, authors and encounters are honoured in full, because no class tells
+them apart.
 """
 
 from dataclasses import dataclass, field
