@@ -217,6 +217,19 @@ async def test_after_an_erasure_no_file_of_the_node_holds_a_trace_of_the_person(
     assert _found(folder, *traces) == []
 
 
+async def test_who_still_waits_for_the_pseudonym_of_the_erased_person_is_erased_too(door: Door) -> None:
+    holders = {frozenset(map(NodeAddress.parse, (COUNTY, holder))) for holder in ("cn", "cn/33", "cn/51")}
+    door.network.faults.cut |= holders
+    await door.network.admit(COUNTY, transaction(patient("p1", identity=national_id(1))), "r1")
+    door.network.faults.cut -= holders
+    report = await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")
+    await door.network.settle()
+
+    assert report.json()["resources"] == 1
+    assert door.network.kept(COUNTY) == {}
+    assert door.network.kept("cn") == {}
+
+
 def _tags(tx: Any) -> list[bytes]:  # noqa: ANN401  # a transaction
     from sqlalchemy import select
 

@@ -31,8 +31,10 @@ from health_exchange.store import (
     identity_cache,
     node_state,
     outbox,
+    pending,
     resources,
     shredding,
+    subjects,
 )
 from health_exchange.store.engine import Transaction
 from health_exchange.store.erasures import Erasure
@@ -118,6 +120,7 @@ class Erasures:
         await self._permit(caller, case)
         person = await self._desks.person(identity)
         parts = self._parts
+        await parts.store.write(lambda tx: self._claim(tx, identity, person))
         # Found before, without holding up the writer; what is answered meanwhile is looked through inside.
         begun = parts.clock.now()
         places = await parts.store.read(lambda tx: shredding.names_of(tx, person))
@@ -163,6 +166,12 @@ class Erasures:
             summary="an erasure's report",
         )
         await self._parts.store.write(partial(log, entry=entry))
+
+    def _claim(self, tx: Transaction, identity: Identity, person: Pseudonym) -> None:
+        """Whoever here still waits for this identity's pseudonym is that person too."""
+        for sid in pending.waiting_for(tx, cache_tag(self._parts.keys.identity_cache, identity)):
+            subjects.assign_pseudonym(tx, sid, person)
+            pending.resolved(tx, sid)
 
     def _erase(  # what was found before, and who asks
         self,

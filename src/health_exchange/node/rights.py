@@ -58,14 +58,19 @@ def decide_on(
         consent: All that the person has said, with its conditions.
         data_at: Clinical date of the one resource that is asked for, where it is one.
     """
-    plain = effective(
+    plain = _plain(parts, caller, consent, data_at)
+    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=plain)
+
+
+def _plain(parts: NodeParts, caller: Caller, consent: str, data_at: str | None = None) -> str:
+    """What a person's consents come to for this caller now."""
+    return effective(
         consent,
         at=parts.clock.now(),
         organization=caller.principal.organization,
         purpose=caller.purpose,
         data_at=data_at,
     )
-    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=plain)
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
@@ -100,15 +105,18 @@ def rights(  # a question with its parts
     known = classes_of(tx, resource_type)
     general = decide_on(parts, caller, action, most_open(parts, resource_type or "Patient"))
     decision = general
-    permitted: dict[str, frozenset[int]] = {}
+    texts: dict[str, list[str]] = {}
     for consent in consents_of(tx, sids):
+        texts.setdefault(_plain(parts, caller, consent), []).append(consent)
+    permitted: dict[str, frozenset[int]] = {}
+    for plain, consents in texts.items():
         allowed = set()
         for number, resource_class in known.items():
-            decided = decide_on(parts, caller, action, resource_class, consent)
+            decided = decide_on(parts, caller, action, resource_class, plain)
             if decided.allowed:
                 allowed.add(number)
                 decision = decided
-        permitted[consent] = frozenset(allowed)
+        permitted |= dict.fromkeys(consents, frozenset(allowed))
     return Rights(permitted=Permitted(classes=permitted), decision=decision)
 
 

@@ -224,8 +224,10 @@ def _covers(scope: Scope, asked: _Asked, *, in_doubt: bool) -> bool:
 
 
 def _plain(denied: set[str], granted: set[str]) -> ConsentClass:
-    """The class of what is denied and granted."""
-    return ConsentClass(objects=denied >= EVERYTHING, objections=frozenset(denied), grants=frozenset(granted))
+    """The class of what is denied and granted; a kind that nobody knows may be any where it is denied."""
+    is_all = denied >= EVERYTHING or not denied <= EVERYTHING
+    grants = granted & EVERYTHING - {RESTRICTED}
+    return ConsentClass(objects=is_all, objections=frozenset(denied), grants=frozenset(grants))
 
 
 def _scopes(rules: ConsentRules) -> Iterator[Scope]:
