@@ -208,14 +208,13 @@ def test_every_kind_and_purpose_has_words() -> None:
                     Objection(
                         kinds=("PSY",),
                         purposes=("PUBHLTH",),
-                        exceptions=(Scope(kinds=("PSY",), organizations=HOSPITALS[:1]),),
+                        exceptions=(Scope(kinds=("PSY",), organizations=("1",)),),
                     ),
                 ),
                 grants=(Scope(kinds=("HIV",), until="2026-12-31T16:00:00.000000Z"),),
             ),
             [
-                "Do not share records of mental health for public health; except records of mental health with "
-                "121000001000791901.",
+                "Do not share records of mental health for public health; except records of mental health with 1.",
                 "Share even strictly restricted records of HIV, holding before 2026-12-31T16:00:00.000000Z.",
             ],
         ),
