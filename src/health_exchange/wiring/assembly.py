@@ -28,6 +28,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.holders import Holders
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
@@ -55,6 +56,7 @@ class Node:
 
     Attributes:
         parts: What its use cases work with.
+        holders: The key holders as it sees them.
         pseudonyms: Its client of key holders, where it sees national IDs.
         admission: Its admission, where it admits facilities.
         reading: Reads and searches.
@@ -63,6 +65,7 @@ class Node:
     """
 
     parts: NodeParts
+    holders: Holders
     pseudonyms: PseudonymClient | None
     admission: Admission | None
     reading: Reading
@@ -72,10 +75,12 @@ class Node:
 
 def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
-    pseudonyms = PseudonymClient(parts) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    holders = Holders(parts)
+    pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
     return Node(
         parts=parts,
+        holders=holders,
         pseudonyms=pseudonyms,
         admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
         reading=Reading(parts, pseudonyms),
