@@ -25,8 +25,8 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.holders import Holders
+from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import GoneError, Reading

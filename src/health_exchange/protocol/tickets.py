@@ -11,13 +11,13 @@ Source: DESIGN.md, promise 4.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from health_exchange.crypto.signatures import SignatureMismatchError, sign_ed25519, verify_ed25519
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import KeyCard, NetworkDirectory, NodeCard
+from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.instants import read_instant, write_instant
@@ -92,36 +92,6 @@ class TicketClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     epoch: int
     version: int
     element: bytes
-
-    @classmethod
-    def of(  # the parts of a claim
-        cls,
-        *,
-        request_id: str,
-        node: NodeAddress,
-        practitioner: str,
-        kind: str,
-        organization: str,
-        purpose: str,
-        reason: str,
-        at: datetime,
-        key: KeyCard,
-        element: bytes,
-    ) -> Self:
-        """The claims of one look-up."""
-        return cls(
-            request_id=request_id,
-            node=str(node),
-            practitioner=practitioner,
-            kind=kind,
-            organization=organization,
-            purpose=purpose,
-            reason_sha256=reason_digest(reason),
-            at=write_instant(at),
-            epoch=key.epoch,
-            version=key.share_version,
-            element=element,
-        )
 
 
 class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
@@ -29,6 +30,7 @@ from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.holders import Holders
+from health_exchange.node.lookups import LookUps
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
@@ -60,6 +62,7 @@ class Node:
         pseudonyms: Its client of key holders, where it sees national IDs.
         admission: Its admission, where it admits facilities.
         reading: Reads and searches.
+        lookups: Looks persons up across the country, where it sees national IDs.
         exchange: Its door for peers.
         turns: Its recurring work.
     """
@@ -69,6 +72,7 @@ class Node:
     pseudonyms: PseudonymClient | None
     admission: Admission | None
     reading: Reading
+    lookups: LookUps | None
     exchange: ExchangeDoor
     turns: tuple[Turn, ...]
 
@@ -77,14 +81,16 @@ def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    reading = Reading(parts, pseudonyms)
     admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
     return Node(
         parts=parts,
         holders=holders,
         pseudonyms=pseudonyms,
         admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
-        reading=Reading(parts, pseudonyms),
-        exchange=ExchangeDoor(parts),
+        reading=reading,
+        lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
+        exchange=ExchangeDoor(parts, pseudonyms),
         turns=turns_of(parts, pseudonyms),
     )
 
@@ -201,8 +207,10 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         clock=parts.clock,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
+    lookups = LookupDoor(door=door, lookups=node.lookups)
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
     routes = [
+        *lookups.routes(),
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),
