@@ -4,8 +4,8 @@ A holder that lies or stays away is named and another is asked in its place.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from health_exchange.model.directory import HolderCard
 from health_exchange.model.errors import ExchangeError
@@ -20,27 +20,8 @@ from health_exchange.pseudonym.threshold import (
 T = TypeVar("T")
 
 
-class Question(Generic[T]):
-    """What every holder is asked alike.
-
-    Attributes:
-        request: The evaluation, which each answer is checked against.
-        path: Of the exchange operation.
-        body: As it travels.
-        read: The evaluation in an answer and what came with it; raises ``ExchangeError`` for any other bytes.
-        timeout_s: How long one holder may take.
-    """
-
-    def __init__(
-        self,
-        *,
-        request: EvaluationRequest,
-        path: str,
-        body: bytes,
-        read: Callable[[bytes, HolderCard], tuple[EvaluationResponse, T]],
-        timeout_s: float,
-    ) -> None:
-        self.request, self.path, self.body, self.read, self.timeout_s = request, path, body, read, timeout_s
+Asked = Callable[[HolderCard], Awaitable[tuple[EvaluationResponse, T]]]
+"""Asks one holder: its evaluation, not yet checked, and what came with it. Raises ``ExchangeError`` for no answer."""
 
 
 class Holders:
@@ -54,15 +35,20 @@ class Holders:
         self._parts = parts
         self.suspects: dict[int, str] = {}
 
-    async def ask(self, question: Question[T]) -> dict[int, tuple[EvaluationResponse, T]]:
-        """Truthful answers by holder index: t of them, or fewer where no more are to be had."""
+    async def ask(self, request: EvaluationRequest, one: Asked[T]) -> dict[int, tuple[EvaluationResponse, T]]:
+        """Truthful answers by holder index: t of them, or fewer where no more are to be had.
+
+        Args:
+            request: What the answers are checked against.
+            one: Asks one holder.
+        """
         key = self._parts.directory.key
         untried = self._in_turn(key.holders)
         answers: dict[int, tuple[EvaluationResponse, T]] = {}
         while len(answers) < key.threshold and untried:
             wanted = key.threshold - len(answers)
             asked, untried = untried[:wanted], untried[wanted:]
-            found = await asyncio.gather(*(self._ask_one(holder, question) for holder in asked))
+            found = await asyncio.gather(*(self._checked(holder, request, one) for holder in asked))
             answers.update({answer[0].index: answer for answer in found if answer is not None})
         return answers
 
@@ -71,16 +57,13 @@ class Holders:
         turn = self._parts.randomness(1)[0]
         return sorted(holders, key=lambda holder: (holder.index in self.suspects, (holder.index + turn) % len(holders)))
 
-    async def _ask_one(self, holder: HolderCard, question: Question[T]) -> tuple[EvaluationResponse, T] | None:
+    async def _checked(
+        self, holder: HolderCard, request: EvaluationRequest, one: Asked[T]
+    ) -> tuple[EvaluationResponse, T] | None:
         """One holder's verified share of the answer, or ``None`` where it is away, refuses or lies."""
         try:
-            answer = await self._parts.transport.send(
-                holder.address, "POST", question.path, question.body, timeout_s=question.timeout_s
-            )
-            if not answer.is_ok:
-                return None
-            response, beside = question.read(answer.body, holder)
-            await asyncio.to_thread(check_response, question.request, response, holder)
+            response, beside = await one(holder)
+            await asyncio.to_thread(check_response, request, response, holder)
         except LyingShareError as lie:
             self.suspects[holder.index] = lie.detail
             return None

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from health_exchange.model.directory import HolderCard
+from health_exchange.model.errors import UnavailableError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.node.holders import Holders, Question
+from health_exchange.node.holders import Holders
 from health_exchange.node.parts import NodeParts
 from health_exchange.pseudonym.cache import cache_tag, open_name, seal_name
 from health_exchange.pseudonym.identities import Identity
 from health_exchange.pseudonym.threshold import (
     EvaluationRequest,
+    EvaluationResponse,
     Name,
     blind,
     decode_response,
@@ -98,15 +101,18 @@ class PseudonymClient:
         key = self._parts.directory.key
         blinded = await asyncio.to_thread(blind, identities, self._parts.randomness)
         request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=list(blinded.elements))
-        answers = await self._holders.ask(
-            Question(
-                request=request,
-                path=EVALUATIONS_PATH,
-                body=encode_request(request),
-                read=lambda raw, _holder: (decode_response(raw), None),
-                timeout_s=self._parts.limits.peer_timeout_s,
+        body = encode_request(request)
+
+        async def one(holder: HolderCard) -> tuple[EvaluationResponse, None]:
+            timeout_s = self._parts.limits.peer_timeout_s
+            reply = await self._parts.transport.send(
+                holder.address, "POST", EVALUATIONS_PATH, body, timeout_s=timeout_s
             )
-        )
+            if not reply.is_ok:
+                raise UnavailableError(f"{holder.address} does not evaluate now")
+            return decode_response(reply.body), None
+
+        answers = await self._holders.ask(request, one)
         if len(answers) < key.threshold:
             return {}
         responses = {index: response for index, (response, _nothing) in answers.items()}

@@ -15,9 +15,10 @@ from health_exchange.model.directory import HolderCard
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.powers import Power
 from health_exchange.node.callers import Caller
-from health_exchange.node.holders import Holders, Question
+from health_exchange.node.holders import Holders
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keyholding import NoKeyShareError, QuotaExceededError, is_within_quota
+from health_exchange.node.letterbox import ask_peer, open_request, seal_answer
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.instants import read_instant, write_instant
 from health_exchange.protocol.tickets import (
@@ -29,8 +30,6 @@ from health_exchange.protocol.tickets import (
     TicketAnswer,
     TicketClaims,
     TicketRequest,
-    decode,
-    encode,
     reason_digest,
     sign_receipt,
     verify_receipt,
@@ -50,6 +49,7 @@ from health_exchange.pseudonym.threshold import (
 from health_exchange.store.engine import Transaction
 
 TICKETS_PATH = "/exchange/v1/tickets"
+LETTER = "ticket"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,9 @@ async def answer_ticket(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
         raise NoKeyShareError(f"{parts.address} keeps no share of the pseudonym key")
     if not parts.directory.nodes[sender].may(Power.SEES_NATIONAL_IDS):
         raise NoKeyShareError(f"{sender} has no power to ask for pseudonyms")
-    claims = decode(raw, TicketRequest).claims
-    if claims.node != str(sender):
+    request_id, asked = open_request(parts, raw, sender, LETTER, TicketRequest)
+    claims = asked.claims
+    if (claims.node, claims.request_id) != (str(sender), request_id):
         raise RetargetedTicketError("a node asks for tickets of its own only")
     now = parts.clock.now()
     if abs(now - _instant(claims)) > LIFETIME:
@@ -94,7 +95,7 @@ async def answer_ticket(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     request = EvaluationRequest(epoch=claims.epoch, version=claims.version, elements=[claims.element])
     evaluation = encode_response(evaluate(parts.share, request, parts.randomness))
     receipt = sign_receipt(claims, holder=parts.address, leaf=leaf, at=now, seed=parts.keys.log_seed)
-    return encode(TicketAnswer(evaluation=evaluation, receipt=receipt))
+    return seal_answer(parts, sender, LETTER, request_id, TicketAnswer(evaluation=evaluation, receipt=receipt))
 
 
 async def obtain_ticket(
@@ -121,21 +122,15 @@ async def obtain_ticket(
         element=blinded.elements[0],
     )
 
-    def read(raw: bytes, holder: HolderCard) -> tuple[EvaluationResponse, LogReceipt]:
-        answer = decode(raw, TicketAnswer)
+    async def one(holder: HolderCard) -> tuple[EvaluationResponse, LogReceipt]:
+        message = TicketRequest(claims=claims)
+        answer = await ask_peer(parts, holder.address, TICKETS_PATH, LETTER, claims.request_id, message, TicketAnswer)
         if verify_receipt(claims, answer.receipt, parts.directory.nodes) != holder.address:
             raise RetargetedTicketError("the receipt is another key holder's")
         return decode_response(answer.evaluation), answer.receipt
 
-    answers = await holders.ask(
-        Question(
-            request=EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=[claims.element]),
-            path=TICKETS_PATH,
-            body=encode(TicketRequest(claims=claims)),
-            read=read,
-            timeout_s=parts.limits.holder_deadline_s,
-        )
-    )
+    request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=[claims.element])
+    answers = await holders.ask(request, one)
     if len(answers) < key.threshold:
         raise UnavailableError(
             f"{len(answers)} key holders answer, a look-up takes {key.threshold}; nobody was asked for records",

@@ -11,7 +11,6 @@ Source: DESIGN.md, promise 4.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TypeVar
 
 import msgspec
 
@@ -23,14 +22,11 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.instants import read_instant, write_instant
 
 LIFETIME = timedelta(minutes=5)
-MESSAGE_BYTES_MAX = 64 << 10
 _FIRST_LINE = b"health_exchange ticket receipt v1\n"
-
-_M = TypeVar("_M", bound=msgspec.Struct)
 
 
 class MalformedTicketError(ExchangeError):
-    """Not a ticket, or not a request for one."""
+    """Not a ticket."""
 
     category = Category.INCORRECT
     code = "malformed-ticket"
@@ -182,21 +178,6 @@ def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDire
     if len(signed) < key.threshold:
         raise ForgedTicketError(f"{len(signed)} key holders have signed for the ticket, it takes {key.threshold}")
     return claims
-
-
-def encode(message: msgspec.Struct) -> bytes:
-    """A message as it travels."""
-    return msgspec.msgpack.encode(message)
-
-
-def decode(raw: bytes, kind: type[_M]) -> _M:
-    """Read a message; raises ``MalformedTicketError``."""
-    if len(raw) <= MESSAGE_BYTES_MAX:
-        try:
-            return msgspec.msgpack.decode(raw, type=kind)
-        except (msgspec.MsgspecError, ValueError):
-            pass
-    raise MalformedTicketError("not a message about a look-up")
 
 
 def _instant(text: str) -> datetime:
