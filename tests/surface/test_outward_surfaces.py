@@ -9,6 +9,7 @@ import pytest
 from health_exchange.api.exchange_door import HANDLERS
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.errors import Category
+from health_exchange.node.answering import LOOKUP_PATH
 from health_exchange.node.network import NetworkStatus
 from health_exchange.node.status import NodeStatus
 
@@ -17,6 +18,8 @@ EXCHANGE = {
     ("GET", "/exchange/v1/status"),
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
+    ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }
 STATUSES = {
@@ -41,6 +44,7 @@ NODE_STATUS = (
 
 def test_the_exchange_operations_are_these() -> None:
     assert set(HANDLERS) == EXCHANGE
+    assert LOOKUP_PATH == "/exchange/v1/lookup"  # only where identities are seen
 
 
 def test_categories_look_like_this_in_http() -> None:
@@ -55,7 +59,7 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|audit|person|samples"),
+        ([], "demo|node|lookup|audit|person|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),

@@ -38,6 +38,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         summary: Types and counts; never content.
         request_id: Carried across hops.
         peer: The other node, where there is one.
+        digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
+    digest: str = ""
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

@@ -13,10 +13,10 @@ from health_exchange.model.errors import NotFoundError, UnavailableError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
-from health_exchange.node.person_log import AskElsewhere, Disclosure, Elsewhere, in_order, local_disclosures
 from health_exchange.node.journal import journal, log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.person_log import AskElsewhere, Disclosure, Elsewhere, in_order, local_disclosures
 from health_exchange.node.persons import consent_text
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import EVERYTHING_MAX, TooMuchError

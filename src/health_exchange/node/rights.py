@@ -39,13 +39,14 @@ class Rights:
         return self.permitted.is_empty and not self.decision.allowed
 
 
-def decide_on(
+def decide_on(  # a question with its parts
     parts: NodeParts,
     caller: Caller,
     action: Action,
     resource_class: ResourceClass | None,
     consent: str = NO_CONSENT,
     *,
+    reasoned: bool = False,
     data_at: str | None = None,
 ) -> Decision:
     """Policy's word on one class of resource under what a person has said, for this caller now.
@@ -56,10 +57,18 @@ def decide_on(
         action: What for.
         resource_class: About what.
         consent: All that the person has said, with its conditions.
+        reasoned: Whether whoever breaks the glass has said why.
         data_at: Clinical date of the one resource that is asked for, where it is one.
     """
-    plain = _plain(parts, caller, consent, data_at)
-    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=plain)
+    return decide(
+        parts.policies,
+        caller.principal,
+        action,
+        resource_class,
+        purpose=caller.purpose,
+        consent=_plain(parts, caller, consent, data_at),
+        reasoned=reasoned,
+    )
 
 
 def _plain(parts: NodeParts, caller: Caller, consent: str, data_at: str | None = None) -> str:

@@ -168,6 +168,13 @@ def combined(own: str, others: Iterable[str]) -> str:
     return write_rules(ConsentRules(objections=(*mine.objections, *theirs), grants=mine.grants))
 
 
+def of_any_date(text: str) -> str:
+    """A text as it is for the record whose date suits best: whether anything at all may be seen."""
+    rules = read_rules(text)
+    kept = [_undated(objection) for objection in rules.objections if not objection.picks_data]
+    return write_rules(ConsentRules(objections=tuple(kept), grants=rules.grants))
+
+
 def as_copied(text: str) -> str:
     """What those who hold copies need of a text: what binds some askers only, or begins or ends by itself.
 
@@ -176,17 +183,14 @@ def as_copied(text: str) -> str:
     """
     if not text.startswith(_PREFIX):
         return OBJECTS_TO_ALL if read_consent_class(text).objects else NOTHING_SAID
-    kept = [
-        msgspec.structs.replace(
-            objection,
-            exceptions=tuple(
-                msgspec.structs.replace(each, data_since="", data_until="") for each in objection.exceptions
-            ),
-        )
-        for objection in read_rules(text).objections
-        if _binds_copies(objection)
-    ]
+    kept = [_undated(objection) for objection in read_rules(text).objections if _binds_copies(objection)]
     return write_rules(ConsentRules(objections=tuple(kept)))
+
+
+def _undated(objection: Objection) -> Objection:
+    """An objection whose exceptions hold for records of any date."""
+    exceptions = [msgspec.structs.replace(each, data_since="", data_until="") for each in objection.exceptions]
+    return msgspec.structs.replace(objection, exceptions=tuple(exceptions))
 
 
 def _binds_copies(objection: Objection) -> bool:

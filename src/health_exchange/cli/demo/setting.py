@@ -7,6 +7,7 @@ from pathlib import Path
 
 from health_exchange.cli.demo.samples import Samples
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.powers import POWERS, Power
 from health_exchange.model.purposes import Purpose
 from health_exchange.wiring.ceremony import hold_ceremony
 from health_exchange.wiring.network_folder import write_network
@@ -23,6 +24,11 @@ _READERS = (
     (AUDITOR, "auditor", "National audit office", Purpose.AUDIT),
     (RESEARCHER, "researcher", "Institute of epidemiology", Purpose.RESEARCH),
 )
+
+
+def clinician_at(address: NodeAddress) -> str:
+    """The practitioner who is registered at an admitting node."""
+    return f"physician-{address.segments[-1]}"
 
 
 def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, bytes]:
@@ -54,6 +60,20 @@ def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, b
                 randomness=os.urandom,
             )
         )
+    for node in plan.nodes:
+        if Power.ADMITS_FACILITIES in POWERS[node.tier]:
+            by_node[node.address].append(
+                register(
+                    client_id=clinician_at(node.address),
+                    kind="clinician",
+                    organization=next(
+                        each for each in samples.facilities if each.node == str(node.address)
+                    ).credit_code,
+                    name=f"Physician on duty, {node.name}",
+                    purpose=Purpose.TREATMENT,
+                    randomness=os.urandom,
+                )
+            )
     by_node[NATION] += [each for nodes in list(by_node.values()) for each in nodes if each.client.client_id == STRANGER]
     # Valid from a little earlier: clocks of one laptop agree, those of two may not.
     now = datetime.now(UTC) - timedelta(minutes=5)
