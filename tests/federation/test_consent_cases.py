@@ -24,6 +24,7 @@ from tests.federation.consents import (
     told,
 )
 from tests.federation.network import Network
+from tests.federation.practitioners import look_up, resources_of
 from tests.federation.records import condition, consent, immunization, national_id, observation, patient, transaction
 
 from health_exchange.model.purposes import Purpose
@@ -35,6 +36,12 @@ PUSHED = frozenset({"p1", "o2025", "o2026", "i2026"})
 USUAL, ALL = frozenset({"general", "label", "PSY"}), frozenset({"general", "label", "PSY", "HIV"})
 NOTHING: frozenset[str] = frozenset()
 NORMAL = frozenset({"general"})
+OF_KIND = {
+    "general": PUSHED,
+    "label": frozenset({"labelled"}),
+    "PSY": frozenset({"psy"}),
+    "HIV": frozenset({"hiv"}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class Case:
         pushed: What of the person's records the nation has, the Consent aside.
         ours: Categories that a clinician of our hospital is answered, for treatment.
         others: The same for another hospital.
+        given: What a look-up by our hospital, for treatment, brings of the records; by default what ``ours`` names.
         glass: The same for whoever breaks the glass with a reason.
         found: Whether the nation knows where something of the person is.
     """
@@ -60,6 +68,12 @@ class Case:
     others: frozenset[str] = USUAL
     glass: frozenset[str] = ALL
     found: bool = True
+    given: frozenset[str] | None = None
+
+    @property
+    def brought(self) -> frozenset[str]:
+        """What a look-up by our hospital brings."""
+        return frozenset[str]().union(*(OF_KIND[kind] for kind in self.ours)) if self.given is None else self.given
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +100,14 @@ CASES = {
     "basic: treat, expired": Case(provision=permit(purpose=CARE, period=PAST)),
     "basic: reject, expired": Case(provision=deny(period=PAST)),
     "intermediate: only data of a time frame": Refused(
-        provision=permit(purpose=CARE, dataPeriod=THIS_YEAR), pushed=frozenset({"o2026", "i2026"})
+        provision=permit(purpose=CARE, dataPeriod=THIS_YEAR),
+        pushed=frozenset({"o2026", "i2026"}),
+        given=frozenset({"o2026", "i2026", "labelled"}),
     ),
     "intermediate: not data of a time frame": Refused(
-        provision=permit(purpose=CARE, provision=[deny(dataPeriod=THIS_YEAR)]), pushed=frozenset({"o2025"})
+        provision=permit(purpose=CARE, provision=[deny(dataPeriod=THIS_YEAR)]),
+        pushed=frozenset({"o2025"}),
+        given=frozenset({"o2025"}),
     ),
     "intermediate: within a time frame": Refused(provision=deny(period=THIS_YEAR), found=False),
     "intermediate: not with a named organisation": Case(
@@ -161,6 +179,8 @@ async def test_a_consent_case_of_ihe_pcf_comes_to_this(case: Case, tmp_path: Pat
     network = Network(tmp_path)
     earlier = {**observation("o2025", "p1"), "effectiveDateTime": "2025-06-01T08:00:00+08:00"}
     records = [patient("p1", identity=national_id(1)), earlier, observation("o2026", "p1"), immunization("i2026", "p1")]
+    restricted = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    records += [{**observation("labelled", "p1"), "meta": {"security": [restricted]}}]
     records += [condition("psy", "p1", "F32.9"), condition("hiv", "p1", "B20")]
     await network.admit(COUNTY, transaction(*records), "r1")
     await network.settle()
@@ -174,6 +194,8 @@ async def test_a_consent_case_of_ihe_pcf_comes_to_this(case: Case, tmp_path: Pat
     assert may_look_up(network, OTHER_HOSPITAL) == case.others
     assert may_look_up(network, OTHER_HOSPITAL, Purpose.BREAK_THE_GLASS, reasoned=True) == case.glass
     assert may_look_up(network, OTHER_HOSPITAL, Purpose.BREAK_THE_GLASS) == NOTHING
+    brought = {each["id"] for each in resources_of(await look_up(network, national_id(1)))}
+    assert brought - {"n1"} == case.brought
     assert network.log_failures() == []
 
 
