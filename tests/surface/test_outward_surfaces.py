@@ -85,6 +85,24 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (
+            [
+                "person",
+                "erasure-report",
+                "--url",
+                "https://127.0.0.1:1",
+                "--ca",
+                "/x",
+                "--client-id",
+                "c",
+                "--key",
+                "/x",
+                "--case",
+                "1",
+            ],
+            2,
+            "unreadable-file",
+        ),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:

@@ -28,6 +28,13 @@ class RefusedError(ExchangeError):
     code = "refused"
 
 
+class UnreadableFileError(ExchangeError):
+    """A file of the command line cannot be used."""
+
+    category = Category.INCORRECT
+    code = "unreadable-file"
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command's words."""
     parser = subparsers.add_parser("person", help="a person's view, consents and erasure, at the desk of a node")
@@ -135,30 +142,38 @@ def _ask(arguments: argparse.Namespace, method: str, path: str, body: dict[str, 
     """The node's answer to one request.
 
     Raises:
+        UnreadableFileError: The authority or the key is not where it should be, or is none.
         UnavailableError: It does not answer.
         RefusedError: It refused.
     """
     problem: ExchangeError
     try:
-        status, answer = asyncio.run(_request(arguments, method, path, body))
+        trust = ssl.create_default_context(cafile=str(arguments.ca))
+        key = arguments.key.read_bytes()
+        status, answer = asyncio.run(_request(arguments, trust, key, method, path, body))
         if status == httpx.codes.OK:
             return answer
         issue = answer.get("issue", [{}])[0]
         problem = RefusedError(f"{status}: {issue.get('diagnostics', 'no reason given')}")
     except httpx.HTTPStatusError as error:
         problem = RefusedError(f"the node gives this client no token ({error.response.status_code})")
-    except (httpx.HTTPError, OSError):
-        problem = UnavailableError(f"{arguments.url} cannot be reached, or a file cannot be read")
+    except httpx.HTTPError:
+        problem = UnavailableError(f"{arguments.url} cannot be reached")
+    except (OSError, ValueError):
+        problem = UnreadableFileError("the file of --ca or --key cannot be read, or is no certificate or key")
     raise problem
 
 
 async def _request(
-    arguments: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None
+    arguments: argparse.Namespace,
+    trust: ssl.SSLContext,
+    key: bytes,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
 ) -> tuple[int, dict[str, Any]]:
     """Status and decoded body."""
-    trust = ssl.create_default_context(cafile=str(arguments.ca))
     async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=TIMEOUT_S) as http:
-        key = await asyncio.to_thread(arguments.key.read_bytes)
         client = FacilityClient(
             client_id=arguments.client_id, private_key_pem=key, base_url=arguments.url.rstrip("/"), http=http
         )
