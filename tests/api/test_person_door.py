@@ -212,6 +212,8 @@ async def test_after_an_erasure_no_file_of_the_node_holds_a_trace_of_the_person(
     report = await door.send("POST", ERASURE, {**who, "case": "case-7"}, who="desk")
     assert report.status_code == 200, report.text
     await door.network.settle()
+    assert (await door.send("POST", VIEW, who, who="desk")).status_code == 404
+    assert door.node.parts.store.scrub()
 
     traces = [national_id(1).encode(), national_id(3).encode(), "测试".encode(), b"person-mrn-4711", *tags]
     assert _found(folder, *traces) == []

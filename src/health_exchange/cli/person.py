@@ -122,8 +122,10 @@ def render_report(report: dict[str, Any]) -> list[str]:
 def _above(what: str, effect: dict[str, Any]) -> list[str]:
     """Who above has signed."""
     signed = sorted({each["node"] for notice in effect["notices"] for each in notice["signed"]})
-    lines = [f"Signed for the {what} above: {', '.join(signed) or 'nobody had anything to be told'}"]
-    if effect["waiting"] or effect["unsent"]:
+    is_underway = effect["waiting"] or effect["unsent"]
+    nobody = "nobody yet" if is_underway else "nobody had anything to be told"
+    lines = [f"Signed for the {what} above: {', '.join(signed) or nobody}"]
+    if is_underway:
         lines.append(f"Not yet: {', '.join(effect['waiting']) or 'it is still being sealed'}")
     return lines
 

@@ -23,9 +23,10 @@ from health_exchange.node.reading import EVERYTHING_MAX, TooMuchError
 from health_exchange.node.rights import decide_on, most_open, refusal, rights
 from health_exchange.policy.consent_words import words_of
 from health_exchange.policy.decisions import Action, Decision
+from health_exchange.pseudonym.cache import cache_tag
 from health_exchange.pseudonym.identities import Identity
 from health_exchange.search.finding import of_subjects
-from health_exchange.store import subjects
+from health_exchange.store import identity_cache, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 
@@ -116,6 +117,9 @@ class Desks:
         count = len(view.records) if view is not None else 0
         await self._enter(caller, general, (person,), outcome, f"a person's view: {count} resources")
         if view is None:
+            # That somebody was asked for leaves nothing here that could be asked again.
+            tag = cache_tag(parts.keys.identity_cache, identity)
+            await parts.store.write(lambda tx: identity_cache.forget(tx, [tag]))
             raise NotFoundError("nothing is kept here of that person")
         if count > EVERYTHING_MAX:
             raise TooMuchError(f"there are more than {EVERYTHING_MAX} resources; search by type")

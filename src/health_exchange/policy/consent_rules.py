@@ -128,6 +128,8 @@ def effective(text: str, *, at: datetime, organization: str, purpose: Purpose, d
         purpose: Why it is asked.
         data_at: Clinical date of the record in question, as the store keeps it; ``None`` where not known.
     """
+    if text == NOTHING_SAID:
+        return text
     if not text.startswith(_PREFIX):
         return str(read_consent_class(text))
     asked = _Asked(at=instant_text(at), organization=organization, purpose=str(purpose), data_at=data_at)
@@ -145,6 +147,8 @@ def effective(text: str, *, at: datetime, organization: str, purpose: Purpose, d
 
 def is_findable(text: str, *, at: datetime) -> bool:
     """Whether anybody may learn that there is something of the person: somebody may see some of it."""
+    if not text.startswith(_PREFIX):
+        return not read_consent_class(text).objects
     now = instant_text(at)
     denied: set[str] = set()
     for objection in read_rules(text).objections:
@@ -175,6 +179,7 @@ def of_any_date(text: str) -> str:
     return write_rules(ConsentRules(objections=tuple(kept), grants=rules.grants))
 
 
+@lru_cache(maxsize=4096)
 def as_copied(text: str) -> str:
     """What those who hold copies need of a text: what binds some askers only, or begins or ends by itself.
 
