@@ -4,7 +4,7 @@ The holder answers with originals. What its policy or the person keeps back is l
 number nor that there are any is told, nor does it stand in the entry that the asker is shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -42,6 +42,7 @@ from health_exchange.pseudonym.identities import Identity, InvalidIdentityError
 from health_exchange.store import pending, resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject, SubjectState
 
 LOOKUP_PATH = "/exchange/v1/lookup"
 LETTER = "look-up"
@@ -142,7 +143,7 @@ async def _whom_for(
 def _identities(tx: Transaction, pseudonym: Pseudonym) -> tuple[int, list[Identity]]:
     """How many subjects a person is here, and the identities that their Patients give."""
     found: dict[Identity, None] = {}
-    people = subjects.subjects_of(tx, pseudonym)
+    people = _people(tx, pseudonym)
     for subject in people:
         for patient in resources.of_subject(tx, subject.sid, "Patient"):
             try:
@@ -162,13 +163,13 @@ def _enter(tx: Transaction, parts: NodeParts, claims: TicketClaims, entry: Audit
 def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, AuditEntry]:
     """The encoded answer and its entry."""
     request, caller = asked.request, asked.caller
-    people = subjects.subjects_of(tx, request.pseudonym)
+    people = _people(tx, request.pseudonym)
     consent = with_objections(joined(person.consent for person in people), asked.consent)
     own = {person.sid: with_objections(person.consent, consent) for person in people}
     general = decide_on(
         parts, caller, Action.LOOK_UP, most_open(parts, "Patient"), consent, reasoned=bool(request.reason)
     )
-    all_kept = resources.newest(tx, request.pseudonym, None, SCAN_MAX) if general.allowed else []
+    all_kept = _kept(tx, people) if general.allowed else []
     found = [
         kept
         for kept in all_kept
@@ -178,7 +179,7 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         LookupAnswer(
             resources=[with_source(kept) for kept in found[:RESOURCES_MAX]],
             refusal="" if general.allowed else "; ".join(general.reasons),
-            is_cut=len(found) > RESOURCES_MAX or len(all_kept) == SCAN_MAX,
+            is_cut=len(found) > RESOURCES_MAX or len(all_kept) >= SCAN_MAX,
             waiting=pending.count(tx),
         )
     )
@@ -196,6 +197,17 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         digest=sha256(answer).hexdigest(),
     )
     return answer, entry
+
+
+def _people(tx: Transaction, pseudonym: Pseudonym) -> list[Subject]:
+    """The subjects that are the person; one whose identity was taken back or is being corrected may be another."""
+    return [each for each in subjects.subjects_of(tx, pseudonym) if each.state is SubjectState.KNOWN]
+
+
+def _kept(tx: Transaction, people: Iterable[Subject]) -> list[StoredResource]:
+    """Everything kept of them, latest clinical date first."""
+    found = [kept for person in people for kept in resources.of_subject(tx, person.sid, None, SCAN_MAX)]
+    return sorted(found, key=lambda kept: kept.instant or "", reverse=True)
 
 
 def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
