@@ -240,7 +240,9 @@ def main() -> None:
     print(describe_machine())
     print(f"{count:,} resources in {len(bundles) - WARM} Bundles; microseconds of one core per resource")
     for node in TREE:
-        own = {name.removeprefix(f"{node} "): s for name, s in tree.steps.seconds.items() if name.startswith(f"{node} ")}
+        own = {
+            name.removeprefix(f"{node} "): s for name, s in tree.steps.seconds.items() if name.startswith(f"{node} ")
+        }
         print(f"{1e6 * sum(own.values()) / count:8.0f}  {node}")
         for name, seconds in sorted(own.items(), key=lambda item: -item[1]):
             if (micros := 1e6 * seconds / count) >= 0.5:

@@ -94,7 +94,7 @@ def _draft(written: Written, drafting: Drafting) -> Draft:
     return Draft(
         packed=pack_body(written.type, body),
         anchor=_anchor(written.type, written.id, decoded),
-        resource_class=classify(decoded, drafting.origin),
+        resource_class=classify(decoded, drafting.origin, body),
         instant=instant_of(decoded),
         tokens=tuple(tokens_of(drafting.key, written.type, extract(decoded))),
         identity=best_identity(decoded, where=written.where) if written.type == "Patient" else None,
