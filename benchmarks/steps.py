@@ -202,7 +202,7 @@ class _Doors:
         tree = self._tree
 
         async def door(method: str, path: str, headers: Mapping[str, str], body: bytes) -> PeerAnswer:
-            with tree.steps.step(f"{address} {path.split('?')[0].rsplit('/', 1)[1]}, the rest"):
+            with tree.steps.step(f"{address} {path.partition('?')[0].rsplit('/', 1)[1]}, the rest"):
                 return await tree.nodes[address].exchange.answer(method, path, headers, body)
 
         return door
