@@ -15,7 +15,7 @@ import os
 import pickle
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -197,7 +197,7 @@ class _Doors:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
-    def get(self, address: NodeAddress, /) -> Callable[[str, str, Mapping[str, str], bytes], object]:
+    def get(self, address: NodeAddress, /) -> Callable[[str, str, Mapping[str, str], bytes], Awaitable[PeerAnswer]]:
         """The door of one."""
         tree = self._tree
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
@@ -28,8 +28,7 @@ def add(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> 
     """Note that ``node`` holds something of each of ``pseudonyms``."""
     wanted = set(pseudonyms)
     rows = [{"pseudonym": new, "node": str(node)} for new in sorted(wanted - announced(tx, node, wanted))]
-    if rows:
-        tx.connection.execute(insert(locators), rows)
+    tx.insert_many(locators, rows)
 
 
 def holders_of(tx: Transaction, pseudonym: Pseudonym) -> list[NodeAddress]:

@@ -41,8 +41,7 @@ def enqueue(  # the parts of one row
         )
     )
     awaited = [{"stream": stream, "sequence": sequence, "recipient": str(recipient)} for recipient in recipients]
-    if awaited:
-        tx.connection.execute(insert(outbox_receipts), awaited)
+    tx.insert_many(outbox_receipts, awaited)
 
 
 def undelivered(tx: Transaction, limit: int, without: Iterable[StreamId] = ()) -> list[OutboxEnvelope]:

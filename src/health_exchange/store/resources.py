@@ -378,8 +378,7 @@ def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, 
         for new, number in numbers.items()
         if number not in kept
     ]
-    if rows:
-        tx.connection.execute(insert(classes), rows)
+    tx.insert_many(classes, rows)
     return numbers
 
 
