@@ -20,6 +20,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.store import migrations
+from health_exchange.store.integrator import NUMBERED, integrate
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
@@ -192,6 +193,8 @@ class Store:
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 outcomes = [(future, *self._attempt(connection, fn, touched)) for fn, future in wanted]
+                if self._engine.dialect.name == "sqlite" and not NUMBERED.isdisjoint(touched):
+                    integrate(self._transaction(connection))
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
             outcomes = [(future, None, _unavailable(error)) for _fn, future in wanted]
