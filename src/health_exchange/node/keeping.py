@@ -16,7 +16,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, class_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.sharing import recipients_of
 from health_exchange.protocol.entries import (
@@ -196,12 +196,7 @@ def _anchor(origin: NodeAddress, pseudonym: Pseudonym) -> str:
 
 def _class_of(entry: RecordEntry, origin: NodeAddress) -> ResourceClass:
     """What policy decides by."""
-    return ResourceClass(
-        type=entry.type,
-        sensitivity=Sensitivity(entry.sensitivity),
-        category=SensitiveCategory(entry.category),
-        jurisdiction=str(origin),
-    )
+    return class_of(entry.type, entry.sensitivity, entry.category, str(origin))
 
 
 def _new_version(arrival: Arrival, origin: NodeAddress, sid: int | None) -> NewVersion:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
@@ -26,8 +28,7 @@ HELD_CONSENT = "consent"
 HELD_NO_SUBJECT = "no-subject"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the change feed with what is needed to send it.
 
     Attributes:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
@@ -40,8 +42,7 @@ class StaleReadError(ExchangeError):
     code = "stale-read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One version ready to be written: what asked for it, its number and its draft."""
 
     planned: Planned

@@ -6,9 +6,8 @@ of systems that no table names: there the facility's label is what counts.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity, class_of
 from health_exchange.policy.code_tables import TABLES, TYPE_LEVELS
 
 _RANK: Mapping[SensitiveCategory, int] = {category: rank for rank, category in enumerate(SensitiveCategory)}
@@ -56,14 +55,9 @@ def classify(decoded: Mapping[str, object], origin: str, raw: bytes | None = Non
             open_nodes += [value for value in node.values() if value.__class__ in _OPEN]
         elif isinstance(node, list):
             open_nodes += [value for value in node if value.__class__ in _OPEN]
-    return _interned(name, level, category, origin)
+    return class_of(name, level, category, origin)
 
 
 def _may_tell(raw: bytes) -> bool:
     """Whether any string in the text is a telling one; an escape may hide one, whatever it stands for."""
     return b"\\" in raw or not _TELLING.isdisjoint(raw.split(b'"'))
-
-
-@lru_cache(maxsize=65_536)
-def _interned(resource_type: str, level: Sensitivity, category: SensitiveCategory, origin: str) -> ResourceClass:
-    return ResourceClass(type=resource_type, sensitivity=level, category=category, jurisdiction=origin)

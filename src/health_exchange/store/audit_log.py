@@ -42,7 +42,7 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     key = _period_key(tx, period)
     sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
     tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
-    rows = [{"pseudonym": pseudonym, "entry_id": entry_id} for pseudonym in sorted(set(subjects))]
+    rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
     tx.insert_many(audit_subjects, rows)
     return entry_id
 
@@ -97,7 +97,7 @@ def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
 def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
     """Keep tiles by path, in place of what was there."""
     tx.execute(delete(tiles).where(tiles.c.path.in_(list(contents))))
-    tx.insert_many(tiles, [{"path": path, "content": raw} for path, raw in contents.items()])
+    tx.insert_many(tiles, list(contents.items()))
 
 
 def tile(tx: Transaction, path: str) -> bytes | None:

@@ -23,5 +23,5 @@ def lookup(tx: Transaction, tags: Sequence[bytes]) -> dict[bytes, bytes]:
 def remember(tx: Transaction, sealed: Mapping[bytes, bytes]) -> None:
     """Keep sealed pseudonyms by tag; known tags stay as they are."""
     known = lookup(tx, list(sealed))
-    rows = [{"tag": tag, "sealed": value} for tag, value in sealed.items() if tag not in known]
+    rows = [(tag, value) for tag, value in sealed.items() if tag not in known]
     tx.insert_many(identity_cache, rows)

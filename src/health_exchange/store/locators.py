@@ -27,7 +27,7 @@ def announced(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym
 def add(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> None:
     """Note that ``node`` holds something of each of ``pseudonyms``."""
     wanted = set(pseudonyms)
-    rows = [{"pseudonym": new, "node": str(node)} for new in sorted(wanted - announced(tx, node, wanted))]
+    rows = [(new, str(node)) for new in sorted(wanted - announced(tx, node, wanted))]
     tx.insert_many(locators, rows)
 
 

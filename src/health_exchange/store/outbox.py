@@ -40,7 +40,7 @@ def enqueue(  # the parts of one row
             position=tx.allocate("outbox"), stream=stream, sequence=sequence, digest=digest, raw=raw, delivered=False
         )
     )
-    awaited = [{"stream": stream, "sequence": sequence, "recipient": str(recipient)} for recipient in recipients]
+    awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
 

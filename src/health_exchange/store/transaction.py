@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -99,10 +99,14 @@ class Transaction:
             self.touched.add(statement.table.description)
         return self.connection.execute(statement, parameters or {})
 
-    def insert_many(self, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-        """Insert rows that all name the same columns."""
+    def insert_many(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert whole rows, their values in the order of the table's columns."""
         if rows:
-            self.run_many(_insert(table, tuple(rows[0])), rows)
+            self.touched.add(table.name)
+            text, order = _compiled(_insert(table), self.connection.dialect)
+            names = table.columns.keys()
+            given = rows if order is not None else [dict(zip(names, row, strict=True)) for row in rows]
+            self.connection.exec_driver_sql(text, list(given))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -136,10 +140,10 @@ class Transaction:
         return last - count + 1
 
 
-@lru_cache(maxsize=256)
-def _insert(table: Table, columns: tuple[str, ...]) -> UpdateBase:
-    """A statement made once."""
-    return insert(table).values({name: bindparam(name) for name in columns})
+@cache
+def _insert(table: Table) -> UpdateBase:
+    """Inserts a whole row."""
+    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
 
 
 @lru_cache(maxsize=256)
