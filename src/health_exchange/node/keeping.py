@@ -31,7 +31,7 @@ from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import NewVersion
+from health_exchange.store.resources import Head, NewVersion
 from health_exchange.store.subjects import Subject
 
 NOT_THE_ORIGIN = "not-the-origin"
@@ -123,18 +123,20 @@ def read_sections(sections: Mapping[str, bytes], key: Secret) -> Opened:
 def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened) -> str:
     """Let every entry take effect; the code of a refusal, with which nothing took effect, or an empty text."""
     entries = [arrival.entry for arrival in opened.arrivals]
-    known = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
-    if any(head.origin != str(origin) for head in known.values()):
+    there = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
+    if any(head.origin != str(origin) for head in there.values()):
         return NOT_THE_ORIGIN
     classes = {_class_of(entry, origin) for entry in entries if entry.op == "put"}
     if not all(recipients_of(parts.policies, each, "", [parts.card]) for each in classes):
         return NOT_GRANTED
+    known: Mapping[tuple[str, str], Head] | None = there
     for is_put, run in groupby(opened.arrivals, key=lambda arrival: arrival.entry.op == "put"):
         if is_put:
-            _put(tx, origin, list(run))
+            _put(tx, origin, list(run), known)
         else:
             for arrival in run:
                 _apply(tx, origin, arrival.entry)
+        known = None  # they have changed
     known_locators.add(tx, origin, [locator.pseudonym for locator in opened.locators if not locator.withdrawn])
     for locator in opened.locators:
         if locator.withdrawn:
@@ -142,19 +144,21 @@ def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened)
     return ""
 
 
-def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> None:
+def _put(
+    tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival], known: Mapping[tuple[str, str], Head] | None
+) -> None:
     """Keep the last version of each resource, unless one as new is kept already.
 
     A tombstone stands in nobody's way: streams have no gaps, so what comes after it was said after it, and after an
     erasure the origin counts from 1 again.
     """
     latest = {(arrival.entry.type, arrival.entry.id): arrival for arrival in arrivals}
-    known = resources.heads(tx, latest)
+    heads = resources.heads(tx, latest) if known is None else known
     owners: dict[Pseudonym, Subject] = {}
 
     def versions() -> Iterator[NewVersion]:
         for name, arrival in latest.items():
-            entry, head = arrival.entry, known.get(name)
+            entry, head = arrival.entry, heads.get(name)
             if head and not head.deleted and entry.version <= head.version:
                 continue
             person = entry.pseudonym
@@ -162,7 +166,7 @@ def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> N
                 owners[person] = _owner(tx, origin, person)
             yield _new_version(arrival, origin, owners[person].sid if person is not None else None)
 
-    resources.put_many(tx, list(versions()))
+    resources.put_many(tx, list(versions()), heads)
 
 
 def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:

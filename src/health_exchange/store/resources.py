@@ -122,23 +122,34 @@ def put(tx: Transaction, new: NewVersion) -> int:
     return put_many(tx, [new])[0]
 
 
-def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
+def put_many(
+    tx: Transaction, versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head] | None = None
+) -> list[int]:
     """Keep versions of different resources, with their tokens and feed rows; their row numbers.
+
+    Args:
+        tx: The transaction.
+        versions: One of each resource at most.
+        known: What is current under their names, where the caller has looked in this transaction.
 
     Raises:
         StaleVersionError: One's ``expected`` is not the current version; nothing may be committed then.
         ShreddedSubjectError: A subject's key was destroyed.
     """
-    known = _known(tx, versions)
+    places = [(new.type, new.id) for new in versions]
+    if len(set(places)) != len(places):
+        raise ValueError("one call keeps one version of a resource")
+    looked_up = heads(tx, places) if known is None else known
+    known = {place: looked_up[place] for place in places if place in looked_up}
     for new in versions:
         head = known.get((new.type, new.id))
         current = head.version if head else 0
         if new.expected is not None and new.expected != current:
             raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
     class_ids = _intern(tx, {new.resource_class for new in versions})
-    fresh = [new for new in versions if (new.type, new.id) not in known]
+    fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
-    rids = {(new.type, new.id): rid for rid, new in enumerate(fresh, first)}
+    rids = {place: rid for rid, place in enumerate(fresh, first)}
     rids |= {place: head.rid for place, head in known.items()}
     rows = [
         (
@@ -156,7 +167,7 @@ def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
         )
         for new, body in zip(versions, _seal_all(tx, versions), strict=True)
     ]
-    _make_way(tx, {(new.type, new.id): new.version for new in versions}, known)
+    _make_way(tx, {place: new.version for place, new in zip(places, versions, strict=True)}, known)
     tx.insert_many(resources, [row for row in rows if row[0] >= first > 0])
     tx.run_many(_UPDATE, [_updated(row) for row in rows if not row[0] >= first > 0])
     tx.insert_many(
@@ -316,13 +327,6 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
         deleted=row.deleted,
         body=body,
     )
-
-
-def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], Head]:
-    places = [(new.type, new.id) for new in versions]
-    if len(set(places)) != len(places):
-        raise ValueError("one call keeps one version of a resource")
-    return heads(tx, places)
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:
