@@ -1,6 +1,7 @@
 """Cleaning in bulk: what leaves of each resource, or why it may not. Pure, and heavy enough to be done by a worker."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 
 import msgspec
 
@@ -42,9 +43,7 @@ def clean_all(parcels: Sequence[Parcel], source: NodeAddress, key: Secret) -> li
         source: The origin.
         key: The origin's key of exchange ids.
     """
-
-    def rewrite(resource_type: str, resource_id: str) -> ExchangeId | None:
-        return exchange_id_of(key, resource_type, resource_id)
+    rewrite = cache(partial(exchange_id_of, key))
 
     def clean(parcel: Parcel) -> Cleaned:
         try:
