@@ -18,6 +18,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, class_of
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.workers import Carried
 from health_exchange.policy.sharing import recipients_of
 from health_exchange.protocol.entries import (
     Locator,
@@ -82,7 +83,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         return cls(entry=entry, instant=instant_of(view.decoded), tokens=tokens, packed=packed)
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(Carried, frozen=True, kw_only=True):
     """What an envelope holds for us.
 
     Attributes:
