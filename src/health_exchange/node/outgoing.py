@@ -18,6 +18,7 @@ from health_exchange.node.cleaning import Cleaned
 from health_exchange.protocol.entries import RecordEntry
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store.bodies import SealedBody
 from health_exchange.store.exports import Standing
 
 _OF_RECORDS = frozenset({"put", "delete"})
@@ -44,7 +45,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         previous: The person it was held under before, for a ``reassign``.
         subject_state: ``known``, ``no-identity`` or ``awaiting-pseudonym``; empty for a directory resource.
         consent: The person's consent class.
-        body: The resource as kept; ``None`` for a delete, reassign or shred.
+        body: The resource as kept, sealed; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
         previous_is_gone: Whether nothing of ``previous`` is held here any more.
         announced: Whether those above have been told that something of the person is held here.
@@ -62,7 +63,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     previous: Pseudonym | None
     subject_state: str
     consent: str
-    body: bytes | None
+    body: SealedBody | None
     exported_to: frozenset[NodeAddress] = frozenset()
     announced: bool = False
     previous_is_gone: bool = False

@@ -16,7 +16,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.store import feed, subjects
-from health_exchange.store.bodies import open_body, seal_packed
+from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources, tokens
 from health_exchange.store.schema import subjects as subjects_table
 from health_exchange.store.transaction import Transaction, chunks
@@ -242,6 +242,15 @@ def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     return {row.rid: opened(tx, row) for chunk in chunks(set(rids)) for row in tx.execute(_BY_RIDS, {"rids": chunk})}
 
 
+def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[StoredResource, SealedBody | None]]:
+    """Current versions by row number, with their bodies beside them as they are kept."""
+    return {
+        row.rid: (_stored(row, None), _sealed(tx, row))
+        for chunk in chunks(set(rids))
+        for row in tx.execute(_BY_RIDS, {"rids": chunk})
+    }
+
+
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
     """What is current under names (type and id), tombstones included; absent where there never was anything."""
     by_type: dict[str, list[str]] = {}
@@ -310,10 +319,11 @@ def candidates(  # a question with its bounds
 
 def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     """A row of :data:`CURRENT` with its body opened."""
-    body = None
-    if row.body is not None and row.key_wrapped is not None:
-        key = tx.ring.unwrap(row.key_wrapped)
-        body = open_body(key, row.body, sid=row.sid, resource_type=row.type, resource_id=row.id, version=row.version)
+    sealed = _sealed(tx, row)
+    return _stored(row, sealed.open() if sealed is not None else None)
+
+
+def _stored(row: Row[Any], body: bytes | None) -> StoredResource:
     return StoredResource(
         rid=row.rid,
         type=row.type,
@@ -327,6 +337,14 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
         deleted=row.deleted,
         body=body,
     )
+
+
+def _sealed(tx: Transaction, row: Row[Any]) -> SealedBody | None:
+    """The body of a row of :data:`CURRENT`, as it is kept."""
+    if row.body is None or row.key_wrapped is None:
+        return None
+    key = tx.ring.unwrap(row.key_wrapped)
+    return SealedBody(key=key, sealed=row.body, sid=row.sid, type=row.type, id=row.id, version=row.version)
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:
