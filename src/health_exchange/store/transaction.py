@@ -90,7 +90,6 @@ class Transaction:
     keys: StoreKeys
     clock: Clock
     randomness: Randomness
-    facts: dict[str, Any] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
