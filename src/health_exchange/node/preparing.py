@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
@@ -40,8 +42,7 @@ class StaleReadError(ExchangeError):
     code = "stale-read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One version ready to be written: what asked for it, its number and its draft."""
 
     planned: Planned
@@ -86,10 +87,7 @@ class Preparation:
         randomness = parts.randomness
         planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
         at = parts.clock.now().astimezone(UTC)
-        drafting = Drafting(
-            rewriting=rewriting, last_updated=_text(at), origin=str(parts.address), key=parts.keys.tokens
-        )
-        versions = await _versions(parts, planned, snapshot, drafting)
+        versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
         digest = await _decide(parts, caller, versions)
         return cls(
@@ -194,11 +192,11 @@ class Preparation:
 
 
 async def _versions(
-    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, drafting: Drafting
+    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, rewriting: dict[str, str], last_updated: str
 ) -> tuple[Version, ...]:
     """The versions that the requests make, in their order."""
     wanted = [each for each in planned if not each.is_found and not snapshot.is_deleted_already(each)]
-    written = [
+    written = tuple(
         Written(
             type=each.place.type,
             id=each.place.id,
@@ -208,9 +206,16 @@ async def _versions(
         )
         for each in wanted
         if each.request.raw is not None
-    ]
+    )
+    drafting = Drafting(
+        written=written,
+        rewriting=rewriting,
+        last_updated=last_updated,
+        origin=str(parts.address),
+        key=parts.keys.tokens,
+    )
     work_bytes = sum(len(each.raw) for each in written)
-    drafts = iter(await parts.workers.run(draft_versions, written, drafting, work_bytes=work_bytes))
+    drafts = iter((await parts.workers.run(draft_versions, drafting, work_bytes=work_bytes)).drafts)
     return tuple(
         Version(
             planned=each,

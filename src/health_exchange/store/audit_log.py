@@ -42,9 +42,8 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     key = _period_key(tx, period)
     sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
     tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
-    rows = [{"pseudonym": pseudonym, "entry_id": entry_id} for pseudonym in sorted(set(subjects))]
-    if rows:
-        tx.connection.execute(insert(audit_subjects), rows)
+    rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
+    tx.insert_many(audit_subjects, rows)
     return entry_id
 
 
@@ -106,8 +105,7 @@ def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
 def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
     """Keep tiles by path, in place of what was there."""
     tx.execute(delete(tiles).where(tiles.c.path.in_(list(contents))))
-    if contents:
-        tx.connection.execute(insert(tiles), [{"path": path, "content": raw} for path, raw in contents.items()])
+    tx.insert_many(tiles, list(contents.items()))
 
 
 def tile(tx: Transaction, path: str) -> bytes | None:
