@@ -15,6 +15,7 @@ from health_exchange.node.status import NodeStatus
 EXCHANGE = {
     ("GET", "/exchange/v1/receipts"),
     ("GET", "/exchange/v1/status"),
+    ("POST", "/exchange/v1/disclosures"),
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
     ("POST", "/exchange/v1/witness"),

@@ -23,7 +23,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         kind: ``write``, ``share``, ``receive``, ``refuse``, ``evaluate``, ``read``, ``search``, ``log-read``,
-            ``alarm`` and the like.
+            ``look-up``, ``answer``, ``alarm`` and the like.
         at: Instant, ISO 8601, UTC.
         node: Address of the node that wrote the entry.
         principal: Who, as registered here.
@@ -38,6 +38,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         summary: Types and counts; never content.
         request_id: Carried across hops.
         peer: The other node, where there is one.
+        count: How many of what it is about, where auditors add up: identities of an evaluation.
+        answered: Of a look-up, the addresses of the nodes that answered it.
+
+    A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
 
     kind: str
@@ -55,6 +59,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
+    count: int | msgspec.UnsetType = msgspec.UNSET
+    answered: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

@@ -6,6 +6,8 @@ how often, and that stands in its log before the answer leaves.
 
 import asyncio
 
+from msgspec import structs
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.errors import Category, ExchangeError
@@ -79,7 +81,7 @@ def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count
         reason="" if allowed else "quota-exceeded",
         summary=f"{count} blinded elements, {used} today",
     )
-    log(tx, entry)
+    log(tx, structs.replace(entry, count=count))
     return allowed
 
 

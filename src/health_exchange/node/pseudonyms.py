@@ -65,6 +65,10 @@ class PseudonymClient:
             known |= await self._ask(missing[start : start + ROUND_IDENTITIES_MAX])
         return known
 
+    async def ask_holders(self, identities: Sequence[Identity]) -> dict[Identity, Pseudonym]:
+        """As :meth:`resolve`, by the key holders in any case: what is cached for ingest serves nobody who reads."""
+        return await self._ask(list(dict.fromkeys(identities)))
+
     async def _ask(self, identities: Sequence[Identity]) -> dict[Identity, Pseudonym]:
         """Join the round that is being gathered, and run it once the one before has ended."""
         gathering = self._waiting

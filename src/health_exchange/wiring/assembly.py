@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
@@ -28,6 +29,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
@@ -197,7 +199,9 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    oversight = Oversight(parts, node.pseudonyms)
     routes = [
+        *AuditDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),
