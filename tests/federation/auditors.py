@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 from tests.api.door import COUNTY, Door
 from tests.federation.network import Network
 from tests.federation.records import NATIONAL_ID
@@ -35,8 +36,6 @@ class Auditor:
 
 
 def decode_answer(raw: bytes) -> LogAnswer:
-    import msgspec
-
     return msgspec.json.decode(raw, type=LogAnswer)
 
 

@@ -6,16 +6,21 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.federation.auditors import Auditor, entries_of, kinds, refused_with
-from tests.federation.network import SMALL, Network
+from tests.federation.network import HOSPITAL, SMALL, Network
 from tests.federation.records import NATIONAL_ID, national_id, observation, patient, transaction
 
 from health_exchange.audit.answers import ANSWERED, AWAY, PARTIAL, UNPROVEN
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.excerpts import LogExcerpt
+from health_exchange.audit.questions import LogQuestion
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.node.disclosures import _about
-from health_exchange.protocol.letters import seal_letter
+from health_exchange.model.identifiers import RequestId
+from health_exchange.model.purposes import Purpose
+from health_exchange.node.callers import Caller
+from health_exchange.node.disclosures import _about, ask_log
+from health_exchange.protocol.letters import open_letter, seal_letter
 from health_exchange.protocol.transport import PeerAnswer
+from health_exchange.store import audit_log
 
 COUNTY = "cn/33/3305/330521"
 SOMEBODY, ANOTHER = national_id(1), national_id(2)
@@ -37,8 +42,6 @@ def auditor(tmp_path: Path, network: Network) -> Auditor:
 
 
 def log_of(network: Network, address: str) -> list[AuditEntry]:
-    from health_exchange.store import audit_log
-
     kept = network[address].parts.store.read_now(lambda tx: audit_log.entries(tx, 0, audit_log.size(tx)))
     return [decode_entry((entry.raw or b"")[32:]) for entry in kept]
 
@@ -132,15 +135,8 @@ async def test_nobody_but_an_auditor_reads_logs_and_the_refusal_is_an_entry(
     assert len([entry for entry in log_of(network, "cn/33") if entry.kind == "evaluate"]) == evaluations
 
 
-async def test_every_node_decides_for_itself_who_reads_its_log(auditor: Auditor, network: Network) -> None:
+async def test_every_node_decides_for_itself_who_reads_its_log(network: Network) -> None:
     """What the asking node claims of its caller is decided on again: a facility gets nothing anywhere."""
-    from health_exchange.model.identifiers import RequestId
-    from health_exchange.model.purposes import Purpose
-    from health_exchange.node.callers import Caller
-    from health_exchange.node.disclosures import ask_log
-    from health_exchange.audit.questions import LogQuestion
-    from tests.federation.network import HOSPITAL
-
     caller = Caller(principal=HOSPITAL, purpose=Purpose.TREATMENT, request_id=RequestId("r"))
     reply = await ask_log(network[COUNTY].parts, caller, NodeAddress.parse("cn"), LogQuestion(), before=None, count=10)
 
@@ -221,8 +217,6 @@ def tampered(network: Network, change: str) -> None:
     def lie(_sender: NodeAddress, to: NodeAddress, answer: PeerAnswer) -> PeerAnswer:
         if to != nation or not answer.is_ok or len(answer.body) < 1500:
             return answer
-        from health_exchange.protocol.letters import open_letter
-
         about = _about(requests[-1], asker=asker, answerer=nation)
         text = open_letter(network[COUNTY].parts.keys.box, answer.body, about=about)
         excerpt = msgspec.json.decode(text, type=LogExcerpt)

@@ -61,6 +61,15 @@ def test_a_nodes_status_has_these_fields() -> None:
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
+        (["audit"], "list|show|prove|evidence|reconcile|export|verify"),
+        (
+            ["audit", "list"],
+            "--url|--ca|--client-id|--key|--person|--who|--facility|--node|--purpose|--outcome|--since|--everywhere",
+        ),
+        (["audit", "show"], "--node|position"),
+        (["audit", "prove"], "--node|--out|position"),
+        (["audit", "evidence"], "--person|--out"),
+        (["audit", "reconcile"], "--url|--since|--tolerance|--json|folders"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )

@@ -4,7 +4,7 @@ Behind the same tokens as the FHIR door; what an auditor may do is policy's to s
 comes in the body of a POST and nowhere else.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -75,6 +75,7 @@ class AuditDoor:
         """What the server mounts."""
         paths: list[tuple[str, str, Endpoint]] = [
             ("/operator/v1/audit/search", "POST", self._search),
+            ("/operator/v1/audit/evidence", "POST", self._evidence),
             ("/operator/v1/audit/entries/{position}", "GET", self._entry),
             ("/operator/v1/audit/entries/{position}/proof", "GET", self._proof),
         ]
@@ -86,14 +87,29 @@ class AuditDoor:
 
     async def answer(self, asked: AuditSearch, caller: Caller) -> LogAnswer:
         """What the nodes asked say."""
-        question = asked.question
-        if asked.identity is not None:
-            person = await self.oversight.person(caller, system=asked.identity.system, value=asked.identity.value)
-            question = msgspec.structs.replace(question, person=person)
-        nodes = [_address(text) for text in asked.nodes] or [self.door.parts.address]
+        question = await self._question(asked, caller)
+        return await self.oversight.ask(
+            caller, question, nodes=self._nodes(asked), before=asked.before, count=asked.count
+        )
+
+    async def _evidence(self, request: Request, caller: Caller) -> Response:
+        asked = _decode(await read_body(request, BODY_BYTES_MAX))
+        question = await self._question(asked, caller)
+        files = await self.oversight.evidence(caller, question, self._nodes(asked))
+        return Response(msgspec.json.encode(files), media_type="application/json")
+
+    async def _question(self, asked: AuditSearch, caller: Caller) -> LogQuestion:
+        """The question, an identity in it replaced by its pseudonym."""
+        if asked.identity is None:
+            return asked.question
+        person = await self.oversight.person(caller, system=asked.identity.system, value=asked.identity.value)
+        return msgspec.structs.replace(asked.question, person=person)
+
+    def _nodes(self, asked: AuditSearch) -> Sequence[NodeAddress]:
+        """Whose logs are asked."""
         if asked.everywhere:
-            nodes = list(self.oversight.everywhere())
-        return await self.oversight.ask(caller, question, nodes=nodes, before=asked.before, count=asked.count)
+            return self.oversight.everywhere()
+        return [_address(text) for text in asked.nodes] or [self.door.parts.address]
 
     async def _entry(self, request: Request, caller: Caller) -> Response:
         return _json(await self._one(request, caller))

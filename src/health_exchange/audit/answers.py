@@ -49,6 +49,8 @@ class LogAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         at: When it was asked.
         asker: The node that asked them.
         person: Whose entries were asked for, by pseudonym; empty where it was no question about a person.
+        holders: Addresses of the key holders, by the directory.
+        threshold: How many of them it takes to make a pseudonym.
         replies: One a node, in the order of their addresses.
     """
 
@@ -56,6 +58,8 @@ class LogAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     at: str
     asker: str
     person: str
+    holders: list[str]
+    threshold: int
     replies: list[NodeReply]
 
     @property

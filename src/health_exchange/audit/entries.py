@@ -39,7 +39,6 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         request_id: Carried across hops.
         peer: The other node, where there is one.
         count: How many of what it is about, where auditors add up: identities of an evaluation.
-        answered: Of a look-up, the addresses of the nodes that answered it.
 
     A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
@@ -60,7 +59,6 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     request_id: str = ""
     peer: str = ""
     count: int | msgspec.UnsetType = msgspec.UNSET
-    answered: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

@@ -8,7 +8,10 @@ each with its deadline, and the answer names all of them: who answered, refused,
 import asyncio
 from collections.abc import Sequence
 
-from health_exchange.audit.answers import LogAnswer, NodeReply
+from msgspec import structs
+
+from health_exchange.audit.answers import ANSWERED, PARTIAL, LogAnswer, NodeReply
+from health_exchange.audit.evidence import evidence_folder
 from health_exchange.audit.questions import LogQuestion, check_question
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import NotFoundError, UnavailableError
@@ -16,8 +19,9 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
-from health_exchange.node.disclosures import ask_log
+from health_exchange.node.disclosures import ask_log, log_keys
 from health_exchange.node.journal import journal, log
+from health_exchange.node.log_reading import COUNT_MAX
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import decide_on, refusal
@@ -26,6 +30,8 @@ from health_exchange.pseudonym.identities import InvalidIdentityError, read_iden
 
 AT_ONCE = 32
 """Nodes asked at the same time."""
+PAGES_MAX = 200
+"""Most pages of one node's entries that go into one evidence folder."""
 
 
 class Oversight:
@@ -100,8 +106,35 @@ class Oversight:
             at=at,
             asker=str(parts.address),
             person=question.person,
+            holders=[str(holder.address) for holder in parts.directory.key.holders],
+            threshold=parts.directory.key.threshold,
             replies=list(replies),
         )
+
+    async def evidence(self, caller: Caller, question: LogQuestion, nodes: Sequence[NodeAddress]) -> dict[str, bytes]:
+        """A folder of everything that ``nodes`` have to say, which verifies offline; raises as :meth:`ask`."""
+        answer = await self.ask(caller, question, nodes=nodes, before=None, count=COUNT_MAX)
+        whole = [await self._rest(caller, question, reply) for reply in answer.replies]
+        parts = self._parts
+        return evidence_folder(
+            structs.replace(answer, replies=whole),
+            auditor=caller.principal.id,
+            conditions=list(question.conditions),
+            asker=log_keys(parts.directory, parts.address),
+            seed=parts.keys.log_seed,
+        )
+
+    async def _rest(self, caller: Caller, question: LogQuestion, reply: NodeReply) -> NodeReply:
+        """A node's whole answer, page after page; where a page fails, what there is, and that it is not all."""
+        node, pages = NodeAddress.parse(reply.node), 1
+        while reply.outcome == PARTIAL and pages < PAGES_MAX:
+            pages += 1
+            more = await ask_log(self._parts, caller, node, question, before=reply.before, count=COUNT_MAX)
+            if more.outcome not in {ANSWERED, PARTIAL}:
+                return structs.replace(reply, detail=f"{reply.detail}; then {more.outcome}: {more.detail}")
+            notes = dict.fromkeys([*reply.checkpoints, *more.checkpoints])
+            reply = structs.replace(more, checkpoints=list(notes), entries=[*reply.entries, *more.entries])
+        return reply
 
     def everywhere(self) -> Sequence[NodeAddress]:
         """Every node that keeps a log."""
