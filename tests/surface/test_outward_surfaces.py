@@ -9,6 +9,7 @@ import pytest
 from health_exchange.api.exchange_door import HANDLERS
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.errors import Category
+from health_exchange.node.answering import LOOKUP_PATH
 from health_exchange.node.network import NetworkStatus
 from health_exchange.node.status import NodeStatus
 
@@ -18,6 +19,8 @@ EXCHANGE = {
     ("POST", "/exchange/v1/disclosures"),
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
+    ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }
 STATUSES = {
@@ -42,6 +45,7 @@ NODE_STATUS = (
 
 def test_the_exchange_operations_are_these() -> None:
     assert set(HANDLERS) == EXCHANGE
+    assert LOOKUP_PATH == "/exchange/v1/lookup"  # only where identities are seen
 
 
 def test_categories_look_like_this_in_http() -> None:
@@ -56,7 +60,7 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|audit|samples"),
+        ([], "demo|node|lookup|audit|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),

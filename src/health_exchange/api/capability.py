@@ -19,6 +19,12 @@ _SEARCH_TYPES = {
     Kind.DATE: "date",
     Kind.TOKEN: "token",
 }
+_LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
+_OPERATIONS = {
+    ("everything", False): "GET gives what this node keeps of the person.",
+    ("everything", True): f"GET gives what this node keeps of the person; {_LOOKUP} in the whole country.",
+    ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
+}
 _READS = ("read", "vread", "search-type")
 _WRITES = ("create", "update", "delete")
 
@@ -91,8 +97,14 @@ def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> di
         entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
         entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local", "enforced"]}
     if resource_type == "Patient":
-        definition = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
-        entry["operation"] = [{"name": "everything", "definition": definition}]
+        entry["operation"] = [
+            {
+                "name": name,
+                "definition": f"http://hl7.org/fhir/OperationDefinition/Patient-{name}",
+                "documentation": _OPERATIONS[name, takes_identities],
+            }
+            for name in (("everything", "match") if takes_identities else ("everything",))
+        ]
     return entry
 
 

@@ -38,6 +38,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         summary: Types and counts; never content.
         request_id: Carried across hops.
         peer: The other node, where there is one.
+        digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
         count: How many of what it is about, where auditors add up: identities of an evaluation.
 
     A field that came later is left out where it is unset, so that older entries keep their one byte string.
@@ -58,6 +59,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
+    digest: str = ""
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -1,6 +1,7 @@
 """Audit entries as this node writes them: the fields that all share filled in once, the commitment made on the way."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from health_exchange.audit.entries import AuditEntry, commitment, encode_entry
 from health_exchange.model.identifiers import Pseudonym
@@ -11,6 +12,20 @@ from health_exchange.store import audit_log
 from health_exchange.store.engine import Transaction
 
 SALT_BYTES = 32
+
+
+class Entered(NamedTuple):
+    """An entry on its way into the log.
+
+    Attributes:
+        number: By which its place will be known.
+        leaf: Its commitment.
+        salted: Salt and bytes, for whoever is shown the entry.
+    """
+
+    number: int
+    leaf: bytes
+    salted: bytes
 
 
 def journal(  # noqa: PLR0913  # the fields of an entry
@@ -24,6 +39,8 @@ def journal(  # noqa: PLR0913  # the fields of an entry
     policy: str = "",
     subjects: Iterable[Pseudonym] = (),
     summary: str = "",
+    peer: str = "",
+    digest: str = "",
 ) -> AuditEntry:
     """An entry about what a caller did or was refused."""
     return AuditEntry(
@@ -41,6 +58,8 @@ def journal(  # noqa: PLR0913  # the fields of an entry
         subjects=tuple(sorted(set(subjects))),
         summary=summary,
         request_id=caller.request_id,
+        peer=peer,
+        digest=digest,
     )
 
 
@@ -73,8 +92,10 @@ def node_journal(  # the fields of an entry
     )
 
 
-def log(tx: Transaction, entry: AuditEntry) -> None:
+def log(tx: Transaction, entry: AuditEntry) -> Entered:
     """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log."""
     salt = tx.randomness(SALT_BYTES)
     raw = encode_entry(entry)
-    audit_log.append(tx, salt + raw, leaf=commitment(raw, salt), subjects=entry.subjects)
+    leaf = commitment(raw, salt)
+    number = audit_log.append(tx, salt + raw, leaf=leaf, subjects=entry.subjects)
+    return Entered(number=number, leaf=leaf, salted=salt + raw)

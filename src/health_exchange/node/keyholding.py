@@ -72,11 +72,15 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     return encode_response(await asyncio.to_thread(evaluate, share, request, randomness))
 
 
+def is_within_quota(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int) -> tuple[bool, int]:
+    """Whether ``count`` more evaluations are within the sender's quota of today; and how many these make."""
+    used = counters.add(tx, f"evaluations:{sender}", parts.clock.now().date().isoformat(), count)
+    return used <= _quota(parts.directory, parts.limits.evaluations_per_day), used
+
+
 def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int, round_id: str) -> bool:
     """Enter the request in the log and in the day's count; whether it is within the quota."""
-    now = parts.clock.now()
-    used = counters.add(tx, f"evaluations:{sender}", now.date().isoformat(), count)
-    allowed = used <= _quota(parts.directory, parts.limits.evaluations_per_day)
+    allowed, used = is_within_quota(tx, parts, sender, count)
     entry = node_journal(
         parts,
         kind="evaluate" if allowed else "alarm",

@@ -38,11 +38,25 @@ class Rights:
         return self.permitted.is_empty and not self.decision.allowed
 
 
-def decide_on(
-    parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass | None, consent: str = NO_CONSENT
+def decide_on(  # a question with its parts
+    parts: NodeParts,
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    reasoned: bool = False,
 ) -> Decision:
     """Policy's word on one class of resource under one consent class."""
-    return decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose, consent=consent)
+    return decide(
+        parts.policies,
+        caller.principal,
+        action,
+        resource_class,
+        purpose=caller.purpose,
+        consent=consent,
+        reasoned=reasoned,
+    )
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:

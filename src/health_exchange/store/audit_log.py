@@ -84,6 +84,14 @@ def entries(tx: Transaction, start: int, end: int) -> list[LogEntry]:
     ]
 
 
+def position_of(tx: Transaction, entry_id: int) -> int | None:
+    """Where an entry stands in the log; ``None`` while it has no place yet."""
+    place: int | None = tx.execute(
+        select(audit_entries.c.position).where(audit_entries.c.entry_id == entry_id)
+    ).scalar_one_or_none()
+    return place
+
+
 def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
     """Positions of the entries that disclose something of a person."""
     rows = tx.execute(

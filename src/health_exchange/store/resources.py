@@ -250,6 +250,18 @@ def newest(
     return [opened(tx, row) for row in tx.execute(ordered)]
 
 
+def origins_of(tx: Transaction, pseudonym: Pseudonym) -> list[str]:
+    """Addresses of the nodes that current resources of a person come from."""
+    statement = (
+        select(resources.c.origin)
+        .join(subjects_table, subjects_table.c.sid == resources.c.sid)
+        .where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
+        .distinct()
+        .order_by(resources.c.origin)
+    )
+    return list(tx.execute(statement).scalars())
+
+
 def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limit: int = 1000) -> list[StoredResource]:
     """A subject's current resources, by row number."""
     statement = CURRENT.where(resources.c.sid == sid, resources.c.deleted.is_(False))

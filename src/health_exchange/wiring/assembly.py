@@ -18,6 +18,7 @@ from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
@@ -29,6 +30,8 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.holders import Holders
+from health_exchange.node.lookups import LookUps
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -57,31 +60,39 @@ class Node:
 
     Attributes:
         parts: What its use cases work with.
+        holders: The key holders as it sees them.
         pseudonyms: Its client of key holders, where it sees national IDs.
         admission: Its admission, where it admits facilities.
         reading: Reads and searches.
+        lookups: Looks persons up across the country, where it sees national IDs.
         exchange: Its door for peers.
         turns: Its recurring work.
     """
 
     parts: NodeParts
+    holders: Holders
     pseudonyms: PseudonymClient | None
     admission: Admission | None
     reading: Reading
+    lookups: LookUps | None
     exchange: ExchangeDoor
     turns: tuple[Turn, ...]
 
 
 def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
-    pseudonyms = PseudonymClient(parts) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    holders = Holders(parts)
+    pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    reading = Reading(parts, pseudonyms)
     admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
     return Node(
         parts=parts,
+        holders=holders,
         pseudonyms=pseudonyms,
         admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
-        reading=Reading(parts, pseudonyms),
-        exchange=ExchangeDoor(parts),
+        reading=reading,
+        lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
+        exchange=ExchangeDoor(parts, pseudonyms),
         turns=turns_of(parts, pseudonyms),
     )
 
@@ -198,9 +209,11 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         clock=parts.clock,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
+    lookups = LookupDoor(door=door, lookups=node.lookups)
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
     oversight = Oversight(parts, node.pseudonyms)
     routes = [
+        *lookups.routes(),
         *AuditDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
