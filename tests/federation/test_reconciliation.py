@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.api.door import Door
+from tests.federation import practitioners
 from tests.federation.network import Network
 from tests.federation.records import NATIONAL_ID, national_id, objection, observation, patient, transaction
 
@@ -165,6 +166,25 @@ def look_up(network: Network, number: int, *, logged: bool = True, answered: boo
         plant(network, OTHER, kind="answer", peer=COUNTY, subjects=person, summary="2 resources", **who)
     if logged:
         plant(network, COUNTY, kind="look-up", subjects=person, summary=f"2 resources; answered: {OTHER}", **who)
+
+
+async def test_look_ups_as_they_are_carried_out_add_up(tmp_path: Path, network: Network) -> None:
+    for number in (1, 2, 10, 999):
+        await practitioners.look_up(network, national_id(number), at=OTHER)
+    result, _missing = await reconciled(tmp_path, network)
+
+    assert result.suspicions == ()
+    [other] = [each for each in result.balances if each.node == OTHER]
+    assert (other.look_ups, other.unexplained) == (4, 0)
+
+
+async def test_a_practitioner_walking_through_a_town_by_look_ups_is_flagged(tmp_path: Path, network: Network) -> None:
+    for number in [number for number in PEOPLE if number % 10][:21]:
+        await practitioners.look_up(network, national_id(number), at=OTHER)
+    result, _missing = await reconciled(tmp_path, network)
+
+    assert kinds(result) == {(WALKING, OTHER, "dr-wang")}
+    assert "21 persons" in result.suspicions[0].what
 
 
 async def test_a_few_look_ups_that_both_ends_log_add_up(tmp_path: Path, network: Network) -> None:

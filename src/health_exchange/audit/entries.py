@@ -40,6 +40,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         peer: The other node, where there is one.
         digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
         count: How many of what it is about, where auditors add up: identities of an evaluation.
+        changes: Of a write, how many resources were created, updated and deleted, by these words.
 
     A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
@@ -61,6 +62,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     peer: str = ""
     digest: str = ""
     count: int | msgspec.UnsetType = msgspec.UNSET
+    changes: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
+from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
@@ -215,6 +216,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
     routes = [
         *lookups.routes(),
         *AuditDoor(door=door, oversight=oversight).routes(),
+        *EventDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),
