@@ -8,12 +8,18 @@ from tests.federation.auditors import Auditor
 from tests.federation.network import Network
 from tests.federation.records import NATIONAL_ID, national_id, observation, patient, transaction
 
+from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.evidence_verification import render_evidence, verify_evidence
 from health_exchange.audit.proof_verification import verify_proof
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node.journal import log
+from health_exchange.store import audit_log
+from health_exchange.store.engine import Transaction
 
 COUNTY = "cn/33/3305/330521"
 SOMEBODY = national_id(1)
+PERSON = Pseudonym("p" * 26)
 Folder = dict[str, bytes]
 
 
@@ -79,6 +85,38 @@ async def test_a_node_that_was_away_stands_in_the_evidence_by_name(tmp_path: Pat
     assert missing.startswith("cn/33 (away")
     assert "Incomplete" in folder["report.html"].decode()
     assert "MISSING: cn/33" in render_evidence(report)
+
+
+async def test_evidence_of_many_pages_is_whole(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    parts = network["cn/51"].parts
+    shared = {"kind": "read", "action": "read", "node": "cn/51", "outcome": "allowed"}
+    entry = AuditEntry(at=network.clock.now().isoformat(), subjects=(PERSON,), **shared)  # type: ignore[arg-type]  # fields by name
+
+    def plant(tx: Transaction) -> None:
+        for _number in range(1100):
+            log(tx, entry)
+
+    parts.store.write_now(plant)
+    body = {"question": {"person": PERSON}, "everywhere": True}
+    answer = await Auditor(tmp_path, network).door.send("POST", "/operator/v1/audit/evidence", body, who="auditor")
+    report = verify_evidence(msgspec.json.decode(answer.content, type=Folder))
+
+    assert (report.entries, report.missing, report.failures) == (1100, [], [])
+
+
+async def test_entries_past_retention_are_counted_and_not_passed_over(tmp_path: Path) -> None:
+    network = Network(tmp_path)
+    await network.admit(COUNTY, transaction(patient("p1", identity=SOMEBODY)), "r1")
+    await network.settle()
+    auditor = Auditor(tmp_path, network)
+    person = (await auditor.about(SOMEBODY)).person
+    network.clock.advance(days=40)
+    network["cn"].parts.store.write_now(lambda tx: audit_log.destroy_period(tx, "2026-11"))
+    [nation, *_others] = (await auditor.ask(question={"person": person}, everywhere=True)).replies
+
+    assert (nation.node, nation.entries) == ("cn", [])
+    assert nation.withheld == 2
 
 
 async def test_the_page_runs_nothing_fetches_nothing_and_holds_no_identity(folder: Folder) -> None:

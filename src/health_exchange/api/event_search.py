@@ -88,13 +88,10 @@ class EventSearch:
 
     def wants(self, pattern: Pattern, kind: str) -> bool:
         """Whether an entry of a kind that follows ``pattern`` is looked for."""
-        has = {
-            "type": {pattern.type},
-            "subtype": {pattern.subtype, (KIND_SYSTEM, kind)} - {None},
-            "action": {("", pattern.action)},
-        }
+        own_subtypes = {(KIND_SYSTEM, kind)} | ({pattern.subtype} if pattern.subtype else set())
+        has = {"type": {pattern.type}, "subtype": own_subtypes, "action": {("", pattern.action)}}
         return all(
-            any(code == own and system in {"", where} for system, code in wanted for where, own in has[name] if own)
+            any(code == own and system in {"", where} for system, code in wanted for where, own in has[name])
             for name, wanted in self.codes.items()
         )
 

@@ -30,6 +30,7 @@ class NodeReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         checkpoints: What its entries' paths lead to.
         entries: The latest first.
         before: Where to go on asking this node, if it has more.
+        withheld: Entries on the way whose content was destroyed at the end of retention.
     """
 
     node: str
@@ -39,6 +40,7 @@ class NodeReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     checkpoints: list[str] = []
     entries: list[ProvenEntry] = []
     before: int | None = None
+    withheld: int = 0
 
 
 class LogAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -48,12 +48,14 @@ class LogExcerpt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         checkpoints: Signed notes with the cosignatures there are, which the entries' paths lead to.
         entries: The latest first.
         before: Where to go on asking; ``None`` where nothing earlier is left.
+        withheld: Entries on the way that are past retention: what they said was destroyed.
     """
 
     origin: str
     checkpoints: list[str]
     entries: list[ProvenEntry]
     before: int | None
+    withheld: int = 0
 
 
 def check_excerpt(excerpt: LogExcerpt, *, origin: str, public: bytes) -> Sequence[AuditEntry]:

@@ -82,4 +82,6 @@ def _entry_row(found: tuple[AuditEntry, int]) -> Sequence[str]:
 def _node_row(reply: NodeReply) -> Sequence[str]:
     """One node's cells."""
     answer = f"{reply.outcome}{f': {reply.detail}' if reply.detail else ''}"
+    if reply.withheld:
+        answer += f"; {reply.withheld} entries are past retention, what they said was destroyed"
     return reply.node, answer, str(len(reply.entries)), reply.keys.public_key.hex()

@@ -192,6 +192,9 @@ def _entries(answer: LogAnswer) -> list[tuple[AuditEntry, int]]:
 
 def _tell_missing(answer: LogAnswer) -> int:
     """Name the nodes whose entries are missing; the exit code says so, too."""
+    for reply in answer.replies:
+        if reply.withheld:
+            print(f"{reply.node}: {reply.withheld} entries looked at are past retention; what they said was destroyed")
     for reply in answer.incomplete:
         print(f"NOT COMPLETE: {reply.node} {reply.outcome}: {reply.detail}")
     return INCOMPLETE if answer.incomplete else DONE

@@ -132,6 +132,7 @@ async def ask_log(
         checkpoints=excerpt.checkpoints,
         entries=excerpt.entries,
         before=excerpt.before,
+        withheld=excerpt.withheld,
     )
 
 

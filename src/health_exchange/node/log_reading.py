@@ -4,8 +4,9 @@ Entries lie sealed and only persons have an index, so any other question opens e
 more than ``SCAN_MAX`` of them and says where to go on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import cache
 
 import msgspec
 
@@ -49,30 +50,44 @@ def _excerpt(tx: Transaction, parts: NodeParts, question: LogQuestion, before: i
     size = parse_checkpoint(note.decode()).size if note is not None else 0
     end = size if before is None else min(before, size)
     found: list[LogEntry] = []
-    rest: int | None = None
+    rest, withheld = None, 0
     conditions = Conditions(question)
     for looked, kept in enumerate(_candidates(tx, question, conditions, end)):
         if len(found) == count or looked == SCAN_MAX:
             rest = kept.position + 1
             break
+        withheld += kept.raw is None
         if kept.raw is not None and conditions.hold_for(decode_entry(kept.raw[SALT_BYTES:])):
             found.append(kept)
-    cosigned = min(audit_log.cosigned_size(tx), size)
-    subtree = tiles.subtree_reader(lambda name: audit_log.tile(tx, name))
-    proven = []
-    for kept in found:
-        under = cosigned if kept.position < cosigned else size
-        raw = kept.raw or b""
-        path = [bytes(sibling) for sibling in prove_inclusion(kept.position, under, subtree)]
-        entry = msgspec.Raw(raw[SALT_BYTES:])
-        proven.append(ProvenEntry(position=kept.position, salt=raw[:SALT_BYTES], entry=entry, size=under, path=path))
+    proven = _proven(tx, found, size)
     sizes = sorted({each.size for each in proven} | ({size} if size else set()))
     return LogExcerpt(
         origin=parts.card.log_origin,
         checkpoints=[_signed(tx, each) for each in sizes],
         entries=proven,
         before=rest,
+        withheld=withheld,
     )
+
+
+def _proven(tx: Transaction, found: Iterable[LogEntry], size: int) -> list[ProvenEntry]:
+    """Entries with their paths: to the latest cosigned checkpoint where it covers them, else to the latest one."""
+    cosigned = min(audit_log.cosigned_size(tx), size)
+    # Neighbours share most of their paths.
+    subtree = cache(tiles.subtree_reader(cache(lambda name: audit_log.tile(tx, name))))
+    proven = []
+    for kept in found:
+        under, raw = cosigned if kept.position < cosigned else size, kept.raw or b""
+        proven.append(
+            ProvenEntry(
+                position=kept.position,
+                salt=raw[:SALT_BYTES],
+                entry=msgspec.Raw(raw[SALT_BYTES:]),
+                size=under,
+                path=[bytes(sibling) for sibling in prove_inclusion(kept.position, under, subtree)],
+            )
+        )
+    return proven
 
 
 def _candidates(tx: Transaction, question: LogQuestion, conditions: Conditions, end: int) -> Iterator[LogEntry]:

@@ -133,7 +133,12 @@ class Oversight:
             if more.outcome not in {ANSWERED, PARTIAL}:
                 return structs.replace(reply, detail=f"{reply.detail}; then {more.outcome}: {more.detail}")
             notes = dict.fromkeys([*reply.checkpoints, *more.checkpoints])
-            reply = structs.replace(more, checkpoints=list(notes), entries=[*reply.entries, *more.entries])
+            reply = structs.replace(
+                more,
+                checkpoints=list(notes),
+                entries=[*reply.entries, *more.entries],
+                withheld=reply.withheld + more.withheld,
+            )
         return reply
 
     def everywhere(self) -> Sequence[NodeAddress]:
