@@ -23,7 +23,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         kind: ``write``, ``share``, ``receive``, ``refuse``, ``evaluate``, ``read``, ``search``, ``log-read``,
-            ``alarm`` and the like.
+            ``look-up``, ``answer``, ``alarm`` and the like.
         at: Instant, ISO 8601, UTC.
         node: Address of the node that wrote the entry.
         principal: Who, as registered here.
@@ -39,6 +39,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         request_id: Carried across hops.
         peer: The other node, where there is one.
         digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
+        count: How many of what it is about, where auditors add up: identities of an evaluation.
+        changes: Of a write, how many resources were created, updated and deleted, by these words.
+
+    A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
 
     kind: str
@@ -57,6 +61,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     request_id: str = ""
     peer: str = ""
     digest: str = ""
+    count: int | msgspec.UnsetType = msgspec.UNSET
+    changes: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

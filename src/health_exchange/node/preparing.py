@@ -150,17 +150,21 @@ class Preparation:
     def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
+        changes = Counter(_change(version) for version in self.versions)
         log(
             tx,
-            journal(
-                self.parts,
-                self.caller,
-                kind="write",
-                action="write",
-                outcome="allowed",
-                policy=self.digest,
-                subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
-                summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+            msgspec.structs.replace(
+                journal(
+                    self.parts,
+                    self.caller,
+                    kind="write",
+                    action="write",
+                    outcome="allowed",
+                    policy=self.digest,
+                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+                ),
+                changes=dict(sorted(changes.items())),
             ),
         )
 
@@ -265,6 +269,13 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
     for action, resource_type in sorted(asked):
         await _permit(parts, caller, action, most_open(parts, resource_type))
+
+
+def _change(version: Version) -> str:
+    """What a version does to its resource, for the log."""
+    if version.planned.request.method == "DELETE":
+        return "delete"
+    return "create" if version.number == 1 else "update"
 
 
 async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:

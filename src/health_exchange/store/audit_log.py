@@ -102,6 +102,14 @@ def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
     return list(rows.scalars())
 
 
+def first_position_of(tx: Transaction, period: str) -> int:
+    """Where the entries of a month and those after it begin; the log's size where there are none."""
+    first: int | None = tx.execute(
+        select(func.min(audit_entries.c.position)).where(audit_entries.c.period >= period)
+    ).scalar_one()
+    return size(tx) if first is None else first
+
+
 def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
     """Keep tiles by path, in place of what was there."""
     tx.execute(delete(tiles).where(tiles.c.path.in_(list(contents))))
@@ -134,6 +142,17 @@ def latest_checkpoint(tx: Transaction) -> bytes | None:
 def all_checkpoints(tx: Transaction) -> list[tuple[int, bytes]]:
     """Every checkpoint with its size, in order."""
     return [(row.size, row.note) for row in tx.execute(select(checkpoints).order_by(checkpoints.c.size))]
+
+
+def checkpoint_at(tx: Transaction, tree_size: int) -> bytes | None:
+    """The signed checkpoint of one tree size."""
+    return tx.execute(select(checkpoints.c.note).where(checkpoints.c.size == tree_size)).scalar_one_or_none()
+
+
+def cosigned_size(tx: Transaction) -> int:
+    """Size of the latest checkpoint that a witness has cosigned; 0 where none has."""
+    latest: int | None = tx.execute(select(func.max(cosignatures.c.size))).scalar_one()
+    return latest or 0
 
 
 def save_cosignature(tx: Transaction, tree_size: int, witness: str, raw: bytes) -> None:

@@ -13,8 +13,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
+from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
@@ -31,6 +33,7 @@ from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
+from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
@@ -209,8 +212,11 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    oversight = Oversight(parts, node.pseudonyms)
     routes = [
         *lookups.routes(),
+        *AuditDoor(door=door, oversight=oversight).routes(),
+        *EventDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),
