@@ -18,6 +18,32 @@ class UnreadableEntryError(ExchangeError):
     code = "unreadable-audit-entry"
 
 
+class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a decision was made on beside what every entry says; with it the decision can be made again.
+
+    Attributes:
+        address: Where the principal is registered.
+        tier: Of the principal, where it is a node.
+        type: FHIR type of the class asked about; empty for the log, the counts and the locators.
+        sensitivity: Of the class, 1 to 5; 0 where there is none.
+        category: Of the class.
+        jurisdiction: Of the class: the node it comes from.
+        consent: Consent class of the person, as ``policy.consents`` writes it.
+        reasoned: Whether a reason for breaking the glass was given.
+        policies: ``@id`` of the policies that decided.
+    """
+
+    address: str
+    tier: str
+    type: str
+    sensitivity: int
+    category: str
+    jurisdiction: str
+    consent: str
+    reasoned: bool
+    policies: tuple[str, ...]
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request, and everybody whose record it touched.
 
@@ -38,6 +64,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         summary: Types and counts; never content.
         request_id: Carried across hops.
         peer: The other node, where there is one.
+        facts: What a refusal was decided on; not there where it was no policy that refused. Left out when it is not
+            there, so that older entries keep their bytes.
     """
 
     kind: str
@@ -55,6 +83,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
+    facts: Facts | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

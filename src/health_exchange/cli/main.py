@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from health_exchange.cli import audit, node
+from health_exchange.cli import audit, node, policy
 from health_exchange.cli.demo import command as demo
 from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
@@ -22,10 +22,11 @@ EXIT_CODES: Mapping[Category, int] = MappingProxyType(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command named on the command line."""
     parser = argparse.ArgumentParser(
-        prog="health-exchange", description="A national health-information exchange: nodes, demo, samples, audit."
+        prog="health-exchange",
+        description="A national health-information exchange: nodes, demo, samples, audit, policy.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, node, audit, samples):
+    for command in (demo, node, audit, policy, samples):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

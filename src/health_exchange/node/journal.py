@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
-from health_exchange.audit.entries import AuditEntry, commitment, encode_entry
+import msgspec
+
+from health_exchange.audit.entries import AuditEntry, Facts, commitment, encode_entry
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
@@ -24,8 +26,9 @@ def journal(  # noqa: PLR0913  # the fields of an entry
     policy: str = "",
     subjects: Iterable[Pseudonym] = (),
     summary: str = "",
+    facts: Facts | None = None,
 ) -> AuditEntry:
-    """An entry about what a caller did or was refused."""
+    """An entry about what a caller did or was refused; ``facts`` are what a refusal was decided on."""
     return AuditEntry(
         kind=kind,
         at=parts.clock.now().isoformat(),
@@ -41,6 +44,7 @@ def journal(  # noqa: PLR0913  # the fields of an entry
         subjects=tuple(sorted(set(subjects))),
         summary=summary,
         request_id=caller.request_id,
+        facts=msgspec.UNSET if facts is None else facts,
     )
 
 
@@ -74,7 +78,11 @@ def node_journal(  # the fields of an entry
 
 
 def log(tx: Transaction, entry: AuditEntry) -> None:
-    """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log."""
+    """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log.
+
+    A refusal can be found again by its request id, which the refused was given as a reference.
+    """
     salt = tx.randomness(SALT_BYTES)
     raw = encode_entry(entry)
-    audit_log.append(tx, salt + raw, leaf=commitment(raw, salt), subjects=entry.subjects)
+    reference = entry.request_id if entry.outcome == "refused" else ""
+    audit_log.append(tx, salt + raw, leaf=commitment(raw, salt), subjects=entry.subjects, reference=reference)

@@ -4,11 +4,12 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 absent one look alike to a caller who may see some resources of the type.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
+from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.asking import IdentityNotSeenHereError, read_query, without_identities
@@ -16,9 +17,11 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import decide_on, most_open, refusal, rights
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of, refusal, rights
 from health_exchange.node.searchsets import searchset, with_source
-from health_exchange.policy.decisions import Action
+from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import FoundPage, find, of_subjects, pseudonyms_of, total
 from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
 from health_exchange.search.query import PersonTerm, SearchQuery
@@ -66,6 +69,7 @@ class Answer:
         outcome: ``allowed``, ``refused`` or ``failed``.
         reason: Why not.
         policy: Digest of the policies that decided.
+        facts: What a refusal was decided on.
         subjects: Whose records were touched.
         summary: Types and counts.
     """
@@ -78,6 +82,7 @@ class Answer:
     total: int | None = None
     reason: str = ""
     policy: str = ""
+    facts: Facts | None = None
     subjects: tuple[Pseudonym, ...] = ()
     summary: str = ""
 
@@ -177,6 +182,7 @@ class Reading:
             policy=answer.policy,
             subjects=answer.subjects,
             summary=answer.summary,
+            facts=answer.facts,
         )
         await self._parts.store.write(lambda tx: log(tx, entry))
 
@@ -186,11 +192,12 @@ class Reading:
         """One resource, or why not."""
         now = resources.current(tx, resource_type, resource_id)
         wanted = now if version is None or now is None else resources.version(tx, resource_type, resource_id, version)
-        general = decide_on(self._parts, caller, Action.READ, most_open(self._parts, resource_type))
+        asked = question_of(caller, Action.READ, most_open(self._parts, resource_type))
+        general = decision_on(self._parts.policies, asked)
         name = f"1 {resource_type}"
         if now is None or wanted is None:
             if not general.allowed:
-                return _refused(Action.READ, refusal(general), general.reasons, general.digest, summary=name)
+                return _refused(asked, general, summary=name)
             return Answer(
                 action=Action.READ,
                 outcome="failed",
@@ -203,12 +210,11 @@ class Reading:
         whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
         for resource_class in {wanted.resource_class, now.resource_class}:
-            decision = decide_on(
-                self._parts, caller, Action.READ, resource_class, owner.consent if owner is not None else ""
-            )
+            asked = question_of(caller, Action.READ, resource_class, owner.consent if owner is not None else "")
+            decision = decision_on(self._parts.policies, asked)
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)
-                return _refused(Action.READ, error, decision.reasons, decision.digest, subjects=whose, summary=name)
+                return _refused(asked, decision, error=error, subjects=whose, summary=name)
         gone = wanted.deleted or wanted.body is None
         return Answer(
             action=Action.READ,
@@ -225,8 +231,7 @@ class Reading:
         query = continuation.query
         held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type)
         if held.is_refused:
-            decision = held.decision
-            return _refused(Action.SEARCH, refusal(decision), decision.reasons, decision.digest, summary=query.type)
+            return _refused(held.question, held.decision, summary=query.type)
         page = find(tx, query, held.permitted, continuation.after)
         counted = continuation.total if continuation.after is not None else total(tx, query, held.permitted)
         whose = {*pseudonyms_of(tx, {kept.sid for kept in page.resources}), *_persons_in(query)}
@@ -254,9 +259,7 @@ class Reading:
         digest = held.decision.digest
         if not owners or held.permitted.is_empty:
             if not held.decision.allowed:
-                return _refused(
-                    Action.VIEW_PERSON, refusal(held.decision), held.decision.reasons, digest, subjects=whose
-                )
+                return _refused(held.question, held.decision, subjects=whose)
             found: list[StoredResource] = []
         else:
             found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1)
@@ -295,8 +298,14 @@ class Reading:
         try:
             query = await without_identities(parts, self._pseudonyms, query)
         except IdentityNotSeenHereError as error:
-            summary = f"{resource_type} by identifier"
-            await self._enter(caller, _refused(Action.SEARCH, error, (error.code,), "", summary=summary))
+            refused = Answer(
+                action=Action.SEARCH,
+                outcome="refused",
+                error=error,
+                reason=error.code,
+                summary=f"{resource_type} by identifier",
+            )
+            await self._enter(caller, refused)
             raise
         return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME)
 
@@ -321,21 +330,22 @@ class Reading:
         return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
 
 
-def _refused(  # the fields of an answer that is a refusal
-    action: Action,
-    error: ExchangeError,
-    reasons: Iterable[str],
-    policy: str,
+def _refused(
+    question: Question,
+    decision: Decision,
     *,
+    error: ExchangeError | None = None,
     subjects: tuple[Pseudonym, ...] = (),
     summary: str = "",
 ) -> Answer:
+    """A refusal: the caller hears ``error`` or else the reasons, the log keeps what it was decided on."""
     return Answer(
-        action=action,
+        action=question.action,
         outcome="refused",
-        error=error,
-        reason="; ".join(reasons) or "no policy allows this",
-        policy=policy,
+        error=error or refusal(decision),
+        reason="; ".join(decision.reasons) or "no policy allows this",
+        policy=decision.digest,
+        facts=facts_of(question, decision),
         subjects=subjects,
         summary=summary,
     )

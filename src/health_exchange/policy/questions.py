@@ -20,7 +20,7 @@ class Question:
     reasoned: bool = False
 
 
-def answer(policies: PolicySet, question: Question) -> Decision:
+def decision_on(policies: PolicySet, question: Question) -> Decision:
     """What ``policies`` say to ``question``."""
     return decide(
         policies,
