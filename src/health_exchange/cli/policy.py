@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from health_exchange.policy.explanation import Explanation, explain
+from health_exchange.policy.table import DecisionTable, moved
 from health_exchange.policy.wording import read_words
 from health_exchange.wiring.assembly import read_policies
 from health_exchange.wiring.locations import shipped
@@ -34,7 +35,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     explain_parser.add_argument("words", nargs="+", help="who, what and why, see below")
     explain_parser.add_argument("--json", action="store_true", help="for machines")
     explain_parser.set_defaults(run=run_explain)
-    for command in (explain_parser,):
+    table_parser = commands.add_parser("table", help="print everything that is allowed; what has no line is refused")
+    table_parser.add_argument("--against", type=Path, help="a table kept before: print what moved; 1 if anything did")
+    table_parser.set_defaults(run=run_table)
+    for command in (explain_parser, table_parser):
         command.add_argument("--policies", type=Path, help="a folder of Cedar policies; those that ship unless given")
 
 
@@ -47,6 +51,17 @@ def run_explain(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(explanation)))
     return 0 if explanation.allowed else 1
+
+
+def run_table(arguments: argparse.Namespace) -> int:
+    """Print the decision table, or what differs from another."""
+    lines = DecisionTable.of(read_policies(arguments.policies or shipped("policies"))).lines()
+    if arguments.against is None:
+        print("\n".join(lines))
+        return 0
+    changes = moved(arguments.against.read_text("utf-8").splitlines(), lines)
+    print("\n".join(changes or ["no decision moved"]))
+    return 1 if changes else 0
 
 
 def _lines(explanation: Explanation) -> list[str]:

@@ -32,6 +32,7 @@ _ATTRIBUTES: Mapping[str, Fact] = MappingProxyType(
         "tier": Fact.TIER,
         "address": Fact.PLACE,
         "place": Fact.PLACE,
+        "origin": Fact.PLACE,
         "kind": Fact.TYPE,
         "sensitivity": Fact.SENSITIVITY,
         "category": Fact.CATEGORY,

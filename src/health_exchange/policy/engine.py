@@ -274,6 +274,7 @@ def _record_entity(resource_class: ResourceClass) -> dict[str, Any]:
             "kind": resource_class.type,
             "sensitivity": int(resource_class.sensitivity),
             "category": str(resource_class.category),
+            "origin": {"__entity": _uid("Place", resource_class.jurisdiction)},
         },
         "parents": [_uid("Place", resource_class.jurisdiction)],
     }
