@@ -45,7 +45,7 @@ def _may_with_holdings(question: Question) -> bool:
 
 
 def _facility_may(question: Question) -> bool:
-    """Who stays at home: "only the origin changes a resource", and there care goes on whatever the person objects to."""
+    """Who stays at home: "only the origin changes a resource"; there care goes on whatever the person objects to."""
     assert question.resource_class is not None
     at_home = question.principal.address in {"", question.resource_class.jurisdiction}
     return at_home and str(question.action) in READING | {"write"} and str(question.purpose) in CARE

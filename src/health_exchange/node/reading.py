@@ -4,7 +4,7 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 absent one look alike to a caller who may see some resources of the type.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
@@ -28,6 +28,7 @@ from health_exchange.search.query import PersonTerm, SearchQuery
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject
 
 EVERYTHING_MAX = 20_000
 NONCE_BYTES = 12
@@ -248,21 +249,21 @@ class Reading:
 
     def _all_of(self, tx: Transaction, caller: Caller, person: str) -> Answer:
         """Everything of a person, or why not."""
-        owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
-        patient = None if owners else resources.current(tx, "Patient", person)
-        if patient is not None and patient.sid != subjects.DIRECTORY_SID:
-            owners = subjects.by_sids(tx, [patient.sid])
-            for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
-                owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
+        owners, patient = _named(tx, person)
         whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
-        digest = held.decision.digest
-        if not owners or held.permitted.is_empty:
-            if not held.decision.allowed:
-                return _refused(held.question, held.decision, subjects=whose)
-            found: list[StoredResource] = []
-        else:
-            found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1)
+        if not held.decision.allowed:
+            return _refused(held.question, held.decision, subjects=whose)
+        # An id names a person only to those who may see the Patient with that id; else it would tell whose it is.
+        by_name = self._on_kept(caller, owners, patient)
+        may_name = by_name is None or decision_on(self._parts.policies, by_name).allowed
+        found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1) if may_name else []
+        if not found:
+            example = next((kept for sid in owners for kept in resources.of_subject(tx, sid, limit=1)), None)
+            hidden = self._on_kept(caller, owners, example) if may_name else by_name
+            refused = decision_on(self._parts.policies, hidden) if hidden is not None else held.decision
+            if hidden is not None and not refused.allowed:
+                return _refused(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
         error: ExchangeError | None = None
         if not found:
             error = NotFoundError(ABSENT)
@@ -274,10 +275,17 @@ class Reading:
             error=error,
             kept=found,
             reason=error.code if error is not None else "",
-            policy=digest,
+            policy=held.decision.digest,
             subjects=whose,
             summary=f"everything: {len(found)} resources",
         )
+
+    @staticmethod
+    def _on_kept(caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:
+        """What policy is asked about one resource of a person, where there is one."""
+        if kept is None or kept.sid not in owners:
+            return None
+        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, owners[kept.sid].consent)
 
     def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
         """Where a link to a page goes on; ``None`` where the request is no such link."""
@@ -328,6 +336,17 @@ class Reading:
         if any(name in {"identifier", _PAGE} for name, _value in pairs):
             return self._link(base, query, continuation.after, continuation.total, caller)
         return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
+
+
+def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredResource | None]:
+    """The subjects that a pseudonym or the id of a Patient names, and that Patient."""
+    owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
+    patient = None if owners else resources.current(tx, "Patient", person)
+    if patient is not None and patient.sid != subjects.DIRECTORY_SID:
+        owners = subjects.by_sids(tx, [patient.sid])
+        for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
+            owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
+    return owners, patient
 
 
 def _refused(
