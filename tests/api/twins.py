@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from tests.api.door import Door
@@ -26,7 +26,7 @@ from tests.federation.records import (
     transaction,
 )
 
-from health_exchange.fhir.parameters import extract, instant_of
+from health_exchange.fhir.parameters import extract, instant_of, offered_for
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import Pseudonym, RequestId
 from health_exchange.model.purposes import Purpose
@@ -218,64 +218,32 @@ def readers(address: str) -> Sequence[Caller]:
     ]
 
 
-_TYPES = (
-    "Observation",
-    "Observation",
-    "Condition",
-    "Patient",
-    "Immunization",
-    "FamilyMemberHistory",
-    "Claim",
-    "Consent",
-)
+_TYPES = ("Observation", "Observation", "Condition", "Patient", "Immunization", "FamilyMemberHistory", "Claim", "Goal")
 _ODD_TYPES = ("Nonsense", "observation", "Bundle", "", "Parameters")
 _PLACES = [f"{letter}{number}" for number in range(4) for letter in ("p", "c", "i", "hc", "hd", "hr", "hp", "h", "hq")]
 _PLACES += [f"o{number}{each}" for number in range(4) for each in range(4)]
 _PLACES += ["hm0", "hm99", "hx0", "hx1", "gone0", "gone3", "absent", "ho1", "hf2", "hi3"]
 _GOOD_DATES = ("2020", "2021-02", "2022-03-12", "2026-11-24", "2026")
 _DATES = (*_GOOD_DATES, "2026-01-02T03:04:05+08:00", "1900", "2100-12", "9999", "2023-02-30", "x", "")
-_PREFIXES = ("", "eq", "ne", "gt", "ge", "lt", "le", "sa", "ap")
-_CODES = (
-    "14771-0",
-    "B20",
-    "F20",
-    "I10",
-    "Z00",
-    "08",
-    "final",
-    "amended",
-    "completed",
-    "active",
-    "laboratory",
-    "a|b|c",
-    "|I10",
-)
-_SYSTEMS = ("", "http://loinc.org|", "http://hl7.org/fhir/sid/icd-10|", "urn:none|", "|")
-_UNOFFERED = (
-    *("_include", "_revinclude", "_has:Condition:patient:code", "_sort", "_summary", "_total", "_elements", "_filter"),
-    *(
-        "_text",
-        "_content",
-        "_list",
-        "_contained",
-        "_format",
-        "_security",
-        "_tag",
-        "_profile",
-        "_source",
-        "_page",
-        "_ID",
-    ),
-    *(
-        "code:not",
-        "code:in",
-        "_count:exact",
-        "patient.name",
-        "subject:Patient.birthdate",
-        "subject._id",
-        "Patient.code",
-    ),
-    *("code-value-quantity", "value-quantity", "name", "_ID", "Patient.code"),
+_PREFIXES = ("", "eq", "ne", "gt", "ge", "lt", "le")
+_VALUES: Mapping[str, Sequence[str]] = {
+    "_id": _PLACES,
+    "patient": [f"{prefix}{letter}{number}" for prefix in ("", "Patient/") for letter in "phx" for number in range(4)],
+    "subject": [f"{prefix}{letter}{number}" for prefix in ("", "Patient/") for letter in "ph" for number in range(4)],
+    "code": ("14771-0", "http://loinc.org|14771-0", "B20", "F20", "http://hl7.org/fhir/sid/icd-10|I10", "I10", "Z00"),
+    "category": ("laboratory", "urn:none|x", "|x"),
+    "status": ("final", "amended", "completed", "active"),
+    "identifier": ("urn:local|1", "http://x|h0", "p0"),
+}
+_MALFORMED = ("", "%", "*", "a" * 70, "\\", "'; --", "_", "Patient/", "https://x/Patient/h0", "a|b|c", "sa2020")
+_COUNTS = ("0", "1", "1", "2", "2", "3", "5", "7", "20", "200", "999999")
+_UNOFFERED = re.findall(
+    r"\S+",
+    """
+    _include _revinclude _has:Condition:patient:code _sort _summary _total _elements _filter _text _content _list _page
+    _contained _format _security _tag _profile _source code:not code:in _count:exact patient.name subject._id _ID name
+    subject:Patient.birthdate Patient.code code-value-quantity value-quantity
+    """,
 )
 
 
@@ -291,40 +259,38 @@ class Adversary:
         what = dice.choices(("search", "read", "vread", "everything"), (75, 10, 8, 7))[0]
         kind = dice.choice(_ODD_TYPES) if dice.random() < 0.02 else dice.choice(_TYPES)
         if what == "search":
-            return Ask(what=what, type=kind, pairs=tuple(self._pairs()))
+            return Ask(what=what, type=kind, pairs=tuple(self._pairs(kind)))
         if what == "everything":
             person = dice.choice((dice.choice(_PLACES), _person(dice.randrange(10)), dice.choice(_PLACES).upper()))
             return Ask(what=what, type="Patient", id=person)
         return Ask(what=what, type=kind, id=dice.choice(_PLACES), version=dice.randrange(5))
 
-    def _pairs(self) -> Iterator[tuple[str, str]]:
-        dice = self._dice
-        for _each in range(dice.choices((0, 1, 2, 3), (1, 5, 4, 1))[0]):
-            yield self._pair()
-        if dice.random() < 0.6:
-            yield "_count", dice.choice(("0", "1", "2", "3", "5", "7", "20", "200", "999999", "-1", "x", ""))
-        if dice.random() < 0.03:
-            yield dice.choice(_UNOFFERED), dice.choice((*_CODES, *_PLACES, "Observation:subject", "-date"))
+    def choose(self, callers: Sequence[Caller]) -> Caller:
+        """Who asks next; mostly somebody who may see something."""
+        return self._dice.choices(callers, (6, 3, 5, 1))[0]
 
-    def _pair(self) -> tuple[str, str]:
+    def _pairs(self, kind: str) -> Iterator[tuple[str, str]]:
         dice = self._dice
-        name = dice.choice(tuple(PARAMETERS))
-        values = [self._value(name) for _each in range(dice.choices((1, 2, 4), (6, 2, 1))[0])]
-        return name, ",".join(values)
+        for _each in range(dice.choices((0, 1, 2, 3), (2, 5, 3, 1))[0]):
+            yield self._pair(kind)
+        if dice.random() < 0.7:
+            yield "_count", dice.choice(_COUNTS) if dice.random() < 0.97 else dice.choice(("-1", "x", ""))
+        if dice.random() < 0.04:
+            yield dice.choice(_UNOFFERED), dice.choice((*_PLACES, "Observation:subject", "-date"))
+
+    def _pair(self, kind: str) -> tuple[str, str]:
+        dice = self._dice
+        offered = sorted(offered_for(kind) & PARAMETERS.keys()) if dice.random() < 0.97 else tuple(PARAMETERS)
+        name = dice.choice(offered)
+        return name, ",".join(self._value(name) for _each in range(dice.choices((1, 2, 4), (6, 2, 1))[0]))
 
     def _value(self, name: str) -> str:
         dice = self._dice
         if dice.random() < 0.02:
-            return dice.choice(("", "%", "*", "a" * 70, "\\", "'; --", "_", "Patient/", "https://x/Patient/h0"))
-        if name in {"_lastUpdated", "date"}:
-            return dice.choice(_PREFIXES) + dice.choice(_GOOD_DATES if dice.random() < 0.8 else _DATES)
-        if name == "_id":
-            return dice.choice(_PLACES)
-        if name in {"patient", "subject"}:
-            return dice.choice(("", "Patient/", "Group/")) + dice.choice(_PLACES)
-        if name == "identifier":
-            return f"{dice.choice(('urn:local', 'http://x'))}|{dice.choice(_PLACES)}"
-        return dice.choice(_SYSTEMS) + dice.choice(_CODES)
+            return dice.choice(_MALFORMED)
+        if name in _VALUES:
+            return dice.choice(_VALUES[name])
+        return dice.choice(_PREFIXES) + dice.choice(_GOOD_DATES if dice.random() < 0.9 else _DATES)
 
 
 async def answers(door: Door, ask: Ask, caller: Caller) -> list[object]:
@@ -356,6 +322,72 @@ def without_randomness(body: bytes) -> bytes:
     return _PAGE.sub(lambda match: b"_page=%d" % len(match[1]), body)
 
 
-def identity_pairs(number: int) -> tuple[tuple[str, str], ...]:
-    """A search by somebody's national ID."""
-    return (("identifier", f"{NATIONAL_ID}|{national_id(number)}"),)
+def _as_http(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
+    """Method, path, headers and body of a request over HTTP, in one of the forms that it can have."""
+    form = urlencode(ask.pairs)
+    conditional = {"if-none-match": 'W/"1"', "if-modified-since": "Tue, 24 Nov 2026 08:00:00 GMT"}
+    if ask.what == "search" and dice.random() < 0.4:
+        return "POST", f"/fhir/{ask.type}/_search", {"content-type": "application/x-www-form-urlencoded"}, form.encode()
+    method = "HEAD" if dice.random() < 0.05 else "GET"
+    if ask.what == "search":
+        return method, f"/fhir/{ask.type}?{form}", {}, b""
+    if ask.what == "everything":
+        return method, dice.choice((f"/fhir/Patient/{ask.id}/$everything", f"/datacenter/v1/persons/{ask.id}")), {}, b""
+    path = f"/fhir/{ask.type}/{ask.id}" + (f"/_history/{ask.version}" if ask.what == "vread" else "")
+    return method, path, conditional if dice.random() < 0.3 else {}, b""
+
+
+def _write(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
+    """A write by somebody who may not: what stands in its way must not depend on what is kept."""
+    resource = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
+    seek = f"Patient?identifier={NATIONAL_ID}|{national_id(8)}"
+    headers = {"content-type": "application/fhir+json"}
+    match dice.randrange(5):
+        case 0:
+            headers["if-none-exist"] = f"_id={ask.id}"
+            return "POST", "/fhir/Observation", headers, msgspec.json.encode(resource)
+        case 1:
+            headers["if-match"] = 'W/"1"'
+            return "PUT", f"/fhir/Observation/{ask.id}", headers, msgspec.json.encode(resource | {"id": ask.id or "x"})
+        case 2:
+            return "DELETE", f"/fhir/{ask.type}/{ask.id}", headers, b""
+        case 3:
+            return "PATCH", f"/fhir/{ask.type}/{ask.id}", headers, b"[]"
+    entry = {
+        "resource": resource | {"subject": {"reference": seek}},
+        "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},
+    }
+    bundle = {"resourceType": "Bundle", "type": dice.choice(("batch", "transaction")), "entry": [entry]}
+    return "POST", "/fhir", headers, msgspec.json.encode(bundle)
+
+
+def http_request(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
+    """The same over HTTP; now and then a write, or a search by national ID, in its place."""
+    if dice.random() < 0.1:
+        return _write(ask, dice)
+    if dice.random() < 0.05:
+        pairs = (("identifier", f"{NATIONAL_ID}|{national_id(dice.choice((0, 3, 8, 9)))}"), ("_count", "1"))
+        return _as_http(Ask(what="search", type="Patient", pairs=pairs), dice)
+    return _as_http(ask, dice)
+
+
+async def http_answers(
+    door: Door, token: Mapping[str, str], request: tuple[str, str, dict[str, str], bytes]
+) -> list[object]:
+    """Everything that comes back, with the pages that follow."""
+    method, path, headers, body = request
+    seen = list[object]()
+    while len(seen) < PAGES_MAX:
+        sent = {"Authorization": token["Authorization"], "X-Request-Id": "adversary"} | headers
+        answer = await door.http.request(method, path, headers=sent, content=body)
+        seen.append((answer.status_code, sorted(answer.headers.items()), without_randomness(answer.content)))
+        following = _NEXT.search(answer.content)
+        if following is None:
+            break
+        method, path, headers, body = (
+            "GET",
+            f"/fhir/{path.split('/')[2].split('?')[0]}?{following[1].decode()}",
+            {},
+            b"",
+        )
+    return seen

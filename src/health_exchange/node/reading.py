@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.node.asking import IdentityNotSeenHereError, read_query, without_identities
+from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
 from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
@@ -382,7 +382,7 @@ def _holder(caller: Caller) -> str:
 def _persons_in(query: SearchQuery) -> set[Pseudonym]:
     """Persons whom a query names: asking for someone is logged even where nothing is found."""
     terms = (term for criterion in query.criteria for term in criterion.terms)
-    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)}
+    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)} - {NOBODY}
 
 
 def _asked_by(query: SearchQuery) -> str:
