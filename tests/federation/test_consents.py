@@ -40,7 +40,7 @@ from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node import sending
 from health_exchange.node.callers import Caller
-from health_exchange.node.cleaning import Cleaned, clean_all
+from health_exchange.node.cleaning import AllCleaned, clean_all
 from health_exchange.policy.decisions import Principal
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.store import subjects
@@ -202,7 +202,7 @@ async def test_who_objects_while_a_record_is_being_sealed_is_heard_first(
     await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1)), observation("o1", "p1")), "r1")
     person = person_of(network)
 
-    def clean(*arguments: Any) -> list[Cleaned]:  # noqa: ANN401  # as they came
+    def clean(*arguments: Any) -> AllCleaned:  # noqa: ANN401  # as they came
         (subject,) = parts.store.read_now(lambda tx: subjects.subjects_of(tx, person))
         parts.store.write_now(lambda tx: subjects.set_consent(tx, subject.sid, "deny:*"))
         return clean_all(*arguments)

@@ -199,3 +199,14 @@ async def test_what_was_looked_up_is_kept_nowhere(known: Network) -> None:
     await look_up(known, national_id(1))
     await look_up(known, national_id(5))
     assert rows() == before
+
+
+async def test_records_of_somebody_whose_identity_was_taken_back_are_not_given_as_the_persons(known: Network) -> None:
+    await known.admit(COUNTY, transaction(patient("p1", identity=None)), "r3")
+    while_told = await look_up(known, national_id(1))
+    await known.settle()
+    settled = await look_up(known, national_id(1))
+
+    assert {each["id"] for each in resources_of(while_told)} == {"q1", "o2"}
+    assert {each["id"] for each in resources_of(settled)} == {"q1", "o2"}
+    assert settled.is_whole

@@ -16,6 +16,7 @@ from health_exchange.node.status import NodeStatus
 EXCHANGE = {
     ("GET", "/exchange/v1/receipts"),
     ("GET", "/exchange/v1/status"),
+    ("POST", "/exchange/v1/disclosures"),
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
     ("POST", "/exchange/v1/locators"),
@@ -67,6 +68,15 @@ def test_a_nodes_status_has_these_fields() -> None:
         (["person", "view"], "--url|--ca|--client-id|--key|--system|--json"),
         (["person", "erase"], "--url|--ca|--client-id|--key|--system|--case|--json"),
         (["person", "erasure-report"], "--url|--ca|--client-id|--key|--case|--json"),
+        (["audit"], "list|show|prove|evidence|reconcile|export|verify"),
+        (
+            ["audit", "list"],
+            "--url|--ca|--client-id|--key|--person|--who|--facility|--node|--purpose|--outcome|--since|--everywhere",
+        ),
+        (["audit", "show"], "--node|position"),
+        (["audit", "prove"], "--node|--out|position"),
+        (["audit", "evidence"], "--person|--out"),
+        (["audit", "reconcile"], "--url|--since|--tolerance|--json|folders"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )

@@ -17,7 +17,17 @@ from starlette.routing import Route
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
-from health_exchange.node import answering, delivery, keyholding, locating, network, reception, ticketing, witnessing
+from health_exchange.node import (
+    answering,
+    delivery,
+    disclosures,
+    keyholding,
+    locating,
+    network,
+    reception,
+    ticketing,
+    witnessing,
+)
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reception import StreamGapError
@@ -87,6 +97,10 @@ async def _witness(parts: NodeParts, body: bytes, _query: Query, sender: NodeAdd
     return await witnessing.cosign_checkpoint(parts, body, sender)
 
 
+async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await disclosures.answer_disclosure(parts, body, sender)
+
+
 async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
@@ -101,6 +115,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", locating.LOCATORS_PATH): _locate,
     ("POST", "/exchange/v1/witness"): _witness,
     ("GET", network.STATUS_PATH): _status,
+    ("POST", disclosures.DISCLOSURES_PATH): _disclose,
 }
 
 

@@ -4,7 +4,7 @@ The holder answers with originals. What its policy or the person keeps back is l
 number nor that there are any is told, nor does it stand in the entry that the asker is shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -24,11 +24,13 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity
 from health_exchange.node.proving import prove_entry
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import decide_on, most_open
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import consent_for, decide_on, most_open, question_of
 from health_exchange.node.searchsets import with_source
 from health_exchange.policy.consent_rules import combined, of_any_date
 from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.policy.decisions import Action
+from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.lookups import (
     LookupAnswer,
     LookupRequest,
@@ -42,6 +44,7 @@ from health_exchange.pseudonym.identities import Identity, InvalidIdentityError
 from health_exchange.store import pending, resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject, SubjectState
 
 LOOKUP_PATH = "/exchange/v1/lookup"
 LETTER = "look-up"
@@ -142,7 +145,7 @@ async def _whom_for(
 def _identities(tx: Transaction, pseudonym: Pseudonym) -> tuple[int, list[Identity]]:
     """How many subjects a person is here, and the identities that their Patients give."""
     found: dict[Identity, None] = {}
-    people = subjects.subjects_of(tx, pseudonym)
+    people = _people(tx, pseudonym)
     for subject in people:
         for patient in resources.of_subject(tx, subject.sid, "Patient"):
             try:
@@ -162,14 +165,15 @@ def _enter(tx: Transaction, parts: NodeParts, claims: TicketClaims, entry: Audit
 def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, AuditEntry]:
     """The encoded answer and its entry."""
     request, caller = asked.request, asked.caller
-    people = subjects.subjects_of(tx, request.pseudonym)
+    people = _people(tx, request.pseudonym)
     consent = combined(NOTHING_SAID, [*(person.consent for person in people), asked.consent])
     own = {person.sid: combined(person.consent, [consent]) for person in people}
+    reasoned = bool(request.reason.strip())
     # Of whom some dates may not be seen, others may: each record is asked for by its own date below.
-    general = decide_on(
-        parts, caller, Action.LOOK_UP, most_open(parts, "Patient"), of_any_date(consent), reasoned=bool(request.reason)
-    )
-    all_kept = resources.newest(tx, request.pseudonym, None, SCAN_MAX) if general.allowed else []
+    plain = consent_for(parts, caller, of_any_date(consent))
+    question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), plain, reasoned=reasoned)
+    general = decision_on(parts.policies, question)
+    all_kept = _kept(tx, people) if general.allowed else []
     found = [
         kept
         for kept in all_kept
@@ -179,7 +183,7 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         LookupAnswer(
             resources=[with_source(kept) for kept in found[:RESOURCES_MAX]],
             refusal="" if general.allowed else "; ".join(general.reasons),
-            is_cut=len(found) > RESOURCES_MAX or len(all_kept) == SCAN_MAX,
+            is_cut=len(found) > RESOURCES_MAX or len(all_kept) >= SCAN_MAX,
             waiting=pending.count(tx),
         )
     )
@@ -194,9 +198,21 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         subjects=[request.pseudonym],
         summary=_summary(found[:RESOURCES_MAX]),
         peer=asked.claims.node,
+        facts=None if general.allowed else facts_of(question, general),
         digest=sha256(answer).hexdigest(),
     )
     return answer, entry
+
+
+def _people(tx: Transaction, pseudonym: Pseudonym) -> list[Subject]:
+    """The subjects that are the person; one whose identity was taken back or is being corrected may be another."""
+    return [each for each in subjects.subjects_of(tx, pseudonym) if each.state is SubjectState.KNOWN]
+
+
+def _kept(tx: Transaction, people: Iterable[Subject]) -> list[StoredResource]:
+    """Everything kept of them, latest clinical date first."""
+    found = [kept for person in people for kept in resources.of_subject(tx, person.sid, None, SCAN_MAX)]
+    return sorted(found, key=lambda kept: kept.instant or "", reverse=True)
 
 
 def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
@@ -216,7 +232,7 @@ def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
 
 def _is_permitted(parts: NodeParts, asked: Asked, kept: StoredResource, consent: str) -> bool:
     """Policy's word on a resource's class and date; remembered, so cheap for every further resource like it."""
-    reasoned = bool(asked.request.reason)
+    reasoned = bool(asked.request.reason.strip())
     decision = decide_on(
         parts, asked.caller, Action.LOOK_UP, kept.resource_class, consent, reasoned=reasoned, data_at=kept.instant
     )

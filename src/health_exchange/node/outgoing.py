@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
@@ -19,6 +21,7 @@ from health_exchange.policy.consents import NOTHING_SAID, OBJECTS_TO_ALL
 from health_exchange.protocol.entries import RecordEntry
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store.bodies import SealedBody
 from health_exchange.store.exports import Standing
 
 _OF_RECORDS = frozenset({"put", "delete"})
@@ -29,8 +32,7 @@ HELD_CONSENT = "consent"
 HELD_NO_SUBJECT = "no-subject"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the change feed with what is needed to send it.
 
     Attributes:
@@ -48,7 +50,7 @@ class Change:
         consent: What the person's consents come to for this resource and those above, as plain text.
         said: All that the person has said, with its conditions.
         findable: Whether anybody above may learn that there is something of the person.
-        body: The resource as kept; ``None`` for a delete, reassign or shred.
+        body: The resource as kept, sealed; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
         previous_is_gone: Whether nothing of ``previous`` is held here any more.
         announced: Whether those above have been told that something of the person is held here.
@@ -66,7 +68,7 @@ class Change:
     previous: Pseudonym | None
     subject_state: str
     consent: str
-    body: bytes | None
+    body: SealedBody | None
     exported_to: frozenset[NodeAddress] = frozenset()
     announced: bool = False
     said: str = ""

@@ -34,7 +34,7 @@ class Limits:
     """
 
     evaluations_per_day: int = 200_000
-    envelope_entries: int = 500
+    envelope_entries: int = 1000
     envelope_bytes: int = 4 << 20
     peer_timeout_s: float = 10.0
     holder_deadline_s: float = 0.6

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
@@ -20,11 +22,12 @@ from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import most_open
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
 from health_exchange.policy.decisions import Action
-from health_exchange.policy.engine import decide
+from health_exchange.policy.questions import decision_on
 from health_exchange.store import counters, resources
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -40,8 +43,7 @@ class StaleReadError(ExchangeError):
     code = "stale-read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One version ready to be written: what asked for it, its number and its draft."""
 
     planned: Planned
@@ -86,10 +88,7 @@ class Preparation:
         randomness = parts.randomness
         planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
         at = parts.clock.now().astimezone(UTC)
-        drafting = Drafting(
-            rewriting=rewriting, last_updated=_text(at), origin=str(parts.address), key=parts.keys.tokens
-        )
-        versions = await _versions(parts, planned, snapshot, drafting)
+        versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
         digest = await _decide(parts, caller, versions)
         return cls(
@@ -152,17 +151,21 @@ class Preparation:
     def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
+        changes = Counter(_change(version) for version in self.versions)
         log(
             tx,
-            journal(
-                self.parts,
-                self.caller,
-                kind="write",
-                action="write",
-                outcome="allowed",
-                policy=self.digest,
-                subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
-                summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+            msgspec.structs.replace(
+                journal(
+                    self.parts,
+                    self.caller,
+                    kind="write",
+                    action="write",
+                    outcome="allowed",
+                    policy=self.digest,
+                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+                ),
+                changes=dict(sorted(changes.items())),
             ),
         )
 
@@ -194,11 +197,11 @@ class Preparation:
 
 
 async def _versions(
-    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, drafting: Drafting
+    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, rewriting: dict[str, str], last_updated: str
 ) -> tuple[Version, ...]:
     """The versions that the requests make, in their order."""
     wanted = [each for each in planned if not each.is_found and not snapshot.is_deleted_already(each)]
-    written = [
+    written = tuple(
         Written(
             type=each.place.type,
             id=each.place.id,
@@ -208,9 +211,16 @@ async def _versions(
         )
         for each in wanted
         if each.request.raw is not None
-    ]
+    )
+    drafting = Drafting(
+        written=written,
+        rewriting=rewriting,
+        last_updated=last_updated,
+        origin=str(parts.address),
+        key=parts.keys.tokens,
+    )
     work_bytes = sum(len(each.raw) for each in written)
-    drafts = iter(await parts.workers.run(draft_versions, written, drafting, work_bytes=work_bytes))
+    drafts = iter((await parts.workers.run(draft_versions, drafting, work_bytes=work_bytes)).drafts)
     return tuple(
         Version(
             planned=each,
@@ -262,6 +272,13 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         await _permit(parts, caller, action, most_open(parts, resource_type))
 
 
+def _change(version: Version) -> str:
+    """What a version does to its resource, for the log."""
+    if version.planned.request.method == "DELETE":
+        return "delete"
+    return "create" if version.number == 1 else "update"
+
+
 async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:
     """Policy's word on every class that is to be written; the policies' digest.
 
@@ -275,7 +292,8 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
 
 async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass) -> None:
     """Go on only where policy lets the caller; a refusal is in the log before he hears of it."""
-    decision = decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose)
+    question = question_of(caller, action, resource_class)
+    decision = decision_on(parts.policies, question)
     if not decision.allowed:
         reasons = "; ".join(decision.reasons)
         entry = journal(
@@ -287,6 +305,7 @@ async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_cla
             policy=decision.digest,
             reason=reasons,
             summary=resource_class.type,
+            facts=facts_of(question, decision),
         )
         await parts.store.write(partial(log, entry=entry))
         raise ForbiddenError(reasons or "no policy allows this")

@@ -77,6 +77,11 @@ class PseudonymClient:
             sealed[tag] = seal_name(key, tag, name, nonce=randomness(12))
         await self._parts.store.write(lambda tx: identity_cache.remember(tx, sealed))
 
+    async def ask_holders(self, identities: Sequence[Identity]) -> dict[Identity, Pseudonym]:
+        """As :meth:`resolve`, by the key holders in any case: what is cached for ingest serves nobody who reads."""
+        named = await self._ask(list(dict.fromkeys(identities)))
+        return {identity: name.pseudonym for identity, name in named.items()}
+
     async def _ask(self, identities: Sequence[Identity]) -> dict[Identity, Name]:
         """Join the round that is being gathered, and run it once the one before has ended."""
         gathering = self._waiting

@@ -14,7 +14,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.consent_rules import effective
 from health_exchange.policy.decisions import Action, Decision
-from health_exchange.policy.engine import decide
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import Permitted, classes_of, consents_of
 from health_exchange.store.engine import Transaction
 
@@ -28,15 +28,36 @@ class Rights:
     Attributes:
         permitted: The condition for the search.
         decision: An allowing decision if anything is permitted, else the refusal of the most open record.
+        question: What that record's decision was asked.
     """
 
     permitted: Permitted
     decision: Decision
+    question: Question
 
     @property
     def is_refused(self) -> bool:
         """Whether the caller is to be told that he may not."""
         return self.permitted.is_empty and not self.decision.allowed
+
+
+def question_of(  # the parts of a question
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    reasoned: bool = False,
+) -> Question:
+    """What policy is asked about one class of resource under one consent class."""
+    return Question(
+        principal=caller.principal,
+        action=action,
+        resource_class=resource_class,
+        purpose=caller.purpose,
+        consent=consent,
+        reasoned=reasoned,
+    )
 
 
 def decide_on(  # a question with its parts
@@ -60,19 +81,12 @@ def decide_on(  # a question with its parts
         reasoned: Whether whoever breaks the glass has said why.
         data_at: Clinical date of the one resource that is asked for, where it is one.
     """
-    return decide(
-        parts.policies,
-        caller.principal,
-        action,
-        resource_class,
-        purpose=caller.purpose,
-        consent=_plain(parts, caller, consent, data_at),
-        reasoned=reasoned,
-    )
+    plain = consent_for(parts, caller, consent, data_at=data_at)
+    return decision_on(parts.policies, question_of(caller, action, resource_class, plain, reasoned=reasoned))
 
 
-def _plain(parts: NodeParts, caller: Caller, consent: str, data_at: str | None = None) -> str:
-    """What a person's consents come to for this caller now."""
+def consent_for(parts: NodeParts, caller: Caller, consent: str, *, data_at: str | None = None) -> str:
+    """What all that a person has said comes to for this caller now, as the plain text that policy takes."""
     return effective(
         consent,
         at=parts.clock.now(),
@@ -112,11 +126,11 @@ def rights(  # a question with its parts
         sids: Only of these subjects.
     """
     known = classes_of(tx, resource_type)
-    general = decide_on(parts, caller, action, most_open(parts, resource_type or "Patient"))
-    decision = general
+    question = question_of(caller, action, most_open(parts, resource_type or "Patient"))
+    decision = decision_on(parts.policies, question)
     texts: dict[str, list[str]] = {}
     for consent in consents_of(tx, sids):
-        texts.setdefault(_plain(parts, caller, consent), []).append(consent)
+        texts.setdefault(consent_for(parts, caller, consent), []).append(consent)
     permitted: dict[str, frozenset[int]] = {}
     for plain, consents in texts.items():
         allowed = set()
@@ -126,7 +140,7 @@ def rights(  # a question with its parts
                 allowed.add(number)
                 decision = decided
         permitted |= dict.fromkeys(consents, frozenset(allowed))
-    return Rights(permitted=Permitted(classes=permitted), decision=decision)
+    return Rights(permitted=Permitted(classes=permitted), decision=decision, question=question)
 
 
 def refusal(decision: Decision) -> ForbiddenError:

@@ -6,7 +6,7 @@ A node whose person objects even to being found is not here: that it objects is 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
@@ -38,9 +38,7 @@ def announced(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym
 def add(tx: Transaction, node: NodeAddress, consents: Mapping[Pseudonym, str]) -> None:
     """Note that ``node`` holds something of each person, and what consent it tells."""
     known = announced(tx, node, consents)
-    rows = [{"pseudonym": new, "node": str(node), "consent": consents[new]} for new in sorted(consents.keys() - known)]
-    if rows:
-        tx.connection.execute(insert(locators), rows)
+    tx.insert_many(locators, [(new, str(node), consents[new]) for new in sorted(consents.keys() - known)])
     for pseudonym in sorted(pseudonym for pseudonym, text in known.items() if text != consents[pseudonym]):
         ours = (locators.c.pseudonym == pseudonym) & (locators.c.node == str(node))
         tx.execute(update(locators).where(ours).values(consent=consents[pseudonym]))

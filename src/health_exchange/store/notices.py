@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym, StreamId
@@ -54,19 +54,8 @@ class Notice:
 def add(tx: Transaction, kind: Kind, stream: StreamId, sequence: int, entries: Mapping[Pseudonym, int]) -> None:
     """Note that an envelope tells of ``kind`` about each person, taking back so many entries."""
     now = tx.clock.now().isoformat()
-    rows = [
-        {
-            "pseudonym": pseudonym,
-            "kind": kind,
-            "stream": stream,
-            "sequence": sequence,
-            "entries": count,
-            "sealed_at": now,
-        }
-        for pseudonym, count in sorted(entries.items())
-    ]
-    if rows:
-        tx.connection.execute(insert(notices), rows)
+    rows = [(pseudonym, kind, stream, sequence, count, now) for pseudonym, count in sorted(entries.items())]
+    tx.insert_many(notices, rows)
 
 
 def about(tx: Transaction, kind: Kind, pseudonym: Pseudonym, limit: int = 100) -> list[Notice]:

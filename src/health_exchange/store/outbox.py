@@ -40,9 +40,8 @@ def enqueue(  # the parts of one row
             position=tx.allocate("outbox"), stream=stream, sequence=sequence, digest=digest, raw=raw, delivered=False
         )
     )
-    awaited = [{"stream": stream, "sequence": sequence, "recipient": str(recipient)} for recipient in recipients]
-    if awaited:
-        tx.connection.execute(insert(outbox_receipts), awaited)
+    awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
+    tx.insert_many(outbox_receipts, awaited)
 
 
 def undelivered(tx: Transaction, limit: int, without: Iterable[StreamId] = ()) -> list[OutboxEnvelope]:

@@ -14,13 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
+from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
+from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.keyset import NodeKeys
@@ -35,9 +38,11 @@ from health_exchange.node.desks import Desks
 from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
+from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
+from health_exchange.node.refusals import Refusals
 from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
@@ -213,12 +218,16 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    oversight = Oversight(parts, node.pseudonyms)
     routes = [
         *lookups.routes(),
+        *AuditDoor(door=door, oversight=oversight).routes(),
+        *EventDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
         *_person_routes(node, door),
         *OperatorDoor(parts).routes(),
+        *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
     return Starlette(routes=routes, exception_handlers=_HANDLERS)

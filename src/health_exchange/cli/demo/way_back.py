@@ -167,10 +167,10 @@ class WayBack:
         """An objection at every node the person has been to, and its withdrawal."""
         before, nation_before = await self._standing(person)
         await self._object(person, "active")
-        await self._wait(lambda status: _at_nation(status) < nation_before)
+        await self.settled(lambda status: _at_nation(status) < nation_before)
         meanwhile, nation_meanwhile = await self._standing(person)
         await self._object(person, "inactive")
-        await self._wait(lambda status: _at_nation(status) >= nation_before)
+        await self.settled(lambda status: _at_nation(status) >= nation_before)
         after, nation_after = await self._standing(person)
         return ConsentReport(
             looked_up_before=before,
@@ -185,7 +185,7 @@ class WayBack:
         """How many records a look-up gives, Consents aside, and how many the nation keeps of everybody."""
         bundle, _elapsed = await self._ask(person, "TREAT")
         found = [entry["resource"] for entry in bundle["entry"] if entry["search"]["mode"] == "match"]
-        kept = _at_nation(await self._wait(lambda _status: True))
+        kept = _at_nation(await self.settled())
         return sum(resource["resourceType"] != "Consent" for resource in found), kept
 
     async def _object(self, person: SamplePerson, status: str) -> None:
@@ -233,7 +233,7 @@ class WayBack:
         failures = verify_folder({**files, name: bytes(changed)}).failures
         return EditedLogReport(file=name, finding=f"{failures[0].where}: {failures[0].what}" if failures else "")
 
-    async def _wait(self, is_done: Callable[[NetworkStatus], bool]) -> NetworkStatus:
+    async def settled(self, is_done: Callable[[NetworkStatus], bool] = lambda _status: True) -> NetworkStatus:
         """The network's status once nothing is under way and ``is_done``.
 
         Raises:

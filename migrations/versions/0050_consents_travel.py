@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0050"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 
