@@ -332,7 +332,7 @@ async def test_whoever_records_every_byte_between_nodes_learns_no_person_type_or
         recorded.append(answer.body)
         return answer
 
-    network.wire.carry = record  # type: ignore[method-assign, assignment]
+    network.wire.carry = record  # type: ignore[method-assign, assignment]  # a tap on the wire
     result = await look_up(network, SOMEBODY)
     everything = b"\n".join(recorded)
 

@@ -269,17 +269,6 @@ def alive(tx: Transaction, rids: Iterable[int]) -> set[int]:
     return {rid for chunk in chunks(set(rids)) for rid in tx.execute(_ALIVE, {"rids": chunk}).scalars()}
 
 
-def newest(
-    tx: Transaction, pseudonym: Pseudonym, resource_type: str | None = None, limit: int = 1000
-) -> list[StoredResource]:
-    """A person's current resources, latest clinical date first."""
-    statement = CURRENT.where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
-    if resource_type is not None:
-        statement = statement.where(resources.c.type == resource_type)
-    ordered = statement.order_by(resources.c.instant.desc(), resources.c.rid).limit(limit)
-    return [opened(tx, row) for row in tx.execute(ordered)]
-
-
 def origins_of(tx: Transaction, pseudonym: Pseudonym) -> list[str]:
     """Addresses of the nodes that current resources of a person come from."""
     statement = (
