@@ -55,11 +55,13 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|audit|samples"),
+        ([], "demo|node|audit|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
+        (["policy", "explain"], "words|--policies|--json|level|at|from"),
+        (["policy", "table"], "--policies|--against"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )
@@ -78,6 +80,10 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (["policy", "explain", "zhang", "reads"], 2, "unclear-question"),
+        (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),
+        (["policy", "explain", "viewer", "read", "level", "3", "TREAT"], 0, "allowed"),
+        (["policy", "table", "--policies", "/nowhere"], 2, "bad-policy"),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:
