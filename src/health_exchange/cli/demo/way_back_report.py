@@ -1,7 +1,5 @@
 """What the demo shows of the way back, for people and machines, and what it should have shown."""
 
-from collections.abc import Mapping
-
 import msgspec
 
 
@@ -68,7 +66,7 @@ class WayBackReport(msgspec.Struct, frozen=True, kw_only=True):
 def shortcomings(report: WayBackReport) -> list[str]:
     """What the way back should have shown and did not, in words; empty if all is well."""
     consent, glass = report.consent, report.break_glass
-    expected: Mapping[str, bool] = {
+    expected = {
         "the look-up came from fewer than two places": len(report.lookup.sources) > 1,
         "the look-up was not signed for by two key holders": len(set(report.lookup.ticket_holders)) > 1,
         "a holder that was away was not named": bool(report.lookup_with_one_away.unreachable),
