@@ -118,6 +118,22 @@ def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
     assert (numbers, positions) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4])
 
 
+def test_a_commit_tells_what_it_touched_and_numbers_its_changes(store: Store) -> None:
+    def fail(tx: Transaction) -> None:
+        _keep(tx, 2)
+        raise ValueError("ours")
+
+    heard: list[set[str]] = []
+    store.on_commit(lambda tables: heard.append(set(tables)))
+    store.write_now(lambda tx: _keep(tx, 1))
+    with pytest.raises(ValueError, match="ours"):
+        store.write_now(fail)
+    assert heard[0] >= {"feed", "resources", "tokens"}
+    assert "audit_entries" not in heard[0]
+    assert heard[1] == set()
+    assert store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 9)]) == [1]
+
+
 def test_a_first_pseudonym_releases_and_a_corrected_one_reassigns(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1))
     store.write_now(lambda tx: subjects.assign_pseudonym(tx, 1, Pseudonym("b" * 26)))

@@ -139,9 +139,7 @@ def put_many(
     places = [(new.type, new.id) for new in versions]
     if len(set(places)) != len(places):
         raise ValueError("one call keeps one version of a resource")
-    looked_up = heads(tx, places) if known is None else known
-    known = {place: looked_up[place] for place in places if place in looked_up}
-    _check_expected(versions, known)
+    known = _expected(versions, heads(tx, places) if known is None else known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
     fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
@@ -184,13 +182,18 @@ def put_many(
     return [row[0] for row in rows]
 
 
-def _check_expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> None:
-    """Raise :class:`StaleVersionError` unless what each version expects is current."""
+def _expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[str, str], Head]:
+    """What is current under the versions' names, as their writers expect it.
+
+    Raises:
+        StaleVersionError: One of them expects another version.
+    """
     for new in versions:
         head = known.get((new.type, new.id))
         current = head.version if head else 0
         if new.expected is not None and new.expected != current:
             raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    return {place: known[place] for new in versions if (place := (new.type, new.id)) in known}
 
 
 def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Mapping[tuple[str, str], Head]) -> None:

@@ -109,18 +109,21 @@ class AssembledNode:
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
+        workers: Processes that compute what somebody waits for.
+        background: A process that computes what may wait.
     """
 
     node: Node
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
-    processes: tuple[Processes, ...]
+    workers: Processes
+    background: Processes
 
     async def close(self) -> None:
         """Let go of peers and database."""
         await self.transport.close()
-        for workers in self.processes:
+        for workers in (self.workers, self.background):
             workers.close()
         self.node.parts.store.close()
 
@@ -182,7 +185,8 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
-        processes=(workers, background),
+        workers=workers,
+        background=background,
     )
 
 
