@@ -75,13 +75,6 @@ def test_a_write_on_a_stale_version_changes_nothing(store: Store) -> None:
     assert current.version == 1
 
 
-def test_candidates_meet_every_group_of_tokens(store: Store) -> None:
-    for number in (11, 12):
-        store.write_now(lambda tx, number=number: _keep(tx, number))  # type: ignore[misc]  # the loop's number is bound
-    found = store.read_now(lambda tx: resources.candidates(tx, "Observation", [[7], [12, 99]]))
-    assert [resource.id for resource in found] == ["o12"]
-
-
 async def test_one_failing_write_of_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
     def work(number: int) -> int:
         if number % 3 == 0:

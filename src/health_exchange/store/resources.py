@@ -297,35 +297,6 @@ def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limi
     return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
 
 
-def candidates(  # a question with its bounds
-    tx: Transaction,
-    resource_type: str,
-    groups: Sequence[Sequence[int]] = (),
-    *,
-    sids: Sequence[int] | None = None,
-    after: int = 0,
-    limit: int = 100,
-) -> list[StoredResource]:
-    """Current resources that may match, by row number.
-
-    Args:
-        tx: The transaction.
-        resource_type: Their type.
-        groups: Every group must be met, each by any of its tokens.
-        sids: Only of these subjects.
-        after: Row number to go on from.
-        limit: Most that come back.
-    """
-    statement = CURRENT.where(
-        resources.c.type == resource_type, resources.c.rid > after, resources.c.deleted.is_(False)
-    )
-    if sids is not None:
-        statement = statement.where(resources.c.sid.in_(sids))
-    for group in groups:
-        statement = statement.where(resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(group))))
-    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
-
-
 def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     """A row of :data:`CURRENT` with its body opened."""
     sealed = _sealed(tx, row)
