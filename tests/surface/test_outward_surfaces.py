@@ -60,7 +60,7 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|lookup|audit|person|samples"),
+        ([], "demo|node|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
@@ -77,6 +77,8 @@ def test_a_nodes_status_has_these_fields() -> None:
         (["audit", "prove"], "--node|--out|position"),
         (["audit", "evidence"], "--person|--out"),
         (["audit", "reconcile"], "--url|--since|--tolerance|--json|folders"),
+        (["policy", "explain"], "words|--policies|--json|level|at|from"),
+        (["policy", "table"], "--policies|--against"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )
@@ -97,22 +99,16 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["nonsense"], 2, "invalid choice"),
         (
             [
-                "person",
-                "erasure-report",
-                "--url",
-                "https://127.0.0.1:1",
-                "--ca",
-                "/x",
-                "--client-id",
-                "c",
-                "--key",
-                "/x",
-                "--case",
-                "1",
+                *("person", "erasure-report", "--url", "https://127.0.0.1:1", "--case", "1"),
+                *("--client-id", "c", "--key", "/nowhere", "--ca", "/nowhere"),
             ],
             2,
             "unreadable-file",
         ),
+        (["policy", "explain", "zhang", "reads"], 2, "unclear-question"),
+        (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),
+        (["policy", "explain", "viewer", "read", "level", "3", "TREAT"], 0, "allowed"),
+        (["policy", "table", "--policies", "/nowhere"], 2, "bad-policy"),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:

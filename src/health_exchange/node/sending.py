@@ -49,6 +49,10 @@ from health_exchange.store.subjects import Subject, SubjectState
 CURSOR = "sent"
 _OF_PERSONS = frozenset({"reassign", "shred"})
 """Changes that move or destroy what others of the same envelope might change."""
+LIGHT_LOAD, LIGHT_ENTRIES = 2_500, 300
+"""While no more changes wait than this, envelopes are small: the first is under way while the next is sealed. When
+more wait, they are as large as they may be, because each costs every node on its way the same.
+"""
 EXPANSION = 5
 """How much larger a body is than it is kept, roughly."""
 _PLAIN = ResourceClass(
@@ -141,7 +145,9 @@ def _read(tx: Transaction, parts: NodeParts) -> Batch:
     moves and destroys them, never both.
     """
     cursor = node_state.cursor(tx, CURSOR)
-    waiting = feed.rows_after(tx, cursor, parts.limits.envelope_entries)
+    few = feed.last_number(tx) - cursor <= LIGHT_LOAD
+    entries = min(LIGHT_ENTRIES, parts.limits.envelope_entries) if few else parts.limits.envelope_entries
+    waiting = feed.rows_after(tx, cursor, entries)
     rows = list(next((run for _kind, run in groupby(waiting, key=lambda row: row.op in _OF_PERSONS)), ()))
     owners = subjects.by_sids(tx, [row.sid for row in rows])
     kept = resources.sealed_by_rids(tx, [row.rid for row in rows if row.rid])

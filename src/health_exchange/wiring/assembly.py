@@ -47,7 +47,7 @@ from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
-from health_exchange.policy.engine import PolicySet
+from health_exchange.policy.engine import BadPolicyError, PolicySet
 from health_exchange.pseudonym.threshold import check_key_card, decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, StoreKeys
@@ -113,18 +113,21 @@ class AssembledNode:
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
+        workers: Processes that compute what somebody waits for.
+        background: A process that computes what may wait.
     """
 
     node: Node
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
-    processes: tuple[Processes, ...]
+    workers: Processes
+    background: Processes
 
     async def close(self) -> None:
         """Let go of peers and database."""
         await self.transport.close()
-        for workers in self.processes:
+        for workers in (self.workers, self.background):
             workers.close()
         self.node.parts.store.close()
 
@@ -186,7 +189,8 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
-        processes=(workers, background),
+        workers=workers,
+        background=background,
     )
 
 
@@ -199,8 +203,10 @@ def read_policies(folder: Path) -> PolicySet:
     """The base policy set in ``folder``: every ``*.cedar`` file, and the schema.
 
     Raises:
-        BadPolicyError: They do not fit each other; the node must not start.
+        BadPolicyError: There are none, or they do not fit each other; the node must not start.
     """
+    if not (folder / "schema.cedarschema").is_file():
+        raise BadPolicyError(f"{folder} holds no policies: it has no schema.cedarschema")
     texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.cedar"))}
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
