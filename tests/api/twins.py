@@ -374,12 +374,13 @@ def _write(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
             return "DELETE", f"/fhir/{ask.type}/{ask.id}", headers, b""
         case 3:
             return "PATCH", f"/fhir/{ask.type}/{ask.id}", headers, b"[]"
-    entry = {
-        "resource": resource | {"subject": {"reference": seek}},
-        "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},
-    }
-    bundle = {"resourceType": "Bundle", "type": dice.choice(("batch", "transaction")), "entry": [entry]}
-    return "POST", "/fhir", headers, msgspec.json.encode(bundle)
+        case _:
+            entry = {
+                "resource": resource | {"subject": {"reference": seek}},
+                "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},
+            }
+            bundle = {"resourceType": "Bundle", "type": dice.choice(("batch", "transaction")), "entry": [entry]}
+            return "POST", "/fhir", headers, msgspec.json.encode(bundle)
 
 
 def http_request(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
