@@ -13,10 +13,9 @@ import asyncio
 import time
 import uuid
 
-import msgspec
 from benchmarks.loads import synthea_bundles
 from benchmarks.machine import describe_machine, median_of
-from benchmarks.network import RunningNetwork, make_plan, running
+from benchmarks.network import RunningNetwork, make_plan, running, until_settled
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import Tier
@@ -52,28 +51,19 @@ async def post_all(network: RunningNetwork, bundles: list[tuple[bytes, int]], cl
     return time.perf_counter() - began
 
 
-async def until_settled(network: RunningNetwork) -> None:
-    """Wait until everything has left the node and was signed for."""
-    while True:
-        answer = await network.http.get(f"{network.url(NODE)}/operator/v1/status")
-        if msgspec.json.decode(answer.content)["is_settled"]:
-            return
-        await asyncio.sleep(0.2)
-
-
 async def run_once(bundles: list[tuple[bytes, int]], clients: int, *, alone: bool) -> tuple[float, float]:
     """Resources per second until acknowledged, and until everything was sent and signed for."""
     count = sum(entries for _body, entries in bundles[WARM:])
     async with running(make_plan(TREE, HOLDERS)) as network:
         await post_all(network, bundles[:WARM], 1)
-        await until_settled(network)
+        await until_settled(network, [NODE])
         if alone:
             network.supervisor.kill(NodeAddress.parse(PROVINCE))
         began = time.perf_counter()
         elapsed = await post_all(network, bundles[WARM:], clients)
         if alone:
             network.supervisor.start(NodeAddress.parse(PROVINCE))
-        await until_settled(network)
+        await until_settled(network, [NODE])
         settled = time.perf_counter() - began
     return count / elapsed, count / settled
 

@@ -1,5 +1,6 @@
 """A real network for a measurement: processes, TLS, SQLite, in a folder that is thrown away."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -17,10 +18,14 @@ from health_exchange.cli.demo.supervision import Supervisor
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import Tier
 from health_exchange.model.purposes import Purpose
+from health_exchange.store import outbox, statistics
+from health_exchange.store.transaction import Transaction
 from health_exchange.wiring.ceremony import hold_ceremony
-from health_exchange.wiring.network_folder import write_network
+from health_exchange.wiring.inspection import open_store
+from health_exchange.wiring.network_folder import node_folder, write_network
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
 from health_exchange.wiring.registration import encode_registry, register
+from health_exchange.wiring.settings import read_settings
 
 TIERS = {1: Tier.NATION, 2: Tier.PROVINCE, 3: Tier.CITY, 4: Tier.COUNTY}
 CLIENT = "hospital"
@@ -62,6 +67,26 @@ def make_plan(tiers: dict[str, Tier], holders: Iterable[str]) -> NetworkPlan:
         holders=tuple(map(NodeAddress.parse, holders)),
         threshold=2,
     )
+
+
+async def until_settled(network: RunningNetwork, origins: Iterable[str]) -> None:
+    """Wait until everything has left these nodes and every node above has signed for it.
+
+    Looks into their databases: a node's own status counts all it holds, which would be most of its work if asked often.
+    """
+    folders = [node_folder(network.root, NodeAddress.parse(origin)) for origin in origins]
+    stores = [open_store(read_settings(folder / "node.toml")) for folder in folders]
+    try:
+        while not all(store.read_now(_is_settled) for store in stores):  # noqa: ASYNC110  # other processes write it
+            await asyncio.sleep(0.05)
+    finally:
+        for store in stores:
+            store.close()
+
+
+def _is_settled(tx: Transaction) -> bool:
+    """Whether nothing waits to be sent, taken or signed for."""
+    return not (statistics.unsent_changes(tx) or outbox.undelivered_count(tx) or outbox.awaits_receipts(tx))
 
 
 @asynccontextmanager

@@ -63,9 +63,9 @@ def make(numbers: range, key: GeneratedKey) -> dict[str, float]:
             check_response(request, response, holders[index])
             timed("client: verify proofs", began)
         began = time.perf_counter()
-        pseudonyms = unblind(blinded, responses, epoch=1)
+        names = unblind(blinded, responses, epoch=1)
         timed("client: combine and unblind", began)
-        assert len(set(pseudonyms)) == len(batch)
+        assert len({name.pseudonym for name in names}) == len(batch)
     return dict(spent)
 
 

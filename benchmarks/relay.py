@@ -16,10 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from statistics import quantiles
 
-import msgspec
 from benchmarks.loads import synthea_bundles
 from benchmarks.machine import describe_machine
-from benchmarks.network import RunningNetwork, make_plan, running
+from benchmarks.network import RunningNetwork, make_plan, running, until_settled
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.cli.demo.network import demo_plan
@@ -49,16 +48,6 @@ async def load(network: RunningNetwork, bundles: list[tuple[bytes, int]], origin
             (await facility.submit(body, request_id=str(uuid.uuid4()))).raise_for_status()
 
     await asyncio.gather(*(client(origin) for origin in origins))
-
-
-async def settle(network: RunningNetwork) -> int:
-    """Wait until nothing is under way; resources at the nation."""
-    while True:
-        answer = await network.http.get(f"{network.url('cn')}/operator/v1/network")
-        status = msgspec.json.decode(answer.content)
-        if not status["away"] and all(node["is_settled"] for node in status["nodes"]):
-            return int(status["nodes"][0]["resources"])
-        await asyncio.sleep(0.1)
 
 
 def freshness(root: Path, origins: list[str]) -> list[float]:
@@ -96,10 +85,10 @@ async def measure(bundles: list[tuple[bytes, int]], rate: float) -> tuple[float,
     count = sum(entries for _body, entries in bundles[4:])
     async with running(plan) as network:
         await load(network, bundles[:4], origins, 0)
-        await settle(network)
+        await until_settled(network, origins)
         began = time.perf_counter()
         await load(network, bundles[4:], origins, rate)
-        await settle(network)
+        await until_settled(network, origins)
         elapsed = time.perf_counter() - began
         return count / elapsed, freshness(network.root, origins)
 

@@ -24,6 +24,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _KINDS = (
     ("hospital", "facility", Purpose.TREATMENT),
     ("viewer", "viewer", Purpose.TREATMENT),
+    ("dr-wang", "clinician", Purpose.TREATMENT),
     ("auditor", "auditor", Purpose.AUDIT),
     ("researcher", "researcher", Purpose.RESEARCH),
 )

@@ -1,5 +1,7 @@
 """Seeded faults: whatever links and processes do, what was acknowledged arrives, once, and every log verifies.
 
+Practitioners look people up meanwhile: no answer is ever wrong about its completeness.
+
 A seed decides everything: which messages are dropped, delayed, duplicated or overtaken, which wires are cut for a
 while, and between which two steps a process ends. A failing seed stands in the test's name: run it alone with
 ``pytest tests/federation/test_faults.py -k 'seed-17'``.
@@ -8,10 +10,12 @@ while, and between which two steps a process ends. A failing seed stands in the 
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.conftest import FAST_SEEDS
 from tests.federation.faults import CrashError, Faults
 from tests.federation.network import HOSPITAL, SMALL, Network
+from tests.federation.practitioners import look_up
 from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
@@ -95,7 +99,7 @@ class Story:
             return
         known = (origin, "Patient", local) in self.versions
         number = national_id(person)
-        choice = self.dice.randrange(10)
+        choice = self.dice.randrange(11)
         if not known or choice == 0:
             identity = None if self.dice.random() < 0.2 else number
             name = f"{self.dice.randrange(100)}"
@@ -112,6 +116,8 @@ class Story:
         elif choice == 5:
             status = self.dice.choice(["active", "inactive"])
             await self.submit(origin, transaction(objection(f"n-{local}", local, status=status)))
+        elif choice == 6:
+            await self.look_up(number)
         else:
             value = f"{self.dice.randrange(1, 9)}.{self.dice.randrange(10)}0"
             suffix = self.dice.randrange(3)
@@ -119,6 +125,58 @@ class Story:
                 origin,
                 transaction(observation(f"o{suffix}-{local}", local, value), immunization(f"i{suffix}-{local}", local)),
             )
+
+    async def look_up(self, number: str, *, insist: bool = False) -> None:
+        """Somebody looks a person up; whatever fails, the result is right about what it has and has not."""
+        at = self.dice.choice(ORIGINS)
+        for _attempt in range(50):
+            try:
+                result = await look_up(self.network, number, at=at)
+            except CrashError as crash:
+                self.network.restart(crash.address)
+                continue
+            except ExchangeError:
+                if not insist:
+                    return
+                continue
+            break
+        else:
+            raise AssertionError("the look-up was never answered")
+        for outcome in result.outcomes:
+            if outcome.position is None:
+                assert outcome.refusal or outcome.problem, "a holder that gave nothing is passed over in silence"
+                assert not result.is_whole
+                continue
+            expected, objects = self.due(str(outcome.node), number)
+            given = {(each["resourceType"], each["id"]) for each in map(msgspec.json.decode, outcome.resources)}
+            if outcome.refusal or objects:
+                assert not given
+            elif not outcome.waiting:
+                assert given == expected, f"{outcome.node} pretends to be complete"
+        if insist:
+            assert result.is_whole or any(outcome.refusal for outcome in result.outcomes)
+            asked = {str(outcome.node) for outcome in result.outcomes}
+            for origin in ORIGINS:
+                expected, objects = self.due(origin, number)
+                assert not expected or objects or origin in asked, f"{origin} was not asked"
+
+    def due(self, origin: str, number: str) -> tuple[set[tuple[str, str]], bool]:
+        """What a practitioner gets of a person at one origin, by what is kept there; and whether the person objects."""
+        kept = {name: msgspec.json.decode(body) for name, (_o, _v, _p, body) in self.network.kept(origin).items()}
+        patients = {
+            f"Patient/{local}"
+            for (kind, local), body in kept.items()
+            if kind == "Patient" and any(each["value"] == number for each in body.get("identifier", ()))
+        }
+        theirs = {
+            name: body
+            for name, body in kept.items()
+            if f"{name[0]}/{name[1]}" in patients
+            or (body.get("subject") or body.get("patient") or {}).get("reference") in patients
+        }
+        objects = any(kind == "Consent" and body["status"] == "active" for (kind, _id), body in theirs.items())
+        restricted = {name for name, body in theirs.items() if b"B20" in msgspec.json.encode(body.get("code"))}
+        return theirs.keys() - restricted, objects
 
     async def _delete(self, origin: str, local: str) -> None:
         living = [
@@ -182,6 +240,8 @@ async def run_story(seed: int, folder: Path) -> None:
             await network.round()
     network.faults.stop()
     await network.settle()
+    for person in range(4):
+        await story.look_up(national_id(person), insist=True)
     check_end(story)
 
 

@@ -91,10 +91,9 @@ async def test_a_holder_that_lies_is_named_and_another_is_asked(network: Network
     for number in range(6):
         assert await admit(network, number) == {""}
 
-    client = network[COUNTY].pseudonyms
-    assert client is not None
-    assert set(client.suspects) == {2}
-    assert "cn/33" in client.suspects[2]
+    suspects = network[COUNTY].holders.suspects
+    assert set(suspects) == {2}
+    assert "cn/33" in suspects[2]
 
 
 async def test_a_holder_logs_before_it_answers_and_never_learns_whom_it_helped(network: Network) -> None:

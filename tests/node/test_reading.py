@@ -21,9 +21,11 @@ from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.model.identifiers import Pseudonym, RequestId, StreamId
 from health_exchange.model.powers import Power, Tier
 from health_exchange.model.purposes import Purpose
+from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
+from health_exchange.node.holders import Holders
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -32,8 +34,9 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.peers.in_process import InProcessTransport
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
-from health_exchange.pseudonym.cache import cache_tag, seal_pseudonym
+from health_exchange.pseudonym.cache import cache_tag, seal_name
 from health_exchange.pseudonym.identities import check_digit, read_identity
+from health_exchange.pseudonym.threshold import Name
 from health_exchange.search.pages import BadPageError
 from health_exchange.search.query import BadSearchError, UnknownParameterError
 from health_exchange.search.tokens import tokens_of
@@ -156,7 +159,7 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
             clock=clock,
             randomness=randomness,
         )
-        pseudonyms = PseudonymClient(parts) if card.may(Power.SEES_NATIONAL_IDS) else None
+        pseudonyms = PseudonymClient(parts, Holders(parts)) if card.may(Power.SEES_NATIONAL_IDS) else None
         return Node(parts=parts, reading=Reading(parts, pseudonyms), clock=clock)
 
     yield make
@@ -324,7 +327,7 @@ def remember(node: Node, pseudonym: Pseudonym) -> None:
     assert identity is not None
     key = node.parts.keys.identity_cache
     tag = cache_tag(key, identity)
-    sealed = seal_pseudonym(key, tag, pseudonym, nonce=bytes(12))
+    sealed = seal_name(key, tag, Name(pseudonym=pseudonym, link=Secret(bytes(32))), nonce=bytes(12))
     node.parts.store.write_now(lambda tx: identity_cache.remember(tx, {tag: sealed}))
 
 

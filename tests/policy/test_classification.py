@@ -167,6 +167,21 @@ def test_odd_shapes_are_classified_all_the_same(resource: dict[str, object]) -> 
     assert classify(resource, ORIGIN).sensitivity >= Sensitivity.OPEN
 
 
+@given(st.lists(CODES, max_size=3), JSON, st.booleans(), st.booleans())
+@settings(max_examples=100)
+def test_a_look_at_the_bytes_changes_no_class(
+    codes: list[tuple[str, str]],
+    odd: object,
+    ascii_only: bool,  # noqa: FBT001  # a drawn value
+    slashes: bool,  # noqa: FBT001  # a drawn value
+) -> None:
+    resource = _labelled({"resourceType": "Observation", "valueString": odd}, *codes)
+    text = json.dumps(resource, ensure_ascii=ascii_only)
+    raw = (text.replace("/", "\\/") if slashes else text).encode()
+
+    assert classify(resource, ORIGIN, raw) is classify(resource, ORIGIN)
+
+
 def test_the_planted_records_come_to_their_levels() -> None:
     if not (SAMPLES / "manifest.json").exists():
         pytest.skip("sample_records/ is not in this tree")

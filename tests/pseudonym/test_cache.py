@@ -7,24 +7,25 @@ from hypothesis import strategies as st
 from health_exchange.crypto.sealing import SealBrokenError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.pseudonym.cache import cache_tag, open_identity, open_pseudonym, seal_identity, seal_pseudonym
+from health_exchange.pseudonym.cache import cache_tag, open_identity, open_name, seal_identity, seal_name
 from health_exchange.pseudonym.identities import Identity, IdentityKind
 from health_exchange.pseudonym.quotas import holder_quota
+from health_exchange.pseudonym.threshold import Name
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
 WHO = Identity(IdentityKind.NATIONAL_ID, "11010519491231002X")
-P = Pseudonym("abcdefghijklmnopqrstuvwxyz")
+P = Name(pseudonym=Pseudonym("abcdefghijklmnopqrstuvwxyz"), link=Secret(b"l" * 32))
 
 
 def test_what_is_kept_opens_beside_its_tag_only() -> None:
     tag = cache_tag(KEY, WHO)
-    sealed = seal_pseudonym(KEY, tag, P, nonce=b"n" * 12)
+    sealed = seal_name(KEY, tag, P, nonce=b"n" * 12)
 
-    assert open_pseudonym(KEY, tag, sealed) == P
+    assert open_name(KEY, tag, sealed) == P
     with pytest.raises(SealBrokenError):
-        open_pseudonym(KEY, b"t" * 32, sealed)
+        open_name(KEY, b"t" * 32, sealed)
     with pytest.raises(SealBrokenError):
-        open_pseudonym(OTHER, tag, sealed)
+        open_name(OTHER, tag, sealed)
 
 
 def test_a_waiting_identity_is_sealed_and_comes_back_whole() -> None:

@@ -59,7 +59,7 @@ def ask(key: GeneratedKey, indexes: tuple[int, ...]) -> list[str]:
         response = decode_response(encode_response(evaluate(share_of(key, index), request, DICE.randbytes)))
         check_response(request, response, card_of(key).holders[index - 1])
         responses[index] = response
-    return [str(pseudonym) for pseudonym in unblind(blinded, responses, epoch=1)]
+    return [str(name.pseudonym) for name in unblind(blinded, responses, epoch=1)]
 
 
 def test_any_two_of_three_holders_in_any_order_make_the_same_pseudonyms() -> None:
@@ -84,7 +84,9 @@ def test_another_epoch_is_another_pseudonym() -> None:
     request = EvaluationRequest(epoch=1, version=1, elements=list(blinded.elements))
     responses = {index: evaluate(share_of(KEY, index), request, DICE.randbytes) for index in (1, 2)}
 
-    assert set(unblind(blinded, responses, epoch=1)).isdisjoint(unblind(blinded, responses, epoch=2))
+    first, second = (unblind(blinded, responses, epoch=epoch) for epoch in (1, 2))
+    assert {name.pseudonym for name in first}.isdisjoint(name.pseudonym for name in second)
+    assert {name.link.raw for name in first}.isdisjoint(name.link.raw for name in second)
 
 
 def request_and_answer() -> tuple[EvaluationRequest, EvaluationResponse]:

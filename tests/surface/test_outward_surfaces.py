@@ -9,14 +9,18 @@ import pytest
 from health_exchange.api.exchange_door import HANDLERS
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.errors import Category
+from health_exchange.node.answering import LOOKUP_PATH
 from health_exchange.node.network import NetworkStatus
 from health_exchange.node.status import NodeStatus
 
 EXCHANGE = {
     ("GET", "/exchange/v1/receipts"),
     ("GET", "/exchange/v1/status"),
+    ("POST", "/exchange/v1/disclosures"),
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
+    ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }
 STATUSES = {
@@ -41,6 +45,7 @@ NODE_STATUS = (
 
 def test_the_exchange_operations_are_these() -> None:
     assert set(HANDLERS) == EXCHANGE
+    assert LOOKUP_PATH == "/exchange/v1/lookup"  # only where identities are seen
 
 
 def test_categories_look_like_this_in_http() -> None:
@@ -55,11 +60,20 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|audit|policy|samples"),
+        ([], "demo|node|lookup|audit|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
+        (["audit"], "list|show|prove|evidence|reconcile|export|verify"),
+        (
+            ["audit", "list"],
+            "--url|--ca|--client-id|--key|--person|--who|--facility|--node|--purpose|--outcome|--since|--everywhere",
+        ),
+        (["audit", "show"], "--node|position"),
+        (["audit", "prove"], "--node|--out|position"),
+        (["audit", "evidence"], "--person|--out"),
+        (["audit", "reconcile"], "--url|--since|--tolerance|--json|folders"),
         (["policy", "explain"], "words|--policies|--json|level|at|from"),
         (["policy", "table"], "--policies|--against"),
         (["samples", "generate"], "--seed|--people|--dir"),

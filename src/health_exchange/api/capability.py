@@ -6,6 +6,7 @@ Source: FHIR R4, CapabilityStatement; built with ``fhir.resources``, which is im
 from functools import lru_cache
 from importlib.metadata import version
 
+from health_exchange.api.event_search import PARAMETERS as EVENT_PARAMETERS
 from health_exchange.fhir.parameters import offered_for, resource_types
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import Power
@@ -19,6 +20,13 @@ _SEARCH_TYPES = {
     Kind.DATE: "date",
     Kind.TOKEN: "token",
 }
+_LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
+_OPERATIONS = {
+    ("everything", False): "GET gives what this node keeps of the person.",
+    ("everything", True): f"GET gives what this node keeps of the person; {_LOOKUP} in the whole country.",
+    ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
+}
+AUDIT_EVENT = "AuditEvent"
 _READS = ("read", "vread", "search-type")
 _WRITES = ("create", "update", "delete")
 
@@ -79,6 +87,8 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
 
 def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> dict[str, object]:
     """What is offered for one type."""
+    if resource_type == AUDIT_EVENT:
+        return _audit_events()
     offered = sorted(ALWAYS | (set(offered_for(resource_type)) & PARAMETERS.keys()))
     entry: dict[str, object] = {
         "type": resource_type,
@@ -91,9 +101,31 @@ def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> di
         entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
         entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local", "enforced"]}
     if resource_type == "Patient":
-        definition = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
-        entry["operation"] = [{"name": "everything", "definition": definition}]
+        entry["operation"] = [
+            {
+                "name": name,
+                "definition": f"http://hl7.org/fhir/OperationDefinition/Patient-{name}",
+                "documentation": _OPERATIONS[name, takes_identities],
+            }
+            for name in (("everything", "match") if takes_identities else ("everything",))
+        ]
     return entry
+
+
+def _audit_events() -> dict[str, object]:
+    """What auditors are offered: the log, read only, without versions."""
+    return {
+        "type": AUDIT_EVENT,
+        "documentation": "For auditors: this node's log as IHE BALP events (ITI-81). Nobody else, and nothing else.",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+        "searchParam": [
+            {"name": name, "type": offered.type}
+            | ({"documentation": offered.documentation} if offered.documentation else {})
+            for name, offered in EVENT_PARAMETERS.items()
+        ],
+    }
 
 
 def _parameter(name: str, *, takes_identities: bool) -> dict[str, str]:

@@ -17,8 +17,19 @@ from starlette.routing import Route
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
-from health_exchange.node import delivery, keyholding, network, reception, witnessing
+from health_exchange.node import (
+    answering,
+    delivery,
+    disclosures,
+    keyholding,
+    locating,
+    network,
+    reception,
+    ticketing,
+    witnessing,
+)
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reception import StreamGapError
 from health_exchange.protocol.hops import hop_nonce, verify_hop
 from health_exchange.protocol.transport import PeerAnswer
@@ -74,8 +85,20 @@ async def _evaluate(parts: NodeParts, body: bytes, _query: Query, sender: NodeAd
     return await keyholding.answer_evaluation(parts, body, sender)
 
 
+async def _ticket(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await ticketing.answer_ticket(parts, body, sender)
+
+
+async def _locate(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await locating.answer_locate(parts, body, sender)
+
+
 async def _witness(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
     return await witnessing.cosign_checkpoint(parts, body, sender)
+
+
+async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await disclosures.answer_disclosure(parts, body, sender)
 
 
 async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
@@ -88,16 +111,27 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
     ("POST", "/exchange/v1/evaluations"): _evaluate,
+    ("POST", ticketing.TICKETS_PATH): _ticket,
+    ("POST", locating.LOCATORS_PATH): _locate,
     ("POST", "/exchange/v1/witness"): _witness,
     ("GET", network.STATUS_PATH): _status,
+    ("POST", disclosures.DISCLOSURES_PATH): _disclose,
 }
 
 
 class ExchangeDoor:
-    """Answers peers."""
+    """Answers peers.
 
-    def __init__(self, parts: NodeParts) -> None:
+    Args:
+        parts: The node's.
+        pseudonyms: Tells whom a ticket is for; ``None`` where the node sees no identities, so answers no look-ups.
+    """
+
+    def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient | None) -> None:
         self._parts = parts
+        self._handlers = dict(HANDLERS)
+        if pseudonyms is not None:
+            self._handlers["POST", answering.LOOKUP_PATH] = _lookup_of(pseudonyms)
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> PeerAnswer:
         """Authenticate, dispatch, and turn every failure into a refusal a peer can act on.
@@ -122,7 +156,7 @@ class ExchangeDoor:
             )
             await self._spend_nonce(sender, headers)
             target = urlsplit(path)
-            handler = HANDLERS.get((method, target.path))
+            handler = self._handlers.get((method, target.path))
             if handler is None:
                 raise NotFoundError(f"no exchange operation {method} {target.path}")
             return PeerAnswer(status=200, body=await handler(self._parts, body, parse_qs(target.query), sender))
@@ -137,6 +171,15 @@ class ExchangeDoor:
         expires_at = self._parts.clock.now() + REMEMBERED
         if not await self._parts.store.write(lambda tx: replays.spend(tx, "hop", key, expires_at)):
             raise ReplayedRequestError("this request was made before")
+
+
+def _lookup_of(pseudonyms: PseudonymClient) -> Handler:
+    """Answers look-ups with what tells whom they are about."""
+
+    async def look_up(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+        return await answering.answer_lookup(parts, pseudonyms, body, sender)
+
+    return look_up
 
 
 def exchange_routes(door: ExchangeDoor) -> list[Route]:

@@ -49,7 +49,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         kind: ``write``, ``share``, ``receive``, ``refuse``, ``evaluate``, ``read``, ``search``, ``log-read``,
-            ``alarm`` and the like.
+            ``look-up``, ``answer``, ``alarm`` and the like.
         at: Instant, ISO 8601, UTC.
         node: Address of the node that wrote the entry.
         principal: Who, as registered here.
@@ -64,8 +64,12 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         summary: Types and counts; never content.
         request_id: Carried across hops.
         peer: The other node, where there is one.
-        facts: What a refusal was decided on; not there where it was no policy that refused. Left out when it is not
-            there, so that older entries keep their bytes.
+        digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
+        count: How many of what it is about, where auditors add up: identities of an evaluation.
+        changes: Of a write, how many resources were created, updated and deleted, by these words.
+        facts: What a refusal was decided on, where it was policy that refused.
+
+    A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
 
     kind: str
@@ -83,6 +87,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
+    digest: str | msgspec.UnsetType = msgspec.UNSET
+    count: int | msgspec.UnsetType = msgspec.UNSET
+    changes: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     facts: Facts | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -5,20 +5,15 @@ changed, dropped, inserted or moved one is found where it first shows; every che
 so a rolled back or forked log is found too.
 """
 
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 
 import msgspec
 
 from health_exchange.audit.hashing import EMPTY_ROOT, HASH_BYTES, commit, hash_leaf, hash_node, split_point
-from health_exchange.crypto.signatures import verify_ed25519
-from health_exchange.model.errors import ExchangeError
+from health_exchange.audit.notes import Note, check_signatures, decode_base64, read_note
 
-_DASH = "\N{EM DASH} "
-_LOG_KIND, _WITNESS_KIND = b"\x01", b"\x04"
 _WIDTH = 256
 
 
@@ -74,17 +69,6 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Note:
-    """A checkpoint file taken apart."""
-
-    body: bytes
-    origin: str
-    size: int
-    root: bytes
-    signatures: list[tuple[str, bytes]]
-
-
 def verify_folder(files: Mapping[str, bytes]) -> VerificationReport:
     """Verify an exported log.
 
@@ -125,7 +109,9 @@ def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys 
     raw, sizes = files.get("keys.json", b""), set[int]()
     try:
         keys = msgspec.json.decode(raw, type=_Keys)
-        sizes = {len(_decode(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))}
+        sizes = {
+            len(decode_base64(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))
+        }
     except (msgspec.MsgspecError, ValueError):
         keys = None
     # One way to write it, so that no byte can change unseen.
@@ -218,7 +204,7 @@ def _check_checkpoints(
     """Every checkpoint: signed by the log, a prefix of it, cosigned by witnesses; the latest covers all of it."""
     paths = [path for path in files if path == "checkpoint" or path.startswith("checkpoints/")]
     for path in sorted(paths, key=lambda path: (path != "checkpoint", path)):
-        note = _read_note(files[path])
+        note = read_note(files[path])
         if note is None:
             report.fail(path, "is not a checkpoint")
             continue
@@ -236,34 +222,18 @@ def _check_checkpoints(
         _check_signatures(path, note, keys, report)
     if "checkpoint" not in files:
         report.fail("checkpoint", "is missing")
-    elif (latest := _read_note(files["checkpoint"])) is not None and latest.size < len(hashes):
+    elif (latest := read_note(files["checkpoint"])) is not None and latest.size < len(hashes):
         report.fail("checkpoint", f"covers {latest.size} of {len(hashes)} entries: rolled back, or entries were added")
 
 
-def _check_signatures(path: str, note: _Note, keys: _Keys, report: VerificationReport) -> None:
+def _check_signatures(path: str, note: Note, keys: _Keys, report: VerificationReport) -> None:
     """The log's own signature, which must be there, and the witnesses', which must hold."""
     witnesses = {witness.name: b64decode(witness.public_key) for witness in keys.witnesses}
-    signed = False
-    for name, raw in note.signatures:
-        if name == keys.origin:
-            public = b64decode(keys.public_key)
-            signed = _holds(name, _LOG_KIND, public, raw[:4], note.body, raw[4:])
-            if not signed:
-                report.fail(path, "the log's signature does not hold")
-                return
-        elif name in witnesses:
-            instant = int.from_bytes(raw[4:12])
-            message = f"cosignature/v1\ntime {instant}\n".encode() + note.body
-            if _holds(name, _WITNESS_KIND, witnesses[name], raw[:4], message, raw[12:]):
-                report.cosignatures += 1
-            else:
-                report.fail(path, f"the cosignature of {name} does not hold")
-        else:
-            report.fail(path, f"is signed by {name}, which is no witness of this log")
-    if signed:
-        report.checkpoints += 1
-    else:
-        report.fail(path, "lacks the log's signature")
+    verdict = check_signatures(note, origin=keys.origin, public=b64decode(keys.public_key), witnesses=witnesses)
+    report.cosignatures += len(verdict.cosigned_by)
+    for problem in verdict.problems:
+        report.fail(path, problem)
+    report.checkpoints += verdict.is_signed
 
 
 def _check_names(files: Mapping[str, bytes], size: int, report: VerificationReport) -> None:
@@ -276,41 +246,6 @@ def _check_names(files: Mapping[str, bytes], size: int, report: VerificationRepo
             report.fail(path, "lies beyond the end of the log")
 
 
-def _holds(name: str, kind: bytes, public: bytes, identifier: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether one signature line holds, its key named rightly."""
-    if identifier != sha256(name.encode() + b"\n" + kind + public).digest()[:4]:
-        return False
-    try:
-        verify_ed25519(public, message, signature)
-    except ExchangeError:
-        return False
-    return True
-
-
-def _read_note(raw: bytes) -> _Note | None:
-    """A checkpoint file taken apart; ``None`` if it is none."""
-    try:
-        text = raw.decode()
-        head, _, tail = text.partition("\n\n")
-        origin, size, root = head.split("\n")
-        signatures = []
-        for line in tail.removesuffix("\n").split("\n"):
-            name, encoded = line.removeprefix(_DASH).split(" ")
-            if not line.startswith(_DASH):
-                return None
-            signatures.append((name, _decode(encoded)))
-        note = _Note(
-            body=f"{head}\n".encode(),
-            origin=origin,
-            size=int(size),
-            root=_decode(root),
-            signatures=signatures,
-        )
-    except (ValueError, Base64Error):
-        return None
-    return note if text.endswith("\n") and str(note.size) == size and len(note.root) == HASH_BYTES else None
-
-
 def _root(hashes: Sequence[bytes]) -> bytes:
     """Root over leaf or node hashes."""
     if not hashes:
@@ -319,14 +254,6 @@ def _root(hashes: Sequence[bytes]) -> bytes:
         return hashes[0]
     middle = split_point(len(hashes))
     return hash_node(_root(hashes[:middle]), _root(hashes[middle:]))
-
-
-def _decode(encoded: str) -> bytes:
-    """Canonical base64, in which no bit is left to play with; raises ``Base64Error`` for anything else."""
-    raw = b64decode(encoded, validate=True)
-    if b64encode(raw).decode() != encoded:
-        raise Base64Error("not canonical")
-    return raw
 
 
 def _digits(index: int) -> str:

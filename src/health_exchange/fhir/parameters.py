@@ -8,7 +8,7 @@ Source: FHIR R4, search-parameters.json; section 3.1.1.4 "Search Parameter Types
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from types import MappingProxyType
@@ -105,8 +105,9 @@ def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
     if isinstance(meta, dict) and isinstance(updated := meta.get("lastUpdated"), str):
         found.append(SearchValue(param="_lastUpdated", kind="date", start=updated, end=updated))
     for row in _rows(resource_type):
-        for element in _at(decoded, row.steps):
-            found += _READERS[row.type](row, element)
+        if row.steps[0] in decoded:
+            for element in _at(decoded, row.steps):
+                found += _READERS[row.type](row, element)
     return list(dict.fromkeys(found))
 
 
@@ -117,7 +118,7 @@ def instant_of(decoded: Mapping[str, Any]) -> str | None:
     """
     resource_type = str(decoded.get("resourceType"))
     for path in _INSTANTS.get(resource_type, "").split():
-        for element in _at(decoded, tuple(path.split("."))):
+        for element in _at(decoded, path.split(".")):
             texts = (element.get("start"), element.get("end")) if isinstance(element, dict) else (element,)
             for text in texts:
                 if isinstance(text, str) and (instant := _instant(text)) is not None:
@@ -152,75 +153,78 @@ def _table() -> Mapping[str, Mapping[str, str]]:
     return table
 
 
-def _at(value: Any, steps: tuple[str, ...]) -> Iterator[Any]:  # noqa: ANN401  # any JSON value
+def _at(value: Any, steps: Sequence[str]) -> list[Any]:  # noqa: ANN401  # any JSON value
     """Every value at a path, through any arrays."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _at(inner, steps)
-    elif not steps:
-        if value is not None:
-            yield value
-    elif isinstance(value, dict) and steps[0] in value:
-        yield from _at(value[steps[0]], steps[1:])
+    here = [value]
+    for step in steps:
+        below: list[Any] = []
+        for one in here:
+            inner = one.get(step) if isinstance(one, dict) else None
+            if isinstance(inner, list):
+                below += inner
+            elif inner is not None:
+                below.append(inner)
+        here = below
+    return here
 
 
-def _token(row: _Row, system: object, code: object) -> Iterator[SearchValue]:
+def _token(row: _Row, system: object, code: object) -> list[SearchValue]:
     """One token, where there is a code."""
-    if isinstance(code, str) and code:
-        yield SearchValue(param=row.param, kind=row.kind, system=system if isinstance(system, str) else None, code=code)
+    if not isinstance(code, str) or not code:
+        return []
+    return [SearchValue(param=row.param, kind=row.kind, system=system if isinstance(system, str) else None, code=code)]
 
 
-def _code(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _code(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A primitive code."""
     return _token(row, None, element)
 
 
-def _coding(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _coding(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Coding."""
     return _token(row, element.get("system"), element.get("code"))
 
 
-def _concept(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _concept(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A CodeableConcept: each of its codings; its text is not searched."""
-    for coding in element.get("coding", ()):
-        yield from _coding(row, coding)
+    return [value for coding in element.get("coding", ()) for value in _coding(row, coding)]
 
 
-def _identifier(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _identifier(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """An Identifier."""
     return _token(row, element.get("system"), element.get("value"))
 
 
-def _reference(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _reference(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Reference to a resource of this node."""
     text = element.get("reference")
     match = _RELATIVE.fullmatch(text) if isinstance(text, str) else None
-    if match is not None and (row.type != "Patient" or match[1].startswith("Patient/")):
-        yield SearchValue(param=row.param, kind=row.kind, reference=match[1])
+    if match is None or (row.type == "Patient" and not match[1].startswith("Patient/")):
+        return []
+    return [SearchValue(param=row.param, kind=row.kind, reference=match[1])]
 
 
-def _date(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _date(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A date, dateTime or instant."""
-    if isinstance(element, str):
-        yield SearchValue(param=row.param, kind=row.kind, start=element, end=element)
+    if not isinstance(element, str):
+        return []
+    return [SearchValue(param=row.param, kind=row.kind, start=element, end=element)]
 
 
-def _period(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _period(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Period with at least one end."""
     start, end = element.get("start"), element.get("end")
-    if start or end:
-        yield SearchValue(param=row.param, kind=row.kind, start=start, end=end)
+    return [SearchValue(param=row.param, kind=row.kind, start=start, end=end)] if start or end else []
 
 
-def _timing(row: _Row, element: Any) -> Iterator[SearchValue]:  # noqa: ANN401  # any JSON value
+def _timing(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
     """A Timing: its events, and the bounds of its repetition."""
-    for event in element.get("event", ()):
-        yield from _date(row, event)
-    for bounds in _at(element, ("repeat", "boundsPeriod")):
-        yield from _period(row, bounds)
+    events = [value for event in element.get("event", ()) for value in _date(row, event)]
+    bounds = _at(element, ("repeat", "boundsPeriod"))
+    return events + [value for each in bounds for value in _period(row, each)]
 
 
-_READERS: Mapping[str, Callable[[_Row, Any], Iterator[SearchValue]]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[_Row, Any], list[SearchValue]]] = MappingProxyType(
     {
         "code": _code,
         "Coding": _coding,
@@ -237,6 +241,7 @@ _READERS: Mapping[str, Callable[[_Row, Any], Iterator[SearchValue]]] = MappingPr
 )
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _instant(text: str) -> str | None:
     """A FHIR date as an instant in UTC with microseconds; ``None`` where the calendar has no such date."""
     match = _TIME.fullmatch(text)

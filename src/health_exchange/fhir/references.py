@@ -31,9 +31,9 @@ _STRING = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _PLAIN = re.compile(
     rb'(?<!\\)"(reference|' + b"|".join(name.encode() for name in _URI_NAMES) + rb')"(\s*:\s*)' + _STRING, re.DOTALL
 )
-_REFERENCE = re.compile(rb'"reference"(\s*:\s*)' + _STRING, re.DOTALL)
-_WORDS_OF_CARE = (rb"\u00", b'"expression"', b'"education"', b'"DetectedIssue"')
-_LIST_OF_URNS = re.compile(rb'\[\s*"urn:')
+_NAME = b'"reference"'
+_VALUE = re.compile(rb"(\s*:\s*)" + _STRING, re.DOTALL)
+_WHITESPACE = b" \t\r\n"
 _TEXT = msgspec.json.Decoder(str)
 _ANY = msgspec.json.Decoder()
 
@@ -47,7 +47,8 @@ def reference_texts(raw: bytes) -> list[str]:
     """Texts of all references of a validated resource, without repetition; their paths cost ten times as much."""
     if _needs_care(raw):
         return list(dict.fromkeys(text for _path, text in references(_ANY.decode(raw))))
-    return [_read(characters) for characters in dict.fromkeys(match[2] for match in _REFERENCE.finditer(raw))]
+    found = [match[2] for rest in raw.split(_NAME)[1:] if (match := _VALUE.match(rest))]
+    return [_read(characters) for characters in dict.fromkeys(found)]
 
 
 def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
@@ -55,14 +56,26 @@ def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
 
     Args:
         raw: A resource that was validated.
-        mapping: Asked once per occurrence: for every reference, and for a uri that begins with ``urn:uuid:`` or
-            ``urn:oid:``.
+        mapping: Asked for every reference, and for a uri that begins with ``urn:uuid:`` or ``urn:oid:``.
     """
     if _needs_care(raw):
         return _rewritten(raw, mapping)
-    urns = sum(raw.count(b'"urn:' + kind) for kind in (b"uuid:", b"oid:"))
-    if urns == 0 or urns == sum(match[2].startswith((b"urn:uuid:", b"urn:oid:")) for match in _REFERENCE.finditer(raw)):
-        return _REFERENCE.sub(lambda match: _replaced_reference(match, mapping), raw)
+    # Urns that are neither references nor systems may be uris.
+    urns = raw.count(b'"urn:uuid:') + raw.count(b'"urn:oid:') - raw.count(b'"system":"urn:oid:')
+    head, *rests = raw.split(_NAME)
+    pieces = [head]
+    for rest in rests:
+        match = _VALUE.match(rest)
+        if match is not None:
+            value = _read(match[2])
+            urns -= _is_urn(value)
+            if (new := mapping(value)) is not None:
+                rest = match[1] + quote(new) + rest[match.end() :]  # noqa: PLW2901  # its value alone changes
+        pieces.append(rest)
+    if not urns:
+        return _NAME.join(pieces)
+    if any(before.rstrip(_WHITESPACE).endswith(b"[") for before in raw.split(b'"urn:')[:-1]):
+        return _rewritten(raw, mapping)
     return _PLAIN.sub(lambda match: _replaced(match, mapping), raw)
 
 
@@ -76,23 +89,19 @@ def set_identity(raw: bytes, *, id: str, version: int, last_updated: str, source
         last_updated: Text of an instant.
         source: Becomes ``meta.source``; the sender's stays where this is ``None``.
     """
-    members = fields(raw)
-    meta = dict(fields(members["meta"])) if "meta" in members else {}
-    known: dict[str, JsonBytes] = {
-        name: value for name, value in meta.items() if name not in {"_versionId", "_lastUpdated"}
-    }
-    known["versionId"] = quote(str(version))
-    known["lastUpdated"] = quote(last_updated)
+    members: dict[str, JsonBytes] = {**fields(raw)}
+    meta: dict[str, JsonBytes] = {**fields(members["meta"])} if "meta" in members else {}
+    meta.pop("_versionId", None)
+    meta.pop("_lastUpdated", None)
+    meta["versionId"] = quote(str(version))
+    meta["lastUpdated"] = quote(last_updated)
     if source is not None:
-        known["source"] = quote(source)
-        known.pop("_source", None)
-    head: dict[str, JsonBytes] = {}
-    if "resourceType" in members:
-        head["resourceType"] = members["resourceType"]
-    head["id"] = quote(id)
-    head["meta"] = join_object(known)
-    head.update((name, value) for name, value in members.items() if name not in {"resourceType", "id", "meta", "_id"})
-    return join_object(head)
+        meta["source"] = quote(source)
+        meta.pop("_source", None)
+    head: dict[str, JsonBytes] = {"resourceType": b""} if "resourceType" in members else {}
+    head |= {"id": b"", "meta": b""}
+    members.pop("_id", None)
+    return join_object(head | members | {"id": quote(id), "meta": join_object(meta)})
 
 
 def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
@@ -111,11 +120,16 @@ def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
 
 
 def _needs_care(raw: bytes) -> bool:
-    """Whether the structure decides: an escaped letter in a name, an Expression, a list of urns.
+    """Whether the structure decides which are references: an escaped letter in a name, an Expression.
 
     All else is found in the bytes.
     """
-    return any(word in raw for word in _WORDS_OF_CARE) or _LIST_OF_URNS.search(raw) is not None
+    return (
+        (b"\\" in raw and rb"\u00" in raw)
+        or b'"expression"' in raw
+        or b'"education"' in raw
+        or b'"DetectedIssue"' in raw
+    )
 
 
 def _replaced(match: re.Match[bytes], mapping: Mapping) -> bytes:
@@ -126,13 +140,6 @@ def _replaced(match: re.Match[bytes], mapping: Mapping) -> bytes:
         return match[0]
     new = mapping(value)
     return match[0] if new is None or new == value else b'"' + name + b'"' + colon + quote(new)
-
-
-def _replaced_reference(match: re.Match[bytes], mapping: Mapping) -> bytes:
-    """One reference, rewritten."""
-    value = _read(match[2])
-    new = mapping(value)
-    return match[0] if new is None or new == value else b'"reference"' + match[1] + quote(new)
 
 
 def _read(characters: bytes) -> str:

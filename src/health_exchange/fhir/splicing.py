@@ -81,19 +81,18 @@ def kind_of(raw: JsonBytes) -> str:
 def join_object(members: Mapping[str, JsonBytes] | Iterable[tuple[str, JsonBytes]]) -> bytes:
     """An object of these members, in this order, each value byte for byte."""
     pairs = members.items() if isinstance(members, Mapping) else members
-    return b"{" + b",".join([_name(name) + bytes(value) for name, value in pairs]) + b"}"
+    quoted = _QUOTED
+    return b"{" + b",".join([(quoted.get(name) or _name(name)) + value for name, value in pairs]) + b"}"
 
 
 def join_array(values: Iterable[JsonBytes]) -> bytes:
     """An array of these values, in this order, byte for byte."""
-    return b"[" + b",".join([bytes(value) for value in values]) + b"]"
+    return b"[" + b",".join(values) + b"]"
 
 
 def _name(name: str) -> bytes:
     """A member's name with its colon. Remembered, up to a bound: FHIR has few names, an attacker has many."""
-    quoted = _QUOTED.get(name)
-    if quoted is None:
-        quoted = _ENCODER.encode(name) + b":"
-        if len(_QUOTED) < _QUOTED_MAX:
-            _QUOTED[name] = quoted
+    quoted = _ENCODER.encode(name) + b":"
+    if len(_QUOTED) < _QUOTED_MAX:
+        _QUOTED[name] = quoted
     return quoted

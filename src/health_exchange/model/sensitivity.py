@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 
 
 class Sensitivity(IntEnum):
@@ -38,3 +39,18 @@ class ResourceClass:
     category: SensitiveCategory
     jurisdiction: str
     """Address of the origin node."""
+
+
+@lru_cache(maxsize=65_536)
+def class_of(resource_type: str, sensitivity: int, category: str, jurisdiction: str) -> ResourceClass:
+    """The class, the same object for equal ones.
+
+    Raises:
+        ValueError: There is no such level or category.
+    """
+    return ResourceClass(
+        type=resource_type,
+        sensitivity=Sensitivity(sensitivity),
+        category=SensitiveCategory(category),
+        jurisdiction=jurisdiction,
+    )

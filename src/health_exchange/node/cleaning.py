@@ -1,29 +1,42 @@
 """Cleaning in bulk: what leaves of each resource, or why it may not. Pure, and heavy enough to be done by a worker."""
 
-from collections.abc import Sequence
+from functools import cache, partial
 
 import msgspec
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.secrecy import Secret
+from health_exchange.node.workers import Carried
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.pseudonym.cleaners import HeldResourceError
 from health_exchange.pseudonym.deidentify import deidentify, disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store.bodies import SealedBody
 
 HELD_FAULT = "rule-fault"
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource that policy lets leave: type and id, body as kept, its person, version and instant."""
+    """A resource that policy lets leave: its body as kept, its person and instant."""
 
-    type: str
-    id: str
-    body: bytes
+    body: SealedBody
     subject: Pseudonym | None
-    version: int
     changed_at: str
+
+
+class Parcels(Carried, frozen=True, kw_only=True):
+    """What may leave.
+
+    Attributes:
+        parcels: The resources.
+        source: The origin.
+        key: The origin's key of exchange ids.
+    """
+
+    parcels: tuple[Parcel, ...]
+    source: NodeAddress
+    key: Secret
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,35 +47,39 @@ class Cleaned(msgspec.Struct, frozen=True, kw_only=True):
     held: str = ""
 
 
-def clean_all(parcels: Sequence[Parcel], source: NodeAddress, key: Secret) -> list[Cleaned]:
+class AllCleaned(Carried, frozen=True, kw_only=True):
+    """What leaves of each parcel, in their order."""
+
+    cleaned: tuple[Cleaned, ...]
+
+
+def clean_all(parcels: Parcels) -> AllCleaned:
     """What leaves of each.
 
-    Args:
-        parcels: What may leave.
-        source: The origin.
-        key: The origin's key of exchange ids.
+    Raises:
+        SealBrokenError: One does not open.
     """
-
-    def rewrite(resource_type: str, resource_id: str) -> ExchangeId | None:
-        return exchange_id_of(key, resource_type, resource_id)
+    rewrite = cache(partial(exchange_id_of, parcels.key))
 
     def clean(parcel: Parcel) -> Cleaned:
+        kept = parcel.body
+        opened = kept.open()
         try:
             left = deidentify(
-                parcel.body,
+                opened,
                 rewrite=rewrite,
                 subject=parcel.subject,
-                source=source,
-                version=parcel.version,
+                source=parcels.source,
+                version=kept.version,
                 changed_at=parcel.changed_at,
             )
         except HeldResourceError as reason:
             return Cleaned(held=reason.code)
         except Exception:  # noqa: BLE001  # a defect of a rule must neither leak the resource nor stop all others
             return Cleaned(held=HELD_FAULT)
-        return Cleaned(id=rewrite(parcel.type, parcel.id) or ExchangeId(""), body=left.body)
+        return Cleaned(id=rewrite(kept.type, kept.id) or ExchangeId(""), body=left.body)
 
-    return [clean(parcel) for parcel in parcels]
+    return AllCleaned(cleaned=tuple(clean(parcel) for parcel in parcels.parcels))
 
 
 def exchange_id_of(key: Secret, resource_type: str, resource_id: str) -> ExchangeId | None:

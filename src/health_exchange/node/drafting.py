@@ -3,8 +3,7 @@
 Pure, and heavy enough to be done by a worker.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import msgspec
 
@@ -14,6 +13,7 @@ from health_exchange.fhir.subjects import subject_reference
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.persons import best_identity
+from health_exchange.node.workers import Carried
 from health_exchange.policy.classification import classify
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.identities import Identity
@@ -60,30 +60,37 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drafting:
-    """What all drafts of a request share.
+class Drafting(Carried, frozen=True, kw_only=True):
+    """The drafts of a request that are wanted, and what they share.
 
     Attributes:
+        written: The resources.
         rewriting: What each reference text becomes.
         last_updated: Instant of the versions, as text.
         origin: Address of this node.
         key: Its token key.
     """
 
-    rewriting: Mapping[str, str]
+    written: tuple[Written, ...]
+    rewriting: dict[str, str]
     last_updated: str
     origin: str
     key: Secret
 
 
-def draft_versions(written: Sequence[Written], drafting: Drafting) -> list[Draft]:
+class Drafts(Carried, frozen=True, kw_only=True):
+    """A draft of each resource, in their order."""
+
+    drafts: tuple[Draft, ...]
+
+
+def draft_versions(drafting: Drafting) -> Drafts:
     """A draft of each.
 
     Raises:
         InvalidIdentityError: A Patient's identifier cannot be right.
     """
-    return [_draft(each, drafting) for each in written]
+    return Drafts(drafts=tuple(_draft(each, drafting) for each in drafting.written))
 
 
 def _draft(written: Written, drafting: Drafting) -> Draft:
@@ -94,7 +101,7 @@ def _draft(written: Written, drafting: Drafting) -> Draft:
     return Draft(
         packed=pack_body(written.type, body),
         anchor=_anchor(written.type, written.id, decoded),
-        resource_class=classify(decoded, drafting.origin),
+        resource_class=classify(decoded, drafting.origin, body),
         instant=instant_of(decoded),
         tokens=tuple(tokens_of(drafting.key, written.type, extract(decoded))),
         identity=best_identity(decoded, where=written.where) if written.type == "Patient" else None,

@@ -24,7 +24,7 @@ ANSWERS_KEPT = timedelta(days=7)
 
 
 async def integrate(parts: NodeParts) -> bool:
-    """Number what was committed since last time; whether there was anything."""
+    """Number what was committed without a number (never on SQLite, whose writer does); whether there was anything."""
     if not await parts.store.read(integrator.has_work):
         return False
     done = await parts.store.write(integrator.integrate)

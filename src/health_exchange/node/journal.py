@@ -1,6 +1,7 @@
 """Audit entries as this node writes them: the fields that all share filled in once, the commitment made on the way."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,6 +16,20 @@ from health_exchange.store.engine import Transaction
 SALT_BYTES = 32
 
 
+class Entered(NamedTuple):
+    """An entry on its way into the log.
+
+    Attributes:
+        number: By which its place will be known.
+        leaf: Its commitment.
+        salted: Salt and bytes, for whoever is shown the entry.
+    """
+
+    number: int
+    leaf: bytes
+    salted: bytes
+
+
 def journal(  # noqa: PLR0913  # the fields of an entry
     parts: NodeParts,
     caller: Caller,
@@ -26,6 +41,8 @@ def journal(  # noqa: PLR0913  # the fields of an entry
     policy: str = "",
     subjects: Iterable[Pseudonym] = (),
     summary: str = "",
+    peer: str = "",
+    digest: str = "",
     facts: Facts | None = None,
 ) -> AuditEntry:
     """An entry about what a caller did or was refused; ``facts`` are what a refusal was decided on."""
@@ -44,6 +61,8 @@ def journal(  # noqa: PLR0913  # the fields of an entry
         subjects=tuple(sorted(set(subjects))),
         summary=summary,
         request_id=caller.request_id,
+        peer=peer,
+        digest=digest or msgspec.UNSET,
         facts=msgspec.UNSET if facts is None else facts,
     )
 
@@ -77,12 +96,14 @@ def node_journal(  # the fields of an entry
     )
 
 
-def log(tx: Transaction, entry: AuditEntry) -> None:
+def log(tx: Transaction, entry: AuditEntry) -> Entered:
     """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log.
 
     A refusal can be found again by its request id, which the refused was given as a reference.
     """
     salt = tx.randomness(SALT_BYTES)
     raw = encode_entry(entry)
+    leaf = commitment(raw, salt)
     reference = entry.request_id if entry.outcome == "refused" else ""
-    audit_log.append(tx, salt + raw, leaf=commitment(raw, salt), subjects=entry.subjects, reference=reference)
+    number = audit_log.append(tx, salt + raw, leaf=leaf, subjects=entry.subjects, reference=reference)
+    return Entered(number=number, leaf=leaf, salted=salt + raw)

@@ -16,8 +16,9 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, class_of
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.workers import Carried
 from health_exchange.policy.sharing import recipients_of
 from health_exchange.protocol.entries import (
     Locator,
@@ -31,7 +32,7 @@ from health_exchange.store import corrections, resources, shredding, subjects
 from health_exchange.store import locators as known_locators
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import NewVersion
+from health_exchange.store.resources import Head, NewVersion
 from health_exchange.store.subjects import Subject
 
 NOT_THE_ORIGIN = "not-the-origin"
@@ -82,7 +83,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         return cls(entry=entry, instant=instant_of(view.decoded), tokens=tokens, packed=packed)
 
 
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
+class Opened(Carried, frozen=True, kw_only=True):
     """What an envelope holds for us.
 
     Attributes:
@@ -123,18 +124,20 @@ def read_sections(sections: Mapping[str, bytes], key: Secret) -> Opened:
 def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened) -> str:
     """Let every entry take effect; the code of a refusal, with which nothing took effect, or an empty text."""
     entries = [arrival.entry for arrival in opened.arrivals]
-    known = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
-    if any(head.origin != str(origin) for head in known.values()):
+    there = resources.heads(tx, {(entry.type, entry.id) for entry in entries if entry.op != "shred"})
+    if any(head.origin != str(origin) for head in there.values()):
         return NOT_THE_ORIGIN
     classes = {_class_of(entry, origin) for entry in entries if entry.op == "put"}
     if not all(recipients_of(parts.policies, each, "", [parts.card]) for each in classes):
         return NOT_GRANTED
+    known: Mapping[tuple[str, str], Head] | None = there
     for is_put, run in groupby(opened.arrivals, key=lambda arrival: arrival.entry.op == "put"):
         if is_put:
-            _put(tx, origin, list(run))
+            _put(tx, origin, list(run), known)
         else:
             for arrival in run:
                 _apply(tx, origin, arrival.entry)
+        known = None  # they have changed
     known_locators.add(tx, origin, [locator.pseudonym for locator in opened.locators if not locator.withdrawn])
     for locator in opened.locators:
         if locator.withdrawn:
@@ -142,19 +145,21 @@ def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened)
     return ""
 
 
-def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> None:
+def _put(
+    tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival], known: Mapping[tuple[str, str], Head] | None
+) -> None:
     """Keep the last version of each resource, unless one as new is kept already.
 
     A tombstone stands in nobody's way: streams have no gaps, so what comes after it was said after it, and after an
     erasure the origin counts from 1 again.
     """
     latest = {(arrival.entry.type, arrival.entry.id): arrival for arrival in arrivals}
-    known = resources.heads(tx, latest)
+    heads = resources.heads(tx, latest) if known is None else known
     owners: dict[Pseudonym, Subject] = {}
 
     def versions() -> Iterator[NewVersion]:
         for name, arrival in latest.items():
-            entry, head = arrival.entry, known.get(name)
+            entry, head = arrival.entry, heads.get(name)
             if head and not head.deleted and entry.version <= head.version:
                 continue
             person = entry.pseudonym
@@ -162,7 +167,7 @@ def _put(tx: Transaction, origin: NodeAddress, arrivals: Sequence[Arrival]) -> N
                 owners[person] = _owner(tx, origin, person)
             yield _new_version(arrival, origin, owners[person].sid if person is not None else None)
 
-    resources.put_many(tx, list(versions()))
+    resources.put_many(tx, list(versions()), heads)
 
 
 def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
@@ -196,12 +201,7 @@ def _anchor(origin: NodeAddress, pseudonym: Pseudonym) -> str:
 
 def _class_of(entry: RecordEntry, origin: NodeAddress) -> ResourceClass:
     """What policy decides by."""
-    return ResourceClass(
-        type=entry.type,
-        sensitivity=Sensitivity(entry.sensitivity),
-        category=SensitiveCategory(entry.category),
-        jurisdiction=str(origin),
-    )
+    return class_of(entry.type, entry.sensitivity, entry.category, str(origin))
 
 
 def _new_version(arrival: Arrival, origin: NodeAddress, sid: int | None) -> NewVersion:

@@ -5,6 +5,9 @@ how often, and that stands in its log before the answer leaves.
 """
 
 import asyncio
+from hashlib import sha256
+
+from msgspec import structs
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NetworkDirectory
@@ -19,6 +22,8 @@ from health_exchange.store.engine import Transaction
 
 INLINE_ELEMENTS_MAX = 8
 """Above this many scalar multiplications the work leaves the event loop."""
+
+ROUND_ID_CHARACTERS = 32
 
 
 class NoKeyShareError(ExchangeError):
@@ -56,7 +61,9 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
         raise NoKeyShareError(f"{sender} has no power to ask for pseudonyms")
     request = decode_request(raw)
     count = len(request.elements)
-    allowed = await parts.store.write(lambda tx: _log_and_count(tx, parts, sender, count))
+    # Every holder asked for one round is sent the same bytes, so that auditors can tell rounds from requests.
+    round_id = sha256(raw).hexdigest()[:ROUND_ID_CHARACTERS]
+    allowed = await parts.store.write(lambda tx: _log_and_count(tx, parts, sender, count, round_id))
     if not allowed:
         raise QuotaExceededError(f"{sender} has asked for more evaluations today than its quota", retry_after_s=3600)
     share, randomness = parts.share, parts.randomness
@@ -65,11 +72,15 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     return encode_response(await asyncio.to_thread(evaluate, share, request, randomness))
 
 
-def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int) -> bool:
+def is_within_quota(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int) -> tuple[bool, int]:
+    """Whether ``count`` more evaluations are within the sender's quota of today; and how many these make."""
+    used = counters.add(tx, f"evaluations:{sender}", parts.clock.now().date().isoformat(), count)
+    return used <= _quota(parts.directory, parts.limits.evaluations_per_day), used
+
+
+def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int, round_id: str) -> bool:
     """Enter the request in the log and in the day's count; whether it is within the quota."""
-    now = parts.clock.now()
-    used = counters.add(tx, f"evaluations:{sender}", now.date().isoformat(), count)
-    allowed = used <= _quota(parts.directory, parts.limits.evaluations_per_day)
+    allowed, used = is_within_quota(tx, parts, sender, count)
     entry = node_journal(
         parts,
         kind="evaluate" if allowed else "alarm",
@@ -79,7 +90,7 @@ def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count
         reason="" if allowed else "quota-exceeded",
         summary=f"{count} blinded elements, {used} today",
     )
-    log(tx, entry)
+    log(tx, structs.replace(entry, count=count, request_id=round_id))
     return allowed
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
@@ -16,6 +18,7 @@ from health_exchange.node.cleaning import Cleaned
 from health_exchange.protocol.entries import RecordEntry
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
+from health_exchange.store.bodies import SealedBody
 from health_exchange.store.exports import Standing
 
 _OF_RECORDS = frozenset({"put", "delete"})
@@ -26,8 +29,7 @@ HELD_CONSENT = "consent"
 HELD_NO_SUBJECT = "no-subject"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the change feed with what is needed to send it.
 
     Attributes:
@@ -43,7 +45,7 @@ class Change:
         previous: The person it was held under before, for a ``reassign``.
         subject_state: ``known``, ``no-identity`` or ``awaiting-pseudonym``; empty for a directory resource.
         consent: The person's consent class.
-        body: The resource as kept; ``None`` for a delete, reassign or shred.
+        body: The resource as kept, sealed; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
         previous_is_gone: Whether nothing of ``previous`` is held here any more.
         announced: Whether those above have been told that something of the person is held here.
@@ -61,7 +63,7 @@ class Change:
     previous: Pseudonym | None
     subject_state: str
     consent: str
-    body: bytes | None
+    body: SealedBody | None
     exported_to: frozenset[NodeAddress] = frozenset()
     announced: bool = False
     previous_is_gone: bool = False

@@ -29,12 +29,16 @@ class Limits:
         envelope_entries: Most changes in one envelope.
         envelope_bytes: Most bytes of resources in one envelope, before compression.
         peer_timeout_s: How long a peer may take to answer.
+        holder_deadline_s: How long one node may take in a look-up, for which somebody waits.
+        broken_glass_per_day: How often one practitioner may break the glass in a day.
     """
 
     evaluations_per_day: int = 200_000
-    envelope_entries: int = 500
+    envelope_entries: int = 1000
     envelope_bytes: int = 4 << 20
     peer_timeout_s: float = 10.0
+    holder_deadline_s: float = 0.6
+    broken_glass_per_day: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node import persons
@@ -41,8 +43,7 @@ class StaleReadError(ExchangeError):
     code = "stale-read"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, kw_only=True):
     """One version ready to be written: what asked for it, its number and its draft."""
 
     planned: Planned
@@ -87,10 +88,7 @@ class Preparation:
         randomness = parts.randomness
         planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
         at = parts.clock.now().astimezone(UTC)
-        drafting = Drafting(
-            rewriting=rewriting, last_updated=_text(at), origin=str(parts.address), key=parts.keys.tokens
-        )
-        versions = await _versions(parts, planned, snapshot, drafting)
+        versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
         digest = await _decide(parts, caller, versions)
         return cls(
@@ -153,17 +151,21 @@ class Preparation:
     def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
+        changes = Counter(_change(version) for version in self.versions)
         log(
             tx,
-            journal(
-                self.parts,
-                self.caller,
-                kind="write",
-                action="write",
-                outcome="allowed",
-                policy=self.digest,
-                subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
-                summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+            msgspec.structs.replace(
+                journal(
+                    self.parts,
+                    self.caller,
+                    kind="write",
+                    action="write",
+                    outcome="allowed",
+                    policy=self.digest,
+                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
+                ),
+                changes=dict(sorted(changes.items())),
             ),
         )
 
@@ -195,11 +197,11 @@ class Preparation:
 
 
 async def _versions(
-    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, drafting: Drafting
+    parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, rewriting: dict[str, str], last_updated: str
 ) -> tuple[Version, ...]:
     """The versions that the requests make, in their order."""
     wanted = [each for each in planned if not each.is_found and not snapshot.is_deleted_already(each)]
-    written = [
+    written = tuple(
         Written(
             type=each.place.type,
             id=each.place.id,
@@ -209,9 +211,16 @@ async def _versions(
         )
         for each in wanted
         if each.request.raw is not None
-    ]
+    )
+    drafting = Drafting(
+        written=written,
+        rewriting=rewriting,
+        last_updated=last_updated,
+        origin=str(parts.address),
+        key=parts.keys.tokens,
+    )
     work_bytes = sum(len(each.raw) for each in written)
-    drafts = iter(await parts.workers.run(draft_versions, written, drafting, work_bytes=work_bytes))
+    drafts = iter((await parts.workers.run(draft_versions, drafting, work_bytes=work_bytes)).drafts)
     return tuple(
         Version(
             planned=each,
@@ -261,6 +270,13 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
     for action, resource_type in sorted(asked):
         await _permit(parts, caller, action, most_open(parts, resource_type))
+
+
+def _change(version: Version) -> str:
+    """What a version does to its resource, for the log."""
+    if version.planned.request.method == "DELETE":
+        return "delete"
+    return "create" if version.number == 1 else "update"
 
 
 async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:

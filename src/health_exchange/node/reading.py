@@ -5,9 +5,11 @@ absent one look alike to a caller who may see some resources of the type.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
+
+import msgspec
 
 from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
@@ -152,7 +154,7 @@ class Reading:
         """
         found = await self.records_of(person, caller)
         base = f"{self._parts.card.fhir_url}/fhir"
-        sourced = [replace(kept, body=with_source(kept)) for kept in found]
+        sourced = [msgspec.structs.replace(kept, body=with_source(kept)) for kept in found]
         return searchset(sourced, base=base, total=len(sourced), links={}, matched=False)
 
     async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:

@@ -37,8 +37,7 @@ class CyclicReferenceError(ExchangeError):
     code = "cyclic-reference"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a resource lives: type and id."""
 
     type: str

@@ -40,8 +40,13 @@ class Rights:
         return self.permitted.is_empty and not self.decision.allowed
 
 
-def question_of(
-    caller: Caller, action: Action, resource_class: ResourceClass | None, consent: str = NO_CONSENT
+def question_of(  # the parts of a question
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    reasoned: bool = False,
 ) -> Question:
     """What policy is asked about one class of resource under one consent class."""
     return Question(
@@ -50,14 +55,21 @@ def question_of(
         resource_class=resource_class,
         purpose=caller.purpose,
         consent=consent,
+        reasoned=reasoned,
     )
 
 
-def decide_on(
-    parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass | None, consent: str = NO_CONSENT
+def decide_on(  # a question with its parts
+    parts: NodeParts,
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    reasoned: bool = False,
 ) -> Decision:
     """Policy's word on one class of resource under one consent class."""
-    return decision_on(parts.policies, question_of(caller, action, resource_class, consent))
+    return decision_on(parts.policies, question_of(caller, action, resource_class, consent, reasoned=reasoned))
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:

@@ -5,8 +5,9 @@ or none and never seals one change twice. The bytes that are kept are the bytes 
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
 
@@ -14,7 +15,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.node.cleaning import Parcel, clean_all, exchange_id_of
+from health_exchange.node.cleaning import Cleaned, Parcel, Parcels, clean_all, exchange_id_of
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keeping import LOCATORS
 from health_exchange.node.outgoing import Change, Outgoing, Rules, latest, may_leave, select
@@ -24,6 +25,7 @@ from health_exchange.protocol.entries import Locator, encode_entries, encode_loc
 from health_exchange.protocol.envelope import NO_PREVIOUS, EnvelopeHeader, SealedEnvelope, Section, seal_envelope
 from health_exchange.protocol.streams import StreamHead
 from health_exchange.store import counters, exports, feed, locators, node_state, outbox, resources, streams, subjects
+from health_exchange.store.bodies import SealedBody
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.exports import Standing
@@ -34,6 +36,12 @@ from health_exchange.store.subjects import Subject, SubjectState
 CURSOR = "sent"
 _OF_PERSONS = frozenset({"reassign", "shred"})
 """Changes that move or destroy what others of the same envelope might change."""
+LIGHT_LOAD, LIGHT_ENTRIES = 2_500, 300
+"""While no more changes wait than this, envelopes are small: the first is under way while the next is sealed. When
+more wait, they are as large as they may be, because each costs every node on its way the same.
+"""
+EXPANSION = 5
+"""How much larger a body is than it is kept, roughly."""
 _PLAIN = ResourceClass(
     type="Observation", sensitivity=Sensitivity.CLINICAL, category=SensitiveCategory.GENERAL, jurisdiction=""
 )
@@ -46,15 +54,10 @@ async def send(parts: NodeParts) -> bool:
         return False
     rules = rules_of(parts)
     wanted = latest(batch.changes)
-    parcels = {change.number: _parcel(change) for change in wanted if may_leave(change, rules)}
-    cleaned = await parts.background.run(
-        clean_all,
-        list(parcels.values()),
-        parts.address,
-        parts.keys.exchange_ids,
-        work_bytes=sum(len(parcel.body) for parcel in parcels.values()),
-    )
-    outgoing = select(wanted, rules, dict(zip(parcels, cleaned, strict=True)))
+    cleaned = await _clean(parts, [change for change in wanted if may_leave(change, rules)])
+    wanted, last = _within(parts.limits.envelope_bytes, wanted, cleaned, batch.last)
+    batch = replace(batch, last=last)
+    outgoing = select(wanted, rules, cleaned)
     envelope = None
     if not outgoing.is_empty:
         envelope = await asyncio.to_thread(_seal, parts, outgoing, batch.head)
@@ -75,16 +78,32 @@ def rules_of(parts: NodeParts) -> Rules:
     )
 
 
-def _parcel(change: Change) -> Parcel:
-    """A change's resource on its way to be cleaned."""
-    return Parcel(
-        type=change.type,
-        id=change.id,
-        body=change.body or b"",
-        subject=change.pseudonym,
-        version=change.version,
-        changed_at=change.changed_at,
+async def _clean(parts: NodeParts, leaving: Sequence[Change]) -> dict[int, Cleaned]:
+    """By change number, what leaves of each resource."""
+    bodies = {change.number: (change, change.body) for change in leaving if change.body is not None}
+    parcels = Parcels(
+        parcels=tuple(
+            Parcel(body=body, subject=change.pseudonym, changed_at=change.changed_at)
+            for change, body in bodies.values()
+        ),
+        source=parts.address,
+        key=parts.keys.exchange_ids,
     )
+    size = EXPANSION * sum(len(body.sealed) for _change, body in bodies.values())
+    done = await parts.background.run(clean_all, parcels, work_bytes=size)
+    return dict(zip(bodies, done.cleaned, strict=True))
+
+
+def _within(
+    bytes_max: int, wanted: list[Change], cleaned: Mapping[int, Cleaned], last: int
+) -> tuple[list[Change], int]:
+    """As many changes, at least one, as one envelope takes; and the number up to which the feed is then read."""
+    size = 0
+    for place, change in enumerate(wanted):
+        size += len(cleaned[change.number].body) if change.number in cleaned else 0
+        if place and size > bytes_max:
+            return wanted[:place], change.number - 1
+    return wanted, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,34 +124,28 @@ class Batch:
 
 
 def _read(tx: Transaction, parts: NodeParts) -> Batch:
-    """The next changes with their opened bodies.
+    """The next changes with their bodies, still sealed.
 
     An envelope's sections are opened in no order of time, so one envelope holds either what changes records or what
     moves and destroys them, never both.
     """
     cursor = node_state.cursor(tx, CURSOR)
-    waiting = feed.rows_after(tx, cursor, parts.limits.envelope_entries)
+    few = feed.last_number(tx) - cursor <= LIGHT_LOAD
+    entries = min(LIGHT_ENTRIES, parts.limits.envelope_entries) if few else parts.limits.envelope_entries
+    waiting = feed.rows_after(tx, cursor, entries)
     rows = list(next((run for _kind, run in groupby(waiting, key=lambda row: row.op in _OF_PERSONS)), ()))
     owners = subjects.by_sids(tx, [row.sid for row in rows])
-    kept = resources.by_rids(tx, [row.rid for row in rows if row.rid])
+    kept = resources.sealed_by_rids(tx, [row.rid for row in rows if row.rid])
     standings = exports.standings(tx, [row.rid for row in rows])
     announced = locators.announced(tx, parts.address, {owner.pseudonym for owner in owners.values() if owner.pseudonym})
     alive = {name for name in {row.previous for row in rows if row.previous} if subjects.subjects_of(tx, name)}
     changes: list[Change] = []
-    size, last = 0, cursor
+    names = Names(announced=announced, alive=alive)
     for row in rows:
-        resource = kept.get(row.rid)
-        if resource is None and row.op != "shred":
-            last = row.number
-            continue
-        change = _change(
-            row, resource, owners.get(row.sid), standings.get(row.rid), Names(announced=announced, alive=alive)
-        )
-        size += len(change.body or b"")
-        if changes and size > parts.limits.envelope_bytes:
-            break
-        changes.append(change)
-        last = row.number
+        resource, body = kept.get(row.rid, (None, None))
+        if resource is not None or row.op == "shred":
+            changes.append(_change(row, resource, body, owners.get(row.sid), standings.get(row.rid), names))
+    last = rows[-1].number if rows else cursor
     return Batch(cursor=cursor, last=last, changes=changes, head=streams.head(tx, parts.stream))
 
 
@@ -147,6 +160,7 @@ class Names:
 def _change(
     row: FeedRow,
     resource: StoredResource | None,
+    body: SealedBody | None,
     owner: Subject | None,
     standing: Standing | None,
     names: Names,
@@ -182,7 +196,7 @@ def _change(
         previous=row.previous,
         subject_state=str(owner.state) if owner else "",
         consent=owner.consent if owner else "",
-        body=resource.body if op == "put" else None,
+        body=body if op == "put" else None,
         exported_to=standing.recipients if standing else frozenset(),
         announced=owner is not None and owner.pseudonym in names.announced,
         previous_is_gone=row.previous is not None and row.previous not in names.alive,

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.sensitivity import ResourceClass
@@ -48,8 +50,7 @@ class NothingToDeleteError(ExchangeError):
     code = "not-found"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """One request with its place.
 
     Attributes:

@@ -7,10 +7,24 @@ results that pickle. Small work is done at once, because carrying it to another 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 WORTH_BYTES = 32 << 10
 """Work on fewer bytes than this is done where it is asked for: some milliseconds at most."""
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """Many values on their way to a worker or back: MessagePack where they are pickled, several times as fast."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return _unpacked, (type(self), msgspec.msgpack.encode(self))
+
+
+def _unpacked(kind: type[T], raw: bytes) -> T:
+    """What was carried."""
+    return msgspec.msgpack.decode(raw, type=kind)
 
 
 class Workers(Protocol):

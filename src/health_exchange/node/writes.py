@@ -149,7 +149,10 @@ def make_request(  # each is a part of one HTTP request
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
+        UnsupportedInteractionError: It would write into the log.
     """
+    if resource_type == "AuditEvent":
+        raise UnsupportedInteractionError("a node writes its log itself; AuditEvents are read only", where=where)
     if method == "POST" and resource_id is not None:
         raise BadRequestError("a create names a type, not an id", where=where)
     if method != "POST" and resource_id is None:

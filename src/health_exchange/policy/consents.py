@@ -62,6 +62,25 @@ def read_consent_class(text: str) -> ConsentClass:
     return ConsentClass(objects=True)
 
 
+def joined(texts: Iterable[str]) -> str:
+    """The text for what several classes say of one person together: every objection stands, no grant does.
+
+    A grant is for the records of the origin where it was given.
+    """
+    said = [read_consent_class(text) for text in texts]
+    if any(each.objects for each in said):
+        return OBJECTS_TO_ALL
+    return str(ConsentClass(objections=frozenset[str]().union(*(each.objections for each in said))))
+
+
+def with_objections(own: str, others: str) -> str:
+    """The text for one origin's own class under the objections that the person has made elsewhere."""
+    mine, theirs = read_consent_class(own), read_consent_class(others)
+    if mine.objects or theirs.objects:
+        return OBJECTS_TO_ALL
+    return str(ConsentClass(objections=mine.objections | theirs.objections, grants=mine.grants))
+
+
 def consent_class(consents: Iterable[Mapping[str, object]]) -> str:
     """The text for all that ``consents`` (decoded FHIR Consents of one subject) say together; empty for no objection.
 

@@ -1,4 +1,4 @@
-"""The cache of pseudonyms for ingest: keyed tags in front, sealed pseudonyms behind.
+"""The cache of names for ingest: keyed tags in front, sealed pseudonyms and link keys behind.
 
 A stolen database yields neither identities nor pseudonyms without the node's cache key, which is not in it.
 """
@@ -10,6 +10,7 @@ from health_exchange.crypto.sealing import open_sealed, seal
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.pseudonym.identities import Identity, IdentityKind
+from health_exchange.pseudonym.threshold import LINK_BYTES, Name
 
 _IDENTITY_AAD = b"identity waiting for its pseudonym|"
 
@@ -19,14 +20,15 @@ def cache_tag(key: Secret, identity: Identity) -> bytes:
     return hmac.digest(key.raw, b"tag|" + identity.oprf_input, sha256)
 
 
-def seal_pseudonym(key: Secret, tag: bytes, pseudonym: Pseudonym, *, nonce: bytes) -> bytes:
-    """The pseudonym as it is kept beside ``tag``; ``nonce`` is 12 bytes, never used before."""
-    return seal(_sealing_key(key), pseudonym.encode(), aad=tag, nonce=nonce)
+def seal_name(key: Secret, tag: bytes, name: Name, *, nonce: bytes) -> bytes:
+    """The name as it is kept beside ``tag``; ``nonce`` is 12 bytes, never used before."""
+    return seal(_sealing_key(key), name.link.raw + name.pseudonym.encode(), aad=tag, nonce=nonce)
 
 
-def open_pseudonym(key: Secret, tag: bytes, sealed: bytes) -> Pseudonym:
-    """The pseudonym kept beside ``tag``; raises ``SealBrokenError``."""
-    return Pseudonym(open_sealed(_sealing_key(key), sealed, aad=tag).decode())
+def open_name(key: Secret, tag: bytes, sealed: bytes) -> Name:
+    """The name kept beside ``tag``; raises ``SealBrokenError``."""
+    kept = open_sealed(_sealing_key(key), sealed, aad=tag)
+    return Name(pseudonym=Pseudonym(kept[LINK_BYTES:].decode()), link=Secret(kept[:LINK_BYTES]))
 
 
 def seal_identity(key: Secret, tag: bytes, identity: Identity, *, nonce: bytes) -> bytes:

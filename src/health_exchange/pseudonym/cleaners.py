@@ -8,10 +8,11 @@ leave only where they match a closed list or a form that has no room for a name.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from msgspec import Raw
 
-from health_exchange.fhir.splicing import fields, items, join_array, join_object, quote, text
+from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, quote, text
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import ExchangeId
 from health_exchange.pseudonym.rules.rows import Disposition, read_code_systems, read_rules
@@ -45,6 +46,7 @@ _ABSENT_REASONS = frozenset(
     | {"not-performed", "not-permitted"}
 )
 _CHILD_MAX_YEARS = 6
+REMEMBERED_BYTES_MAX = 1024
 _UCUM = b'"http://unitsofmeasure.org"'
 # Symbols, digits, operators and square-bracketed units; annotations in braces are free text and are matched apart.
 _UCUM_CODE = re.compile(rb'"(?:[A-Za-z0-9%\'*./^()+-]|\[[A-Za-z0-9_/\'.-]{1,12}\]){1,24}"')
@@ -109,7 +111,7 @@ def clean_name(raw: Raw, journey: Journey) -> bytes | None:
     return bytes(raw)
 
 
-def absent_reason(raw: Raw) -> bytes | None:
+def absent_reason(raw: JsonBytes) -> bytes | None:
     """The data-absent-reason among the extensions of an element, written anew; ``None`` where it gives none."""
     extensions = fields(raw).get("extension")
     for extension in items(extensions) if extensions is not None else ():
@@ -129,7 +131,7 @@ _CODES = _forms(dict(read_code_systems().codes))
 _LICENCES = _forms(dict(read_code_systems().licences))
 
 
-def clean_coding(raw: Raw, journey: Journey) -> bytes | None:
+def clean_coding(raw: Raw, _journey: Journey | None = None) -> bytes | None:
     """System and code, where the system is listed and the code has its form. Displays stay."""
     members = fields(raw)
     hold_modifiers(members)
@@ -138,20 +140,27 @@ def clean_coding(raw: Raw, journey: Journey) -> bytes | None:
     system, code = bytes(members["system"]), bytes(members["code"])
     form = _CODES.get(system)
     if form is None or form(code) is None or (system == _UCUM and clean_unit(code) is None):
-        journey.masked.append("Coding")
         return None
     return b'{"system":' + system + b',"code":' + code + b"}"
 
 
-def clean_concept(raw: Raw, journey: Journey) -> bytes | None:
+def clean_concept(raw: Raw, _journey: Journey) -> bytes | None:
     """The codings that may leave; a concept left with none says that it is masked."""
-    members = fields(raw)
-    codings = members.get("coding")
+    given = bytes(raw)
+    return _remembered_concept(given) if len(given) <= REMEMBERED_BYTES_MAX else _concept(given)
+
+
+def _concept(raw: bytes) -> bytes:
+    """What may leave of a concept depends on nothing else, and concepts come again and again."""
+    codings = fields(raw).get("coding")
     if codings is not None:
-        kept = [coding for item in items(codings) if (coding := clean_coding(item, journey)) is not None]
+        kept = [coding for item in items(codings) if (coding := clean_coding(item)) is not None]
         if kept:
             return b'{"coding":' + join_array(kept) + b"}"
     return absent_reason(raw) or MASKED
+
+
+_remembered_concept = lru_cache(maxsize=1 << 14)(_concept)
 
 
 def clean_unit(code: bytes) -> bytes | None:

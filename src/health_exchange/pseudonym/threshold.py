@@ -43,6 +43,7 @@ ELEMENTS_MAX = 1000
 MESSAGE_BYTES_MAX = 64 << 10
 PSEUDONYM_BYTES = 16
 PSEUDONYM_CHARACTERS = 26
+LINK_BYTES = 32
 
 _M = TypeVar("_M", bound=msgspec.Struct)
 _GROUP_DST = b"HashToGroup-" + oprf.context(oprf.Mode.VOPRF)
@@ -135,6 +136,19 @@ class _ShareFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     secret: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """What the exchange calls a person, to those who had the identity evaluated.
+
+    Attributes:
+        pseudonym: What travels.
+        link: A key that never travels: whoever has it has seen the identity (``pseudonym.binding``).
+    """
+
+    pseudonym: Pseudonym
+    link: Secret
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Blinded:
     """A batch on its way: what is sent, and what undoes the blinding."""
@@ -149,9 +163,14 @@ def blind(identities: Sequence[Identity], randomness: Randomness) -> Blinded:
     inputs = tuple(identity.oprf_input for identity in identities)
     blindings = tuple(random_scalar(randomness) for _ in inputs)
     elements = tuple(
-        multiply(blinding, hash_to_element(each, _GROUP_DST)) for each, blinding in zip(inputs, blindings, strict=True)
+        multiply(blinding, element_of(identity)) for identity, blinding in zip(identities, blindings, strict=True)
     )
     return Blinded(inputs=inputs, elements=elements, blindings=blindings)
+
+
+def element_of(identity: Identity) -> Element:
+    """The identity as a group element: what is blinded. Whoever has it can try out identities against it."""
+    return hash_to_element(identity.oprf_input, _GROUP_DST)
 
 
 def evaluate(share: KeyShare, request: EvaluationRequest, randomness: Randomness) -> EvaluationResponse:
@@ -203,8 +222,8 @@ def check_response(request: EvaluationRequest, response: EvaluationResponse, hol
         raise LyingShareError(f"key holder {holder.address} (share {holder.index}) {problem}", index=holder.index)
 
 
-def unblind(blinded: Blinded, responses: Mapping[int, EvaluationResponse], *, epoch: int) -> list[Pseudonym]:
-    """The batch's pseudonyms from exactly t checked answers; t multiplications an identity.
+def unblind(blinded: Blinded, responses: Mapping[int, EvaluationResponse], *, epoch: int) -> list[Name]:
+    """The batch's names from exactly t checked answers; t multiplications an identity.
 
     Args:
         blinded: As sent.
@@ -212,7 +231,7 @@ def unblind(blinded: Blinded, responses: Mapping[int, EvaluationResponse], *, ep
         epoch: Of the key.
     """
     weights = lagrange(list(responses))
-    pseudonyms = []
+    names = []
     for position, (given, blinding) in enumerate(zip(blinded.inputs, blinded.blindings, strict=True)):
         inverse = invert(blinding)
         total: Element | None = None
@@ -221,15 +240,23 @@ def unblind(blinded: Blinded, responses: Mapping[int, EvaluationResponse], *, ep
             total = term if total is None else add(total, term)
         if total is None:
             raise MalformedEvaluationError("no holder has answered")
-        pseudonyms.append(pseudonym_of(oprf.finalize(given, total), epoch))
-    return pseudonyms
+        names.append(name_of(oprf.finalize(given, total), epoch))
+    return names
 
 
-def pseudonym_of(output: bytes, epoch: int) -> Pseudonym:
-    """The pseudonym behind an OPRF output."""
-    info = b"health-exchange pseudonym epoch " + str(epoch).encode()
-    derived = HKDF(algorithm=SHA256(), length=PSEUDONYM_BYTES, salt=None, info=info).derive(output)
-    return Pseudonym(b32encode(derived).decode()[:PSEUDONYM_CHARACTERS].lower())
+def name_of(output: bytes, epoch: int) -> Name:
+    """The name behind an OPRF output."""
+    pseudonym = _derived(output, b"pseudonym", epoch, PSEUDONYM_BYTES)
+    return Name(
+        pseudonym=Pseudonym(b32encode(pseudonym).decode()[:PSEUDONYM_CHARACTERS].lower()),
+        link=Secret(_derived(output, b"link", epoch, LINK_BYTES)),
+    )
+
+
+def _derived(output: bytes, what: bytes, epoch: int, length: int) -> bytes:
+    """Key material from an OPRF output, apart for each use."""
+    info = b"health-exchange " + what + b" epoch " + str(epoch).encode()
+    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(output)
 
 
 def check_key_card(card: KeyCard) -> None:

@@ -15,6 +15,7 @@ from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenT
 from health_exchange.search.spans import BadDateError, Span, period_of
 
 TOKEN_BYTES = 8
+_HASHED = frozenset(name for name, kind in PARAMETERS.items() if kind in {Kind.TOKEN, Kind.REFERENCE})
 _IDENTIFIER = "identifier"
 """The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
 
@@ -56,8 +57,8 @@ def form_of(term: TokenTerm | ReferenceTerm) -> str:
 
 def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
     """The token of one form: 64 bits, signed as databases keep them."""
-    make = _hash if parameter == _IDENTIFIER else _remembered
-    return make(key.raw, resource_type, parameter, form)
+    text = f"{resource_type}\n{parameter}\n{form}".encode()
+    return int.from_bytes(blake2b(text, digest_size=TOKEN_BYTES, key=key.raw).digest(), "big", signed=True)
 
 
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
@@ -68,18 +69,17 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
         resource_type: Its type.
         values: As ``fhir.parameters.extract`` gives them.
     """
-    found = {
-        token_of(key, resource_type, value.param, form)
-        for value in values
-        if PARAMETERS.get(value.param) in {Kind.TOKEN, Kind.REFERENCE}
-        for form in forms_of(value)
-    }
+    found: set[int] = set()
+    for value in values:
+        if value.param in _HASHED:
+            make = _tokens if value.param == _IDENTIFIER else _remembered
+            found.update(make(key.raw, resource_type, value))
     return sorted(found)
 
 
-def _hash(key: bytes, resource_type: str, parameter: str, form: str) -> int:
-    text = f"{resource_type}\n{parameter}\n{form}".encode()
-    return int.from_bytes(blake2b(text, digest_size=TOKEN_BYTES, key=key).digest(), "big", signed=True)
+def _tokens(key: bytes, resource_type: str, value: SearchValue) -> tuple[int, ...]:
+    """The tokens of one value, one for each of its forms."""
+    return tuple(token_of(Secret(key), resource_type, value.param, form) for form in forms_of(value))
 
 
-_remembered = lru_cache(maxsize=1 << 16)(_hash)
+_remembered = lru_cache(maxsize=1 << 16)(_tokens)

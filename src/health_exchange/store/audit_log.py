@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES, open_sealed, seal
 from health_exchange.model.identifiers import Pseudonym
@@ -28,6 +28,11 @@ from health_exchange.store.transaction import Transaction
 KEY_BYTES = 32
 REFERENCE_BYTES = 16
 _REFERENCES = b"audit-references"
+
+_PERIOD_KEY = select(audit_periods.c.key_wrapped).where(audit_periods.c.period == bindparam("of"))
+_LAST = select(func.max(audit_entries.c.position))
+_TILE = select(tiles.c.content).where(tiles.c.path == bindparam("at"))
+_LATEST = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +58,11 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     entry_id = tx.allocate("audit-entries")
     key = _period_key(tx, period)
     sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
-    tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
-    rows = [{"pseudonym": pseudonym, "entry_id": entry_id} for pseudonym in sorted(set(subjects))]
-    if rows:
-        tx.connection.execute(insert(audit_subjects), rows)
+    tx.insert_many(audit_entries, [(entry_id, None, period, leaf, sealed)])
+    rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
+    tx.insert_many(audit_subjects, rows)
     if reference:
-        tx.execute(insert(audit_references).values(reference=_hashed(tx, reference), entry_id=entry_id))
+        tx.insert_many(audit_references, [(_hashed(tx, reference), entry_id)])
     return entry_id
 
 
@@ -79,7 +83,7 @@ def entries_under(tx: Transaction, reference: str, limit: int) -> list[bytes]:
 
 def size(tx: Transaction) -> int:
     """How many entries have a position."""
-    last: int | None = tx.execute(select(func.max(audit_entries.c.position))).scalar_one()
+    last: int | None = tx.execute(_LAST).scalar_one()
     return 0 if last is None else last + 1
 
 
@@ -113,6 +117,14 @@ def entries(tx: Transaction, start: int, end: int) -> list[LogEntry]:
     ]
 
 
+def position_of(tx: Transaction, entry_id: int) -> int | None:
+    """Where an entry stands in the log; ``None`` while it has no place yet."""
+    place: int | None = tx.execute(
+        select(audit_entries.c.position).where(audit_entries.c.entry_id == entry_id)
+    ).scalar_one_or_none()
+    return place
+
+
 def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
     """Positions of the entries that disclose something of a person."""
     rows = tx.execute(
@@ -124,16 +136,23 @@ def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
     return list(rows.scalars())
 
 
+def first_position_of(tx: Transaction, period: str) -> int:
+    """Where the entries of a month and those after it begin; the log's size where there are none."""
+    first: int | None = tx.execute(
+        select(func.min(audit_entries.c.position)).where(audit_entries.c.period >= period)
+    ).scalar_one()
+    return size(tx) if first is None else first
+
+
 def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
     """Keep tiles by path, in place of what was there."""
     tx.execute(delete(tiles).where(tiles.c.path.in_(list(contents))))
-    if contents:
-        tx.connection.execute(insert(tiles), [{"path": path, "content": raw} for path, raw in contents.items()])
+    tx.insert_many(tiles, list(contents.items()))
 
 
 def tile(tx: Transaction, path: str) -> bytes | None:
     """One tile."""
-    content: bytes | None = tx.execute(select(tiles.c.content).where(tiles.c.path == path)).scalar_one_or_none()
+    content: bytes | None = tx.execute(_TILE, {"at": path}).scalar_one_or_none()
     return content
 
 
@@ -151,12 +170,23 @@ def save_checkpoint(tx: Transaction, tree_size: int, note: bytes) -> None:
 
 def latest_checkpoint(tx: Transaction) -> bytes | None:
     """The latest signed checkpoint."""
-    return tx.execute(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)).scalar_one_or_none()
+    return tx.execute(_LATEST).scalar_one_or_none()
 
 
 def all_checkpoints(tx: Transaction) -> list[tuple[int, bytes]]:
     """Every checkpoint with its size, in order."""
     return [(row.size, row.note) for row in tx.execute(select(checkpoints).order_by(checkpoints.c.size))]
+
+
+def checkpoint_at(tx: Transaction, tree_size: int) -> bytes | None:
+    """The signed checkpoint of one tree size."""
+    return tx.execute(select(checkpoints.c.note).where(checkpoints.c.size == tree_size)).scalar_one_or_none()
+
+
+def cosigned_size(tx: Transaction) -> int:
+    """Size of the latest checkpoint that a witness has cosigned; 0 where none has."""
+    latest: int | None = tx.execute(select(func.max(cosignatures.c.size))).scalar_one()
+    return latest or 0
 
 
 def save_cosignature(tx: Transaction, tree_size: int, witness: str, raw: bytes) -> None:
@@ -193,9 +223,7 @@ def destroy_period(tx: Transaction, period: str) -> None:
 
 
 def _period_key(tx: Transaction, period: str) -> Secret:
-    wrapped = tx.execute(
-        select(audit_periods.c.key_wrapped).where(audit_periods.c.period == period)
-    ).scalar_one_or_none()
+    wrapped = tx.execute(_PERIOD_KEY, {"of": period}).scalar_one_or_none()
     if wrapped is not None:
         return tx.ring.unwrap(wrapped)
     key = Secret(tx.randomness(KEY_BYTES))

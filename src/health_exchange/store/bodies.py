@@ -7,6 +7,7 @@ its subject, type, id and version: none can be passed off as another.
 from functools import cache
 from importlib.resources import files
 
+import msgspec
 import zstandard
 
 from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
@@ -61,6 +62,28 @@ def seal_packed(  # the associated data, part by part
         nonce: 12 bytes, never used before.
     """
     return seal(key, packed, aad=_aad(sid, resource_type, resource_id, version), nonce=nonce)
+
+
+class SealedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A body as it is kept, with all that opening it takes: so that it can be opened elsewhere."""
+
+    key: Secret
+    sealed: bytes
+    sid: int
+    type: str
+    id: str
+    version: int
+
+    def open(self) -> bytes:
+        """As :func:`open_body`."""
+        return open_body(
+            self.key,
+            self.sealed,
+            sid=self.sid,
+            resource_type=self.type,
+            resource_id=self.id,
+            version=self.version,
+        )
 
 
 def open_body(key: Secret, sealed: bytes, *, sid: int, resource_type: str, resource_id: str, version: int) -> bytes:

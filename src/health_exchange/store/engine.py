@@ -9,6 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.store import migrations
+from health_exchange.store.integrator import NUMBERED, integrate
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
@@ -53,7 +55,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self._on_commit: Callable[[], None] = _nothing
+        self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
         if self._writer is not None:
@@ -127,8 +129,8 @@ class Store:
         except DBAPIError as error:
             raise _unavailable(error) from None
 
-    def on_commit(self, ring: Callable[[], None]) -> None:
-        """Have ``ring`` called after every commit, in the writer's thread."""
+    def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
+        """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
         self._on_commit = ring
 
     def scrub(self) -> bool:
@@ -187,26 +189,32 @@ class Store:
         """One commit for ``group``; their futures are resolved after it."""
         wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        touched: set[str] = set()
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                outcomes = [(future, *self._attempt(connection, fn)) for fn, future in wanted]
+                outcomes = [(future, *self._attempt(connection, fn, touched)) for fn, future in wanted]
+                if self._engine.dialect.name == "sqlite" and not NUMBERED.isdisjoint(touched):
+                    integrate(self._transaction(connection))
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
             outcomes = [(future, None, _unavailable(error)) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in wanted]
-        self._on_commit()
+        self._on_commit(touched)
         for future, value, problem in outcomes:
             if problem is None:
                 future.set_result(value)
             else:
                 future.set_exception(problem)
 
-    def _attempt(self, connection: Connection, fn: Callable[[Transaction], Any]) -> tuple[Any, BaseException | None]:
+    def _attempt(
+        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str]
+    ) -> tuple[Any, BaseException | None]:
         """The value or the failure of one function, in its own savepoint."""
         savepoint = connection.begin_nested()
         try:
-            value = fn(self._transaction(connection))
+            tx = self._transaction(connection)
+            value = fn(tx)
         except DBAPIError as error:
             if isinstance(error.orig, sqlite3.IntegrityError):
                 savepoint.rollback()
@@ -217,10 +225,11 @@ class Store:
             savepoint.rollback()
             return None, error
         savepoint.commit()
+        touched |= tx.touched
         return value, None
 
 
-def _nothing() -> None:
+def _nothing(_touched: AbstractSet[str]) -> None:
     """Nobody wants to know."""
 
 

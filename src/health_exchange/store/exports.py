@@ -1,16 +1,15 @@
 """Where each resource stands with those above: who holds it, and if nobody does, why not."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, insert, select, update
+import msgspec
+from sqlalchemy import bindparam, func, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.store.schema import exports
 from health_exchange.store.transaction import Transaction, chunks
 
 _OF = select(exports).where(exports.c.rid.in_(bindparam("rids", expanding=True)))
-_INSERT = insert(exports).values({name: bindparam(name) for name in ("rid", "version", "recipients", "held")})
 _UPDATE = (
     update(exports)
     .where(exports.c.rid == bindparam("row"))
@@ -18,8 +17,7 @@ _UPDATE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Where one resource stands: its row, version, who holds it, and in one word why nobody does."""
 
     rid: int
@@ -47,10 +45,7 @@ def record(tx: Transaction, rows: Iterable[Standing]) -> None:
     latest = {row.rid: row for row in rows}
     known = standings(tx, latest)
     new = [row for rid, row in latest.items() if rid not in known]
-    tx.run_many(
-        _INSERT,
-        [{"rid": row.rid, "version": row.version, "recipients": _text(row), "held": row.held} for row in new],
-    )
+    tx.insert_many(exports, [(row.rid, row.version, _text(row), row.held) for row in new])
     tx.run_many(
         _UPDATE,
         [

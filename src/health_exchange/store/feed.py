@@ -4,23 +4,20 @@ Writers add rows without a number; ``integrator`` numbers them, gapless. A reade
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from sqlalchemy import bindparam, insert, select
+import msgspec
+from sqlalchemy import bindparam, func, select
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.store.schema import feed, resources
 from health_exchange.store.transaction import Transaction
 
-_INSERT = insert(feed).values(
-    {name: bindparam(name) for name in ("change_id", "number", "rid", "version", "op", "sid", "pseudonym", "previous")}
-)
 _AFTER = select(feed).where(feed.c.number > bindparam("number")).order_by(feed.c.number).limit(bindparam("limit"))
+_LAST = select(func.max(feed.c.number))
 _CURRENT = select(resources.c.rid, resources.c.version, resources.c.deleted).where(resources.c.sid == bindparam("sid"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedRow:
+class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One change.
 
     Attributes:
@@ -47,20 +44,11 @@ def add(tx: Transaction, rows: Sequence[FeedRow]) -> None:
     if not rows:
         return
     first = tx.allocate("feed", len(rows))
-    tx.run_many(
-        _INSERT,
+    tx.insert_many(
+        feed,
         [
-            {
-                "change_id": first + offset,
-                "number": None,
-                "rid": row.rid,
-                "version": row.version,
-                "op": row.op,
-                "sid": row.sid,
-                "pseudonym": row.pseudonym,
-                "previous": row.previous,
-            }
-            for offset, row in enumerate(rows)
+            (change_id, None, row.rid, row.version, row.op, row.sid, row.pseudonym, row.previous)
+            for change_id, row in enumerate(rows, first)
         ],
     )
 
@@ -80,6 +68,11 @@ def moves_after(tx: Transaction, sids: Sequence[int], number: int) -> bool:
     """Whether a ``reassign`` of one of these subjects comes after ``number``, or has no number yet."""
     moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.number.is_(None) | (feed.c.number > number))
     return tx.execute(select(feed.c.change_id).where(moves).limit(1)).first() is not None
+
+
+def last_number(tx: Transaction) -> int:
+    """The number of the latest change; 0 where there is none."""
+    return tx.execute(_LAST).scalar_one() or 0
 
 
 def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:

@@ -5,7 +5,7 @@ The store sees neither identity nor pseudonym; ``pseudonym.cache`` makes and ope
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, select
 
 from health_exchange.store.schema import identity_cache
 from health_exchange.store.transaction import Transaction, chunks
@@ -23,6 +23,5 @@ def lookup(tx: Transaction, tags: Sequence[bytes]) -> dict[bytes, bytes]:
 def remember(tx: Transaction, sealed: Mapping[bytes, bytes]) -> None:
     """Keep sealed pseudonyms by tag; known tags stay as they are."""
     known = lookup(tx, list(sealed))
-    rows = [{"tag": tag, "sealed": value} for tag, value in sealed.items() if tag not in known]
-    if rows:
-        tx.connection.execute(insert(identity_cache), rows)
+    rows = [(tag, value) for tag, value in sealed.items() if tag not in known]
+    tx.insert_many(identity_cache, rows)

@@ -1,28 +1,29 @@
 """The one place where feed rows and audit entries get their numbers: single, in order, without gaps.
 
-Runs in the writer's queue like every write, so on SQLite nothing can run beside it.
+On SQLite the writer calls it before each commit, because nothing else can run beside it; elsewhere a turn does.
 """
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Column, Table, UpdateBase, bindparam, func, select, update
 
 from health_exchange.store.schema import audit_entries, feed
 from health_exchange.store.transaction import Transaction
 
-BATCH_MAX = 10_000
+NUMBERED = frozenset({feed.name, audit_entries.name})
+"""Tables whose rows wait for a number."""
 
-_CHANGES = select(feed.c.change_id).where(feed.c.number.is_(None)).order_by(feed.c.change_id).limit(BATCH_MAX)
-_ENTRIES = (
-    select(audit_entries.c.entry_id)
-    .where(audit_entries.c.position.is_(None))
-    .order_by(audit_entries.c.entry_id)
-    .limit(BATCH_MAX)
-)
-_NUMBER = update(feed).where(feed.c.change_id == bindparam("key")).values(number=bindparam("value"))
-_POSITION = (
-    update(audit_entries).where(audit_entries.c.entry_id == bindparam("key")).values(position=bindparam("value"))
-)
+
+def _numbering(table: Table, key: Column[int], number: Column[int]) -> UpdateBase:
+    """Gives every row without a number the next one in the order of its key."""
+    place = func.row_number().over(order_by=key)
+    waiting = select(key.label("key"), place.label("place")).where(number.is_(None)).subquery()
+    return update(table).where(key == waiting.c.key).values({number: bindparam("before") + waiting.c.place})
+
+
+_WAITING = tuple(select(func.count()).where(number.is_(None)) for number in (feed.c.number, audit_entries.c.position))
+_NUMBER = _numbering(feed, feed.c.change_id, feed.c.number)
+_POSITION = _numbering(audit_entries, audit_entries.c.entry_id, audit_entries.c.position)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +36,14 @@ class Integrated:
 
 def integrate(tx: Transaction) -> Integrated:
     """Number what waits: changes from 1, log positions from 0."""
-    changes = list(tx.execute(_CHANGES).scalars())
+    changes, entries = (tx.execute(waiting).scalar_one() for waiting in _WAITING)
     if changes:
-        first = tx.allocate("feed-numbers", len(changes))
-        tx.run_many(_NUMBER, [{"key": key, "value": first + offset} for offset, key in enumerate(changes)])
-    entries = list(tx.execute(_ENTRIES).scalars())
+        tx.execute(_NUMBER, {"before": tx.allocate("feed-numbers", changes) - 1})
     if entries:
-        first = tx.allocate("log-positions", len(entries)) - 1
-        tx.run_many(_POSITION, [{"key": key, "value": first + offset} for offset, key in enumerate(entries)])
-    return Integrated(changes=len(changes), entries=len(entries))
+        tx.execute(_POSITION, {"before": tx.allocate("log-positions", entries) - 2})
+    return Integrated(changes=changes, entries=entries)
 
 
 def has_work(tx: Transaction) -> bool:
     """Whether anything waits for its number."""
-    return tx.execute(_CHANGES, {}).first() is not None or tx.execute(_ENTRIES, {}).first() is not None
+    return any(tx.execute(waiting).scalar_one() for waiting in _WAITING)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
@@ -27,9 +27,8 @@ def announced(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym
 def add(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> None:
     """Note that ``node`` holds something of each of ``pseudonyms``."""
     wanted = set(pseudonyms)
-    rows = [{"pseudonym": new, "node": str(node)} for new in sorted(wanted - announced(tx, node, wanted))]
-    if rows:
-        tx.connection.execute(insert(locators), rows)
+    rows = [(new, str(node)) for new in sorted(wanted - announced(tx, node, wanted))]
+    tx.insert_many(locators, rows)
 
 
 def holders_of(tx: Transaction, pseudonym: Pseudonym) -> list[NodeAddress]:

@@ -6,12 +6,20 @@ Delivery is in the order of arrival, so each stream stays in order; the bytes se
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
 from health_exchange.store.schema import outbox, outbox_receipts
 from health_exchange.store.transaction import Transaction
+
+_UNDELIVERED = (
+    select(outbox)
+    .where(outbox.c.delivered.is_(False), outbox.c.stream.not_in(bindparam("without", expanding=True)))
+    .order_by(outbox.c.position)
+    .limit(bindparam("limit"))
+)
+_AWAITED = select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +48,13 @@ def enqueue(  # the parts of one row
             position=tx.allocate("outbox"), stream=stream, sequence=sequence, digest=digest, raw=raw, delivered=False
         )
     )
-    awaited = [{"stream": stream, "sequence": sequence, "recipient": str(recipient)} for recipient in recipients]
-    if awaited:
-        tx.connection.execute(insert(outbox_receipts), awaited)
+    awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
+    tx.insert_many(outbox_receipts, awaited)
 
 
 def undelivered(tx: Transaction, limit: int, without: Iterable[StreamId] = ()) -> list[OutboxEnvelope]:
     """The oldest envelopes that the next hop does not have, in order, but for some streams."""
-    waits = outbox.c.delivered.is_(False) & outbox.c.stream.not_in(list(without))
-    rows = tx.execute(select(outbox).where(waits).order_by(outbox.c.position).limit(limit))
+    rows = tx.execute(_UNDELIVERED, {"limit": limit, "without": list(without)})
     return [
         OutboxEnvelope(position=row.position, stream=row.stream, sequence=row.sequence, digest=row.digest, raw=row.raw)
         for row in rows
@@ -117,9 +123,7 @@ def kept_envelopes(tx: Transaction) -> list[tuple[StreamId, int, bytes]]:
 
 def awaits_receipts(tx: Transaction) -> bool:
     """Whether any receipt is still awaited."""
-    return (
-        tx.execute(select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)).first() is not None
-    )
+    return tx.execute(_AWAITED).first() is not None
 
 
 def undelivered_count(tx: Transaction) -> int:

@@ -5,18 +5,18 @@ asks checks them again on the opened body.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.store import feed, subjects
-from health_exchange.store.bodies import open_body, seal_packed
+from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources, tokens
 from health_exchange.store.schema import subjects as subjects_table
 from health_exchange.store.transaction import Transaction, chunks
@@ -29,8 +29,7 @@ class StaleVersionError(ExchangeError):
     code = "stale-version"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVersion:
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version to keep.
 
     Attributes:
@@ -65,8 +64,7 @@ class Head(NamedTuple):
     deleted: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredResource:
+class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
     """One version as kept, opened. ``body`` is ``None`` where it is deleted."""
 
     rid: int
@@ -83,8 +81,6 @@ class StoredResource:
 
 
 _FIELDS = ("rid", *VERSION_COLUMNS)
-_INSERT = insert(resources).values({name: bindparam(name) for name in _FIELDS})
-_INSERT_TOKEN = insert(tokens).values(token=bindparam("token"), rid=bindparam("rid"))
 _UPDATE = (
     update(resources)
     .where(resources.c.rid == bindparam("row"))
@@ -126,63 +122,96 @@ def put(tx: Transaction, new: NewVersion) -> int:
     return put_many(tx, [new])[0]
 
 
-def put_many(tx: Transaction, versions: Sequence[NewVersion]) -> list[int]:
+def put_many(
+    tx: Transaction, versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head] | None = None
+) -> list[int]:
     """Keep versions of different resources, with their tokens and feed rows; their row numbers.
+
+    Args:
+        tx: The transaction.
+        versions: One of each resource at most.
+        known: What is current under their names, where the caller has looked in this transaction.
 
     Raises:
         StaleVersionError: One's ``expected`` is not the current version; nothing may be committed then.
         ShreddedSubjectError: A subject's key was destroyed.
     """
-    known = _known(tx, versions)
-    for new in versions:
-        head = known.get((new.type, new.id))
-        current = head.version if head else 0
-        if new.expected is not None and new.expected != current:
-            raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    places = [(new.type, new.id) for new in versions]
+    if len(set(places)) != len(places):
+        raise ValueError("one call keeps one version of a resource")
+    known = _expected(versions, heads(tx, places) if known is None else known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
-    sealed = _seal_all(tx, versions)
-    fresh = [new for new in versions if (new.type, new.id) not in known]
+    fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
-    rids = {(new.type, new.id): first + offset for offset, new in enumerate(fresh)}
+    rids = {place: rid for rid, place in enumerate(fresh, first)}
     rids |= {place: head.rid for place, head in known.items()}
     rows = [
-        _row(new, rids[new.type, new.id], class_ids[new.resource_class], body)
-        for new, body in zip(versions, sealed, strict=True)
+        (
+            rids[new.type, new.id],
+            new.type,
+            new.id,
+            new.sid or subjects.DIRECTORY_SID,
+            new.origin,
+            new.version,
+            class_ids[new.resource_class],
+            new.changed_at,
+            new.instant,
+            body is None,
+            body,
+        )
+        for new, body in zip(versions, _seal_all(tx, versions), strict=True)
     ]
-    numbers = {(new.type, new.id): new.version for new in versions}
-    # What was taken back may come again as the version it was, or from the first one on after an erasure: the tombstone
-    # in its place is no version of its own.
-    for chunk in chunks(head.rid for place, head in known.items() if head.version < numbers[place]):
-        tx.execute(_ARCHIVE, {"rids": chunk})
-    for chunk in chunks(head.rid for head in known.values()):
-        tx.execute(_DROP_TOKENS, {"rids": chunk})
-    tx.run_many(_INSERT, [row for row in rows if row["rid"] >= first > 0])
-    tx.run_many(
-        _UPDATE,
-        [
-            {"row": row["rid"], **{f"to_{name}": row[name] for name in VERSION_COLUMNS}}
-            for row in rows
-            if not row["rid"] >= first > 0
-        ],
-    )
-    tx.run_many(
-        _INSERT_TOKEN,
-        [
-            {"token": token, "rid": row["rid"]}
-            for new, row in zip(versions, rows, strict=True)
-            for token in sorted(set(new.tokens))
-        ],
+    _make_way(tx, {place: new.version for place, new in zip(places, versions, strict=True)}, known)
+    tx.insert_many(resources, [row for row in rows if row[0] >= first > 0])
+    tx.run_many(_UPDATE, [_updated(row) for row in rows if not row[0] >= first > 0])
+    tx.insert_many(
+        tokens, [(token, row[0]) for new, row in zip(versions, rows, strict=True) for token in sorted(set(new.tokens))]
     )
     feed.add(
         tx,
         [
             feed.FeedRow(
-                rid=row["rid"], version=row["version"], op="delete" if row["deleted"] else "put", sid=row["sid"]
+                rid=row[0],
+                version=new.version,
+                op="put" if new.packed is not None else "delete",
+                sid=new.sid or subjects.DIRECTORY_SID,
             )
-            for row in rows
+            for new, row in zip(versions, rows, strict=True)
         ],
     )
-    return [row["rid"] for row in rows]
+    return [row[0] for row in rows]
+
+
+def _expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[str, str], Head]:
+    """What is current under the versions' names, as their writers expect it.
+
+    Raises:
+        StaleVersionError: One of them expects another version.
+    """
+    for new in versions:
+        head = known.get((new.type, new.id))
+        current = head.version if head else 0
+        if new.expected is not None and new.expected != current:
+            raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    return {place: known[place] for new in versions if (place := (new.type, new.id)) in known}
+
+
+def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Mapping[tuple[str, str], Head]) -> None:
+    """Move former versions into the history and drop their tokens.
+
+    What was taken back may come again as the version it was, or from the first one on after an erasure: the tombstone
+    in its place is no version of its own.
+    """
+    for chunk in chunks(head.rid for place, head in known.items() if head.version < numbers[place]):
+        tx.execute(_ARCHIVE, {"rids": chunk})
+    for chunk in chunks(head.rid for head in known.values()):
+        tx.execute(_DROP_TOKENS, {"rids": chunk})
+
+
+def _updated(row: tuple[object, ...]) -> dict[str, object]:
+    """A row as :data:`_UPDATE` names its values."""
+    rid, *values = row
+    return {"row": rid, **{f"to_{name}": value for name, value in zip(VERSION_COLUMNS, values, strict=True)}}
 
 
 def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, changed_at: str) -> int:
@@ -221,6 +250,15 @@ def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     return {row.rid: opened(tx, row) for chunk in chunks(set(rids)) for row in tx.execute(_BY_RIDS, {"rids": chunk})}
 
 
+def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[StoredResource, SealedBody | None]]:
+    """Current versions by row number, with their bodies beside them as they are kept."""
+    return {
+        row.rid: (_stored(row, None), _sealed(tx, row))
+        for chunk in chunks(set(rids))
+        for row in tx.execute(_BY_RIDS, {"rids": chunk})
+    }
+
+
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
     """What is current under names (type and id), tombstones included; absent where there never was anything."""
     by_type: dict[str, list[str]] = {}
@@ -239,15 +277,16 @@ def alive(tx: Transaction, rids: Iterable[int]) -> set[int]:
     return {rid for chunk in chunks(set(rids)) for rid in tx.execute(_ALIVE, {"rids": chunk}).scalars()}
 
 
-def newest(
-    tx: Transaction, pseudonym: Pseudonym, resource_type: str | None = None, limit: int = 1000
-) -> list[StoredResource]:
-    """A person's current resources, latest clinical date first."""
-    statement = CURRENT.where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
-    if resource_type is not None:
-        statement = statement.where(resources.c.type == resource_type)
-    ordered = statement.order_by(resources.c.instant.desc(), resources.c.rid).limit(limit)
-    return [opened(tx, row) for row in tx.execute(ordered)]
+def origins_of(tx: Transaction, pseudonym: Pseudonym) -> list[str]:
+    """Addresses of the nodes that current resources of a person come from."""
+    statement = (
+        select(resources.c.origin)
+        .join(subjects_table, subjects_table.c.sid == resources.c.sid)
+        .where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
+        .distinct()
+        .order_by(resources.c.origin)
+    )
+    return list(tx.execute(statement).scalars())
 
 
 def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limit: int = 1000) -> list[StoredResource]:
@@ -258,41 +297,13 @@ def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limi
     return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
 
 
-def candidates(  # a question with its bounds
-    tx: Transaction,
-    resource_type: str,
-    groups: Sequence[Sequence[int]] = (),
-    *,
-    sids: Sequence[int] | None = None,
-    after: int = 0,
-    limit: int = 100,
-) -> list[StoredResource]:
-    """Current resources that may match, by row number.
-
-    Args:
-        tx: The transaction.
-        resource_type: Their type.
-        groups: Every group must be met, each by any of its tokens.
-        sids: Only of these subjects.
-        after: Row number to go on from.
-        limit: Most that come back.
-    """
-    statement = CURRENT.where(
-        resources.c.type == resource_type, resources.c.rid > after, resources.c.deleted.is_(False)
-    )
-    if sids is not None:
-        statement = statement.where(resources.c.sid.in_(sids))
-    for group in groups:
-        statement = statement.where(resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(group))))
-    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
-
-
 def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     """A row of :data:`CURRENT` with its body opened."""
-    body = None
-    if row.body is not None and row.key_wrapped is not None:
-        key = tx.ring.unwrap(row.key_wrapped)
-        body = open_body(key, row.body, sid=row.sid, resource_type=row.type, resource_id=row.id, version=row.version)
+    sealed = _sealed(tx, row)
+    return _stored(row, sealed.open() if sealed is not None else None)
+
+
+def _stored(row: Row[Any], body: bytes | None) -> StoredResource:
     return StoredResource(
         rid=row.rid,
         type=row.type,
@@ -300,12 +311,7 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
         sid=row.sid,
         origin=row.origin,
         version=row.version,
-        resource_class=ResourceClass(
-            type=row.type,
-            sensitivity=Sensitivity(row.sensitivity),
-            category=SensitiveCategory(row.category),
-            jurisdiction=row.jurisdiction,
-        ),
+        resource_class=class_of(row.type, row.sensitivity, row.category, row.jurisdiction),
         changed_at=row.changed_at,
         instant=row.instant,
         deleted=row.deleted,
@@ -313,27 +319,12 @@ def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     )
 
 
-def _known(tx: Transaction, versions: Sequence[NewVersion]) -> Mapping[tuple[str, str], Head]:
-    places = [(new.type, new.id) for new in versions]
-    if len(set(places)) != len(places):
-        raise ValueError("one call keeps one version of a resource")
-    return heads(tx, places)
-
-
-def _row(new: NewVersion, rid: int, class_id: int, body: bytes | None) -> dict[str, Any]:
-    return {
-        "rid": rid,
-        "type": new.type,
-        "id": new.id,
-        "sid": new.sid or subjects.DIRECTORY_SID,
-        "origin": new.origin,
-        "version": new.version,
-        "class_id": class_id,
-        "changed_at": new.changed_at,
-        "instant": new.instant,
-        "deleted": body is None,
-        "body": body,
-    }
+def _sealed(tx: Transaction, row: Row[Any]) -> SealedBody | None:
+    """The body of a row of :data:`CURRENT`, as it is kept."""
+    if row.body is None or row.key_wrapped is None:
+        return None
+    key = tx.ring.unwrap(row.key_wrapped)
+    return SealedBody(key=key, sealed=row.body, sid=row.sid, type=row.type, id=row.id, version=row.version)
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:
@@ -368,18 +359,11 @@ def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, 
     numbers = {found: _class_id(found) for found in wanted}
     kept = set(tx.execute(select(classes.c.class_id).where(classes.c.class_id.in_(numbers.values()))).scalars())
     rows = [
-        {
-            "class_id": number,
-            "type": new.type,
-            "sensitivity": int(new.sensitivity),
-            "category": new.category.value,
-            "jurisdiction": new.jurisdiction,
-        }
+        (number, new.type, int(new.sensitivity), new.category.value, new.jurisdiction)
         for new, number in numbers.items()
         if number not in kept
     ]
-    if rows:
-        tx.connection.execute(insert(classes), rows)
+    tx.insert_many(classes, rows)
     return numbers
 
 

@@ -4,10 +4,10 @@ Subject 0 owns the directory resources, which are nobody's.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from health_exchange.model.errors import Category, ExchangeError
@@ -37,8 +37,7 @@ class ShreddedSubjectError(ExchangeError):
     code = "shredded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """One subject.
 
     Attributes:

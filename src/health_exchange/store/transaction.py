@@ -4,12 +4,21 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, CursorResult, Dialect, Executable, insert, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Dialect,
+    Executable,
+    Table,
+    UpdateBase,
+    bindparam,
+    insert,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.sql.expression import ClauseElement
 
 from health_exchange.crypto.sealing import unwrap_key, wrap_key
 from health_exchange.model.clock import Clock
@@ -17,6 +26,12 @@ from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.schema import sequences
 
+_ALLOCATE = (
+    update(sequences)
+    .where(sequences.c.name == bindparam("sequence"))
+    .values(last=sequences.c.last + bindparam("count"))
+    .returning(sequences.c.last)
+)
 KEYS_CACHED_MAX = 20_000
 IN_MAX = 500
 """Most values of one IN list; far below what either database bounds."""
@@ -72,6 +87,7 @@ class Transaction:
         connection: Inside its transaction; nobody commits it but the store.
         ring: Unwraps subject and period keys.
         keys: Node keys for sealing and tokens.
+        touched: Names of the tables that were written to, for whoever waits for news in them.
     """
 
     connection: Connection
@@ -79,11 +95,22 @@ class Transaction:
     keys: StoreKeys
     clock: Clock
     randomness: Randomness
-    facts: dict[str, Any] = field(default_factory=dict)
+    touched: set[str] = field(default_factory=set)
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run one statement."""
+        if isinstance(statement, UpdateBase):
+            self.touched.add(statement.table.description)
         return self.connection.execute(statement, parameters or {})
+
+    def insert_many(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert whole rows, their values in the order of the table's columns."""
+        if rows:
+            self.touched.add(table.name)
+            text, order = _compiled(_insert(table), self.connection.dialect)
+            names = table.columns.keys()
+            given = rows if order is not None else [dict(zip(names, row, strict=True)) for row in rows]
+            self.connection.exec_driver_sql(text, list(given))
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -96,10 +123,11 @@ class Transaction:
             raise
         nested.commit()
 
-    def run_many(self, statement: ClauseElement, rows: Sequence[Mapping[str, object]]) -> None:
+    def run_many(self, statement: UpdateBase, rows: Sequence[Mapping[str, object]]) -> None:
         """Run one statement for each row, compiled once and straight on the driver."""
         if not rows:
             return
+        self.touched.add(statement.table.description)
         text, order = _compiled(statement, self.connection.dialect)
         if order is None:
             self.connection.exec_driver_sql(text, list(rows))
@@ -108,16 +136,20 @@ class Transaction:
 
     def allocate(self, name: str, count: int = 1) -> int:
         """The first of ``count`` new numbers of the sequence ``name``, gapless: a rollback gives them back."""
-        result = self.execute(update(sequences).where(sequences.c.name == name).values(last=sequences.c.last + count))
-        if result.rowcount == 0:
-            self.execute(insert(sequences).values(name=name, last=count))
-            return 1
-        last: int = self.execute(select(sequences.c.last).where(sequences.c.name == name)).scalar_one()
-        return last - count + 1
+        last: int | None = self.execute(_ALLOCATE, {"sequence": name, "count": count}).scalar_one_or_none()
+        if last is None:
+            self.insert_many(sequences, [(name, count)])
+        return 1 if last is None else last - count + 1
+
+
+@cache
+def _insert(table: Table) -> UpdateBase:
+    """Inserts a whole row."""
+    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
 
 
 @lru_cache(maxsize=256)
-def _compiled(statement: ClauseElement, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
+def _compiled(statement: UpdateBase, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
     """The driver's text of a statement made once at import, and the order of its parameters where they have one."""
     compiled = statement.compile(dialect=dialect)
     positions = getattr(compiled, "positiontup", None)

@@ -13,10 +13,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
+from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
+from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.tokens import TokenIssuer
@@ -29,6 +32,9 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.holders import Holders
+from health_exchange.node.lookups import LookUps
+from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
@@ -57,31 +63,39 @@ class Node:
 
     Attributes:
         parts: What its use cases work with.
+        holders: The key holders as it sees them.
         pseudonyms: Its client of key holders, where it sees national IDs.
         admission: Its admission, where it admits facilities.
         reading: Reads and searches.
+        lookups: Looks persons up across the country, where it sees national IDs.
         exchange: Its door for peers.
         turns: Its recurring work.
     """
 
     parts: NodeParts
+    holders: Holders
     pseudonyms: PseudonymClient | None
     admission: Admission | None
     reading: Reading
+    lookups: LookUps | None
     exchange: ExchangeDoor
     turns: tuple[Turn, ...]
 
 
 def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
-    pseudonyms = PseudonymClient(parts) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    holders = Holders(parts)
+    pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
+    reading = Reading(parts, pseudonyms)
     admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
     return Node(
         parts=parts,
+        holders=holders,
         pseudonyms=pseudonyms,
         admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
-        reading=Reading(parts, pseudonyms),
-        exchange=ExchangeDoor(parts),
+        reading=reading,
+        lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
+        exchange=ExchangeDoor(parts, pseudonyms),
         turns=turns_of(parts, pseudonyms),
     )
 
@@ -95,18 +109,21 @@ class AssembledNode:
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
+        workers: Processes that compute what somebody waits for.
+        background: A process that computes what may wait.
     """
 
     node: Node
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
-    processes: tuple[Processes, ...]
+    workers: Processes
+    background: Processes
 
     async def close(self) -> None:
         """Let go of peers and database."""
         await self.transport.close()
-        for workers in self.processes:
+        for workers in (self.workers, self.background):
             workers.close()
         self.node.parts.store.close()
 
@@ -168,7 +185,8 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
-        processes=(workers, background),
+        workers=workers,
+        background=background,
     )
 
 
@@ -200,8 +218,13 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         clock=parts.clock,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
+    lookups = LookupDoor(door=door, lookups=node.lookups)
     datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    oversight = Oversight(parts, node.pseudonyms)
     routes = [
+        *lookups.routes(),
+        *AuditDoor(door=door, oversight=oversight).routes(),
+        *EventDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),

@@ -7,6 +7,9 @@ failed is simply taken again later.
 
 import asyncio
 import signal
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
@@ -19,10 +22,13 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
 from health_exchange.wiring.bell import Bell
 from health_exchange.wiring.memory import settle_memory
+from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import Settings
 
 BACKOFF_MAX_S = 5.0
 DRAIN_S = 3.0
+GIVE_WAY_S = 0.3
+"""How long what travels up waits at most for what is being admitted."""
 
 
 async def run_node(settings: Settings) -> None:
@@ -34,8 +40,9 @@ async def run_node(settings: Settings) -> None:
     assembled = await asyncio.to_thread(assemble, settings)
     node = assembled.node
     settle_memory()
-    stop, bell = asyncio.Event(), Bell()
-    node.parts.store.on_commit(bell.ring)
+    stop = asyncio.Event()
+    bells = [Bell(turn.tables) for turn in node.turns]
+    node.parts.store.on_commit(partial(_announce, bells))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -46,10 +53,14 @@ async def run_node(settings: Settings) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             serving = [tasks.create_task(server.serve()) for server in servers]
-            turning = [tasks.create_task(_take_turns(turn, bell, stop)) for turn in node.turns]
+            turning = [
+                tasks.create_task(_take_turns(turn, bell, stop, assembled.workers))
+                for turn, bell in zip(node.turns, bells, strict=True)
+            ]
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
-            bell.ring()
+            for bell in bells:
+                bell.ring()
             for server in servers:
                 server.stop()  # type: ignore[no-untyped-call]  # granian's method has no annotations
             await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
@@ -60,11 +71,19 @@ async def run_node(settings: Settings) -> None:
         log_event("node-stopped", node=str(node.parts.address))
 
 
-async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event) -> None:
+def _announce(bells: Sequence[Bell], tables: AbstractSet[str]) -> None:
+    """Tell everyone of a commit."""
+    for bell in bells:
+        bell.commit(tables)
+
+
+async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Processes) -> None:
     """Take one turn after another; where there was nothing to do, wait for a commit; after failures, wait longer."""
     failures = 0
     while not stop.is_set():
-        before = bell.count
+        if turn.gives_way:
+            await workers.quiet(GIVE_WAY_S)
+        bell.silence()
         try:
             did_something = await turn.take()
             failures = 0
@@ -81,7 +100,7 @@ async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event) -> None:
             await _sleep_until(stop, min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)))
         elif not did_something:
             await _sleep_until(stop, turn.every_s)
-            await bell.wait(before, turn.idle_s)
+            await bell.wait(turn.idle_s)
 
 
 async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:

@@ -22,6 +22,8 @@ from health_exchange.cli.demo.report import Report, audit_report, disagreements,
 from health_exchange.cli.demo.samples import read_samples
 from health_exchange.cli.demo.setting import AUDITOR, NATION, RESEARCHER, STRANGER, VIEWER, make_setting
 from health_exchange.cli.demo.supervision import Supervisor
+from health_exchange.cli.demo.way_back import WayBack
+from health_exchange.cli.demo.way_back_report import shortcomings
 from health_exchange.model.powers import Tier
 from health_exchange.node.network import NetworkStatus
 from health_exchange.wiring.inspection import RelayInspector, verify_logs
@@ -90,7 +92,7 @@ async def _run(arguments: argparse.Namespace, console: Console, *, stay: bool) -
             finally:
                 for relay in relays:
                     relay.close()
-            report, patient_id = await _report(plan, root, replay, status, relays, started)
+            report, patient_id = await _report(plan, root, replay, status, relays, supervisor, started)
             printing.print_report(console, report)
             if arguments.json is not None:
                 arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -107,6 +109,7 @@ async def _report(
     replay: Replay,
     status: NetworkStatus,
     relays: list[RelayInspector],
+    supervisor: Supervisor,
     started: float,
 ) -> tuple[Report, str]:
     """The report, and the id of the person it shows."""
@@ -117,6 +120,7 @@ async def _report(
     patient_id, person = await find_person(viewer)
     refused = await try_refused(auditor=auditor, researcher=researcher, stranger=stranger, patient_id=patient_id)
     nation = next(node for node in status.nodes if node.address == str(NATION))
+    back = await WayBack(root=root, replay=replay, supervisor=supervisor, http=replay.http).act()
     logs = await asyncio.to_thread(verify_logs, root)
     report = Report(
         nodes=node_reports(status),
@@ -129,7 +133,13 @@ async def _report(
         relays=[relay_report(relay) for relay in relays],
         refused=refused,
         audit=audit_report(logs),
-        disagreements=disagreements(status, replay.failures),
+        lookup=back.lookup,
+        lookup_with_one_away=back.lookup_with_one_away,
+        consent=back.consent,
+        break_glass=back.break_glass,
+        seen=back.seen,
+        edited_log=back.edited_log,
+        disagreements=[*disagreements(status, replay.failures), *shortcomings(back)],
         elapsed_s=round(time.monotonic() - started, 1),
     )
     return report, patient_id

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import httpx
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -73,10 +74,12 @@ async def _look(http: httpx.AsyncClient, nation_url: str, last: NetworkStatus) -
 def draw(status: NetworkStatus, replay: Replay) -> Table:
     """The tree as a table."""
     done = sum(replay.sent.values())
-    table = Table(title=f"{done} of {replay.samples.count} Bundles admitted, {replay.records_in} records", expand=True)
-    table.add_column("node", no_wrap=True)
-    for heading in ("received", "sent on", "opened", "kept", "held back", "on the way", "lag", "log"):
-        table.add_column(heading, justify="right")
+    title = f"{done} of {replay.samples.count} Bundles admitted, {replay.records_in} records"
+    # Fits 80 columns: numbers keep their room, a long name gives way.
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("node", no_wrap=True, overflow="ellipsis", max_width=24)
+    for heading in ("in", "sent", "opened", "kept", "held", "moving", "lag", "log"):
+        table.add_column(heading, justify="right", no_wrap=True, min_width=5)
     for node in status.nodes:
         table.add_row(
             "  " * node.address.count("/") + node.name,

@@ -26,6 +26,7 @@ def print_report(console: Console, report: Report) -> None:
     console.print("\n[bold]Three accesses that were refused[/bold]")
     for refused in report.refused:
         console.print(f"  {refused.who}: {refused.what}: {refused.status}, {refused.reason}")
+    _print_way_back(console, report)
     audit = report.audit
     console.print(
         f"\n[bold]All logs, verified offline[/bold]: {audit.entries} entries, {audit.checkpoints} checkpoints, "
@@ -60,6 +61,42 @@ def _print_person(console: Console, report: Report) -> None:
     for line in person.lines:
         console.print(f"  {line}", markup=False, highlight=False)
     console.print(f"  {person.masked} of these resources say where something was masked; no name, no ID, no free text")
+
+
+def _print_way_back(console: Console, report: Report) -> None:
+    """Look-ups, an objection, broken glass, an edited log."""
+    found, consent, glass = report.lookup, report.consent, report.break_glass
+    console.print(
+        f"\n[bold]A physician in Jintang looks up somebody from other provinces[/bold]: {found.resources} records from "
+        f"{', '.join(found.sources)} in {found.elapsed_s * 1000:.0f} ms, signed for by key holders "
+        f"{', '.join(found.ticket_holders)}. What the logs say of it:"
+    )
+    for line in found.log_lines:
+        console.print(f"  {line}", markup=False, highlight=False)
+    away = report.lookup_with_one_away
+    console.print(
+        f"  With one holder down: {away.resources} records from {', '.join(away.sources)} in "
+        f"{away.elapsed_s * 1000:.0f} ms; not reached: {'; '.join(away.unreachable)}"
+    )
+    console.print(
+        f"[bold]The person objects to sharing[/bold]: the look-up gives {consent.looked_up_before}, then "
+        f"{consent.looked_up_meanwhile} records, the nation keeps {consent.nation_before}, then "
+        f"{consent.nation_meanwhile}; the objection withdrawn: {consent.looked_up_after} and {consent.nation_after}"
+    )
+    console.print(
+        f"[bold]Broken glass[/bold]: for care {glass.for_care} records, with a reason {glass.broken}. Its trace:"
+    )
+    for line in glass.trace:
+        console.print(f"  {line}", markup=False, highlight=False)
+    seen = report.seen
+    console.print(
+        f"[bold]Who has seen this person[/bold], asked of {seen.nodes} nodes by an auditor: {seen.entries} entries, "
+        f"each proven; not answered: {', '.join(seen.not_answered) or 'none'}. Those who saw something:"
+    )
+    for told in seen.lines:
+        console.print(f"  {told}", markup=False, highlight=False)
+    edited = report.edited_log
+    console.print(f"[bold]One byte of an exported log changed[/bold] ({edited.file}): {edited.finding}")
 
 
 def print_invitation(  # what two command lines need

@@ -50,6 +50,10 @@ class Supervisor:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def process_of(self, address: NodeAddress) -> int:
+        """The process number of a running node."""
+        return self._running[address].pid
+
     def stop_all(self) -> None:
         """Ask every node to end, and end those that do not."""
         for process in self._running.values():

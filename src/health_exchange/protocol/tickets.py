@@ -1,0 +1,195 @@
+"""Tickets: that t key holders know of a look-up, and have entered it in their logs, before anybody answers it.
+
+A ticket is made in the very evaluation that makes the pseudonym: the asking node says who asks, why and when, and sends
+it with the one blinded identity; each key holder enters it in its log, then answers, and signs for the entry. Whoever
+is asked checks the signatures with public keys only. A ticket is about one blinded element, so that who knows the
+identity and the blinding can tell which person it is for; nobody else can (``pseudonym.binding``).
+
+Source: DESIGN.md, promise 4.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+
+from health_exchange.crypto.signatures import SignatureMismatchError, sign_ed25519, verify_ed25519
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.secrecy import Secret
+from health_exchange.protocol.instants import read_instant, write_instant
+
+LIFETIME = timedelta(minutes=5)
+_FIRST_LINE = b"health_exchange ticket receipt v1\n"
+
+
+class MalformedTicketError(ExchangeError):
+    """Not a ticket."""
+
+    category = Category.INCORRECT
+    code = "malformed-ticket"
+
+
+class ForgedTicketError(ExchangeError):
+    """Fewer than t key holders have signed for the look-up as it is claimed."""
+
+    category = Category.FORBIDDEN
+    code = "ticket-forged"
+
+
+class StaleTicketError(ExchangeError):
+    """The ticket is older than five minutes, or from the future."""
+
+    category = Category.FORBIDDEN
+    code = "ticket-stale"
+
+
+class SpentTicketError(ExchangeError):
+    """The ticket was used here before."""
+
+    category = Category.FORBIDDEN
+    code = "ticket-spent"
+
+
+class RetargetedTicketError(ExchangeError):
+    """The ticket is for another node or another person than it is used for."""
+
+    category = Category.FORBIDDEN
+    code = "ticket-retargeted"
+
+
+class TicketClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who looks up, why, and when: what key holders sign for.
+
+    Attributes:
+        request_id: Names the look-up; used once.
+        node: Address of the asking node, which answers for the rest.
+        practitioner: Who asks, as registered there.
+        kind: Kind of principal.
+        organization: Unified social credit code of its organisation.
+        purpose: PurposeOfUse code.
+        reason_sha256: Of the reason in words, in hex; empty where none is given.
+        at: Instant of the request.
+        epoch: Of the pseudonym key.
+        version: Of its shares.
+        element: The blinded identity.
+    """
+
+    request_id: str
+    node: str
+    practitioner: str
+    kind: str
+    organization: str
+    purpose: str
+    reason_sha256: str
+    at: str
+    epoch: int
+    version: int
+    element: bytes
+
+
+class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key holder's word that the look-up stands in its log.
+
+    Attributes:
+        holder: Its address.
+        leaf: Commitment of the entry, 32 bytes: an auditor finds it in the log or proves that the holder lied.
+        at: When it was entered.
+        signature: The holder's log key under claims, holder, leaf and instant.
+    """
+
+    holder: str
+    leaf: bytes
+    at: str
+    signature: bytes
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Claims with the receipts of t distinct key holders."""
+
+    claims: TicketClaims
+    receipts: tuple[LogReceipt, ...]
+
+
+class TicketRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a key holder is asked: to evaluate the claims' one element."""
+
+    claims: TicketClaims
+
+
+class TicketAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it answers: an encoded evaluation, and its receipt."""
+
+    evaluation: bytes
+    receipt: LogReceipt
+
+
+def reason_digest(reason: str) -> str:
+    """What stands for a reason where its words are not needed; empty for none."""
+    return sha256(reason.encode()).hexdigest() if reason else ""
+
+
+def sign_receipt(claims: TicketClaims, *, holder: NodeAddress, leaf: bytes, at: datetime, seed: Secret) -> LogReceipt:
+    """A key holder's receipt for an entry that is durable."""
+    instant = write_instant(at)
+    signature = sign_ed25519(seed, _message(claims, str(holder), leaf, instant))
+    return LogReceipt(holder=str(holder), leaf=leaf, at=instant, signature=signature)
+
+
+def verify_receipt(claims: TicketClaims, receipt: LogReceipt, cards: Mapping[NodeAddress, NodeCard]) -> NodeAddress:
+    """Whose receipt for ``claims`` it is.
+
+    Raises:
+        ForgedTicketError: Its holder is unknown, or did not sign it for these claims.
+    """
+    try:
+        holder = NodeAddress.parse(receipt.holder)
+        message = _message(claims, receipt.holder, receipt.leaf, receipt.at)
+        verify_ed25519(cards[holder].log_key, message, receipt.signature)
+    except (ValueError, KeyError, SignatureMismatchError):
+        holder = None
+    if holder is None:
+        raise ForgedTicketError("a receipt is not signed by the key holder it names")
+    return holder
+
+
+def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDirectory, now: datetime) -> TicketClaims:
+    """The claims, once t key holders of the directory are seen to have signed for them, lately, for ``sender``.
+
+    The caller still has to spend the ticket, and to check whom it is for.
+
+    Raises:
+        RetargetedTicketError: It was made for another node.
+        StaleTicketError: It is older than :data:`LIFETIME`, for another key, or from the future.
+        ForgedTicketError: Fewer than t distinct key holders signed for it.
+    """
+    claims, key = ticket.claims, directory.key
+    if claims.node != str(sender):
+        raise RetargetedTicketError("the ticket was made for another node")
+    if (claims.epoch, claims.version) != (key.epoch, key.share_version):
+        raise StaleTicketError("the ticket was made with another pseudonym key")
+    for text in (claims.at, *(receipt.at for receipt in ticket.receipts)):
+        if abs(now - _instant(text)) > LIFETIME:
+            raise StaleTicketError(f"a ticket is good for {LIFETIME.total_seconds():.0f} s")
+    known = {holder.address for holder in key.holders}
+    signed = {verify_receipt(claims, receipt, directory.nodes) for receipt in ticket.receipts} & known
+    if len(signed) < key.threshold:
+        raise ForgedTicketError(f"{len(signed)} key holders have signed for the ticket, it takes {key.threshold}")
+    return claims
+
+
+def _instant(text: str) -> datetime:
+    """An instant of an untrusted message."""
+    try:
+        return read_instant(text)
+    except ValueError:
+        pass
+    raise MalformedTicketError("a ticket's instant cannot be read")
+
+
+def _message(claims: TicketClaims, holder: str, leaf: bytes, at: str) -> bytes:
+    """What is signed: JSON quotes every part, so none can run into the next."""
+    digest = sha256(msgspec.json.encode(claims)).hexdigest()
+    return _FIRST_LINE + msgspec.json.encode([digest, holder, leaf.hex(), at])

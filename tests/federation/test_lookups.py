@@ -1,0 +1,212 @@
+"""The way back: a practitioner in another province gets what they may of a person's record, and every log knows it."""
+
+from pathlib import Path
+
+import pytest
+from tests.federation.network import Network
+from tests.federation.practitioners import (
+    COUNTY,
+    HOSPITALS_OF_51,
+    entries_at,
+    look_up,
+    practitioner,
+    resources_of,
+)
+from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ForbiddenError, UnavailableError
+from health_exchange.model.purposes import Purpose
+from health_exchange.node.lookups import GlassTooOftenError
+
+NATION, ZHEJIANG, SICHUAN = (NodeAddress.parse(address) for address in ("cn", "cn/33", "cn/51"))
+BTG = Purpose.BREAK_THE_GLASS
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Network:
+    return Network(tmp_path)
+
+
+@pytest.fixture
+async def known(network: Network) -> Network:
+    """A country where one person has records in two provinces, of levels 2 to 5."""
+    here = [condition("hiv", "p1", "B20"), condition("psy", "p1", "F32.9"), immunization("i1", "p1")]
+    await network.admit(
+        COUNTY, transaction(patient("p1", identity=national_id(1)), observation("o1", "p1", "1.50"), *here), "r1"
+    )
+    there = [patient("q1", identity=national_id(1)), observation("o2", "q1", "2.60")]
+    await network.admit(HOSPITALS_OF_51, transaction(*there), "r2")
+    await network.settle()
+    return network
+
+
+async def test_records_of_another_province_come_as_originals_with_their_source(known: Network) -> None:
+    result = await look_up(known, national_id(1))
+
+    found = {(each["resourceType"], each["id"]): each for each in resources_of(result)}
+    assert set(found) == {
+        ("Patient", "p1"),
+        ("Observation", "o1"),
+        ("Immunization", "i1"),
+        ("Condition", "psy"),
+        ("Patient", "q1"),
+        ("Observation", "o2"),
+    }
+    assert found["Patient", "p1"]["name"] == [{"text": "测试a"}]
+    assert found["Patient", "p1"]["meta"]["source"] == f"urn:health-exchange:{COUNTY}"
+    raws = [raw for outcome in result.outcomes for raw in outcome.resources]
+    assert any(b"1.50" in raw for raw in raws)
+    assert result.is_whole
+    assert len(set(result.ticket_holders)) == 2
+
+
+async def test_every_node_on_the_way_has_it_in_its_log_under_one_request(known: Network) -> None:
+    result = await look_up(known, national_id(1))
+    entries = {
+        address: [entry for entry in entries_at(known, address) if entry.request_id == result.request_id]
+        for address in ("cn", "cn/33", "cn/51", COUNTY, HOSPITALS_OF_51)
+    }
+
+    evaluated = [entry for group in entries.values() for entry in group if entry.kind == "evaluate"]
+    assert len(evaluated) == 2
+    assert all(entry.principal == "dr-wang" and not entry.subjects for entry in evaluated)
+    assert [entry.kind for entry in entries["cn"] if entry.kind != "evaluate"] == ["locate"]
+    assert [entry.kind for entry in entries[COUNTY]] == ["answer"]
+    assert [entry.kind for entry in entries[HOSPITALS_OF_51]] == ["answer", "look-up"]
+    persons = {entry.subjects for group in entries.values() for entry in group if entry.kind != "evaluate"}
+    assert len(persons) == 1
+
+
+async def test_types_and_days_bound_what_comes(known: Network) -> None:
+    by_type = await look_up(known, national_id(1), types=("Observation",))
+    early = await look_up(known, national_id(1), until="2025-12-31", types=("Observation",))
+    late = await look_up(known, national_id(1), since="2026-01-02", types=("Observation",))
+
+    assert {each["id"] for each in resources_of(by_type)} == {"o1", "o2"}
+    assert resources_of(early) == []
+    assert {each["id"] for each in resources_of(late)} == {"o1", "o2"}
+
+
+async def test_somebody_unknown_everywhere_is_nobody(known: Network) -> None:
+    result = await look_up(known, national_id(9))
+
+    assert result.outcomes == ()
+    assert result.is_whole
+
+
+async def test_strictly_restricted_records_come_only_through_broken_glass(known: Network) -> None:
+    for_care = await look_up(known, national_id(1))
+    broken = await look_up(known, national_id(1), purpose=BTG, reason="unconscious after an accident")
+
+    assert "hiv" not in {each["id"] for each in resources_of(for_care)}
+    assert "hiv" in {each["id"] for each in resources_of(broken)}
+    told = [entry for entry in entries_at(known, COUNTY) if entry.purpose == "BTG"]
+    assert [entry.reason for entry in told] == ["unconscious after an accident"]
+
+
+async def test_glass_is_not_broken_without_a_reason_nor_too_often(known: Network) -> None:
+    with pytest.raises(ForbiddenError, match="reason"):
+        await look_up(known, national_id(1), purpose=BTG, reason="  ")
+    for _time in range(5):
+        await look_up(known, national_id(1), purpose=BTG, reason="unconscious")
+    with pytest.raises(GlassTooOftenError):
+        await look_up(known, national_id(1), purpose=BTG, reason="unconscious")
+    other = practitioner(HOSPITALS_OF_51, "dr-li")
+    assert (await look_up(known, national_id(1), who=other, purpose=BTG, reason="unconscious")).outcomes
+    known.clock.advance(days=1)
+    assert (await look_up(known, national_id(1), purpose=BTG, reason="unconscious")).outcomes
+
+
+@pytest.mark.parametrize("kind", ["facility", "viewer", "auditor", "researcher", "operator", "stranger"])
+async def test_nobody_but_a_clinician_looks_up(known: Network, kind: str) -> None:
+    before = len(entries_at(known, "cn"))
+    with pytest.raises(ForbiddenError):
+        await look_up(known, national_id(1), who=practitioner(HOSPITALS_OF_51, "somebody", kind))
+
+    assert len(entries_at(known, "cn")) == before
+    assert entries_at(known, HOSPITALS_OF_51)[-1].kind == "refuse"
+
+
+async def test_what_the_person_objects_to_anywhere_binds_every_holder(known: Network) -> None:
+    await known.admit(COUNTY, transaction(objection("n1", "p1")), "r3")
+    await known.settle()
+    result = await look_up(known, national_id(1), at=HOSPITALS_OF_51)
+
+    outcomes = {str(outcome.node): outcome for outcome in result.outcomes}
+    assert COUNTY not in outcomes
+    broken = await look_up(known, national_id(1), at=COUNTY, purpose=BTG, reason="unconscious")
+    assert {each["id"] for each in resources_of(broken)} >= {"hiv", "o2"}
+
+
+async def test_with_one_key_holder_away_look_ups_go_on_and_with_two_they_are_refused_before_anybody_is_asked(
+    known: Network,
+) -> None:
+    known.faults.down.add(SICHUAN)
+    assert (await look_up(known, national_id(1), at=COUNTY)).ticket_holders
+    known.faults.down.add(ZHEJIANG)
+    with pytest.raises(UnavailableError, match="key holders"):
+        await look_up(known, national_id(1), at=COUNTY)
+
+    assert entries_at(known, COUNTY)[-1].outcome == "failed"
+
+
+async def test_a_holder_that_is_away_is_named(known: Network) -> None:
+    known.faults.down.add(NodeAddress.parse(COUNTY))
+    result = await look_up(known, national_id(1))
+
+    outcomes = {str(outcome.node): outcome for outcome in result.outcomes}
+    assert outcomes[COUNTY].problem
+    assert not outcomes[COUNTY].resources
+    assert {each["id"] for each in resources_of(result)} == {"q1", "o2"}
+    assert not result.is_whole
+
+
+async def test_while_the_nation_is_away_provinces_answer_for_their_own_and_the_result_says_so(known: Network) -> None:
+    known.faults.down.add(NATION)
+    result = await look_up(known, national_id(1))
+
+    assert {each["id"] for each in resources_of(result)} >= {"o1", "o2"}
+    assert [node for node, _why in result.lost] == [NATION]
+    assert set(result.directions_by) == {ZHEJIANG, SICHUAN}
+    assert not result.is_whole
+
+
+async def test_a_holder_with_persons_who_wait_says_that_it_is_behind(known: Network) -> None:
+    known.faults.cut |= {frozenset((NodeAddress.parse(COUNTY), holder)) for holder in (NATION, ZHEJIANG, SICHUAN)}
+    await known.admit(COUNTY, transaction(patient("p2", identity=national_id(2))), "r3")
+    known.faults.cut.clear()
+    result = await look_up(known, national_id(1))
+
+    assert {str(outcome.node): outcome.waiting for outcome in result.outcomes}[COUNTY] == 1
+    assert not result.is_whole
+
+
+async def test_what_was_looked_up_is_kept_nowhere(known: Network) -> None:
+    from sqlalchemy import func, select
+
+    from health_exchange.store.schema import identity_cache, resources, subjects
+
+    def rows() -> list[int]:
+        return known[HOSPITALS_OF_51].parts.store.read_now(
+            lambda tx: [
+                tx.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (identity_cache, resources, subjects)
+            ]
+        )
+
+    before = rows()
+    await look_up(known, national_id(1))
+    await look_up(known, national_id(5))
+    assert rows() == before
+
+
+async def test_records_of_somebody_whose_identity_was_taken_back_are_not_given_as_the_persons(known: Network) -> None:
+    await known.admit(COUNTY, transaction(patient("p1", identity=None)), "r3")
+    while_told = await look_up(known, national_id(1))
+    await known.settle()
+    settled = await look_up(known, national_id(1))
+
+    assert {each["id"] for each in resources_of(while_told)} == {"q1", "o2"}
+    assert {each["id"] for each in resources_of(settled)} == {"q1", "o2"}
+    assert settled.is_whole
