@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from health_exchange.cli.demo.facility import FacilityClient
+from health_exchange.cli.client import RegisteredClient
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.purposes import Purpose
 from health_exchange.pseudonym.identities import NATIONAL_ID_SYSTEMS
@@ -122,7 +122,7 @@ async def _ask(arguments: argparse.Namespace, parameters: bytes) -> bytes:
     trust = ssl.create_default_context(cafile=str(arguments.ca))
     problem = ""
     async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=TIMEOUT_S) as http:
-        client = FacilityClient(
+        client = RegisteredClient(
             client_id=arguments.client_id,
             private_key_pem=arguments.key.read_bytes(),
             base_url=arguments.url.rstrip("/").removesuffix("/fhir"),
@@ -135,7 +135,7 @@ async def _ask(arguments: argparse.Namespace, parameters: bytes) -> bytes:
     raise UnavailableError(f"{arguments.url} does not answer: {problem}")
 
 
-async def look_up(client: FacilityClient, parameters: bytes) -> bytes:
+async def look_up(client: RegisteredClient, parameters: bytes) -> bytes:
     """The Bundle that a registered client gets.
 
     Raises:
