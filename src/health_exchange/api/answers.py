@@ -12,10 +12,10 @@ from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.writes import WriteResult
 
 
-def answer_bundle(outcome: BundleOutcome) -> bytes:
-    """The response Bundle of a transaction or batch."""
+def answer_bundle(outcome: BundleOutcome, reference: str) -> bytes:
+    """The response Bundle of a transaction or batch; ``reference`` is what an auditor finds a refusal by."""
     entries = [
-        {"response": _failed(result) if isinstance(result, ExchangeError) else _written(result)}
+        {"response": _failed(result, reference) if isinstance(result, ExchangeError) else _written(result)}
         for result in outcome.results
     ]
     bundle = {"resourceType": "Bundle", "type": outcome.type, "entry": entries}
@@ -47,7 +47,7 @@ def _written(result: WriteResult) -> dict[str, object]:
     return response
 
 
-def _failed(error: ExchangeError) -> dict[str, object]:
+def _failed(error: ExchangeError, reference: str) -> dict[str, object]:
     """The response part of a batch's entry that failed."""
     status = HTTPStatus(status_of(error))
-    return {"status": f"{status.value} {status.phrase}", "outcome": json.loads(outcome_of(error))}
+    return {"status": f"{status.value} {status.phrase}", "outcome": json.loads(outcome_of(error, reference))}

@@ -112,7 +112,7 @@ class FhirDoor:
                 client = self.issuer.authenticate(request.headers.get("authorization"))
                 response = await endpoint(request, caller_of(client, request_id, self.parts.address))
             except ExchangeError as error:
-                response = problem_response(error)
+                response = problem_response(error, request_id)
             response.headers["X-Request-Id"] = request_id
             return response
 
@@ -146,7 +146,8 @@ class FhirDoor:
 
     async def _bundle(self, request: Request, caller: Caller) -> Response:
         raw = await self._fhir_body(request)
-        return Response(answer_bundle(await self._writer().admit_bundle(raw, caller)), media_type=FHIR_JSON)
+        outcome = await self._writer().admit_bundle(raw, caller)
+        return Response(answer_bundle(outcome, caller.request_id), media_type=FHIR_JSON)
 
     async def _create(self, request: Request, caller: Caller) -> Response:
         raw = await self._fhir_body(request)
@@ -251,9 +252,9 @@ def _request_id(request: Request) -> RequestId:
     return RequestId(given if usable else str(uuid4()))
 
 
-def problem_response(error: ExchangeError) -> Response:
-    """The error as an OperationOutcome with the status its category maps to."""
-    response = Response(outcome_of(error), status_code=status_of(error), media_type=FHIR_JSON)
+def problem_response(error: ExchangeError, reference: str = "") -> Response:
+    """The error as an OperationOutcome with the status its category maps to, under the request's id as reference."""
+    response = Response(outcome_of(error, reference), status_code=status_of(error), media_type=FHIR_JSON)
     if error.category is Category.UNAUTHENTICATED:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:

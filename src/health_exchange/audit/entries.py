@@ -18,6 +18,32 @@ class UnreadableEntryError(ExchangeError):
     code = "unreadable-audit-entry"
 
 
+class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a decision was made on beside what every entry says; with it the decision can be made again.
+
+    Attributes:
+        address: Where the principal is registered.
+        tier: Of the principal, where it is a node.
+        type: FHIR type of the class asked about; empty for the log, the counts and the locators.
+        sensitivity: Of the class, 1 to 5; 0 where there is none.
+        category: Of the class.
+        jurisdiction: Of the class: the node it comes from.
+        consent: Consent class of the person, as ``policy.consents`` writes it.
+        reasoned: Whether a reason for breaking the glass was given.
+        policies: ``@id`` of the policies that decided.
+    """
+
+    address: str
+    tier: str
+    type: str
+    sensitivity: int
+    category: str
+    jurisdiction: str
+    consent: str
+    reasoned: bool
+    policies: tuple[str, ...]
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request, and everybody whose record it touched.
 
@@ -41,6 +67,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         digest: SHA-256 of what was answered, in hex, where the answer has to show its entry.
         count: How many of what it is about, where auditors add up: identities of an evaluation.
         changes: Of a write, how many resources were created, updated and deleted, by these words.
+        facts: What a refusal was decided on, where it was policy that refused.
 
     A field that came later is left out where it is unset, so that older entries keep their one byte string.
     """
@@ -60,9 +87,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     summary: str = ""
     request_id: str = ""
     peer: str = ""
-    digest: str = ""
+    digest: str | msgspec.UnsetType = msgspec.UNSET
     count: int | msgspec.UnsetType = msgspec.UNSET
     changes: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    facts: Facts | msgspec.UnsetType = msgspec.UNSET
 
 
 _DECODER = msgspec.json.Decoder(AuditEntry)

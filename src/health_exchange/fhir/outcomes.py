@@ -7,11 +7,15 @@ import msgspec
 
 REASONS = "urn:health-exchange:reason"
 """Code system of our stable reasons (``ExchangeError.code``)."""
+REFERENCE = "urn:health-exchange:reference"
+"""Extension of an issue: by what an auditor finds the entry in the log, the request's id (``X-Request-Id``)."""
 
 _ENCODER = msgspec.json.Encoder()
 
 
-def operation_outcome(*, severity: str, code: str, reason: str, diagnostics: str, where: str = "") -> bytes:
+def operation_outcome(  # the fields of an issue
+    *, severity: str, code: str, reason: str, diagnostics: str, where: str = "", reference: str = ""
+) -> bytes:
     """An OperationOutcome with one issue.
 
     Args:
@@ -20,8 +24,10 @@ def operation_outcome(*, severity: str, code: str, reason: str, diagnostics: str
         reason: Our stable name of it.
         diagnostics: A sentence that is safe to send.
         where: Place of the trouble; empty where it has none.
+        reference: By what an auditor finds it in the log; empty where the log has nothing of it.
     """
     issue: dict[str, object] = {
+        **({"extension": [{"url": REFERENCE, "valueString": reference}]} if reference else {}),
         "severity": severity,
         "code": code,
         "details": {"coding": [{"system": REASONS, "code": reason}]},

@@ -25,10 +25,12 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity
 from health_exchange.node.proving import prove_entry
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import decide_on, most_open
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import decide_on, most_open, question_of
 from health_exchange.node.searchsets import with_source
 from health_exchange.policy.consents import joined, with_objections
 from health_exchange.policy.decisions import Action
+from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.lookups import (
     LookupAnswer,
     LookupRequest,
@@ -166,9 +168,9 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
     people = _people(tx, request.pseudonym)
     consent = with_objections(joined(person.consent for person in people), asked.consent)
     own = {person.sid: with_objections(person.consent, consent) for person in people}
-    general = decide_on(
-        parts, caller, Action.LOOK_UP, most_open(parts, "Patient"), consent, reasoned=bool(request.reason)
-    )
+    reasoned = bool(request.reason.strip())
+    question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), consent, reasoned=reasoned)
+    general = decision_on(parts.policies, question)
     all_kept = _kept(tx, people) if general.allowed else []
     found = [
         kept
@@ -194,6 +196,7 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         subjects=[request.pseudonym],
         summary=_summary(found[:RESOURCES_MAX]),
         peer=asked.claims.node,
+        facts=None if general.allowed else facts_of(question, general),
         digest=sha256(answer).hexdigest(),
     )
     return answer, entry
@@ -227,7 +230,7 @@ def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
 
 def _is_permitted(parts: NodeParts, asked: Asked, resource_class: ResourceClass, consent: str) -> bool:
     """Policy's word on one class; remembered, so cheap for every further resource of it."""
-    reasoned = bool(asked.request.reason)
+    reasoned = bool(asked.request.reason.strip())
     return decide_on(parts, asked.caller, Action.LOOK_UP, resource_class, consent, reasoned=reasoned).allowed
 
 

@@ -26,6 +26,9 @@ from health_exchange.search.query import (
 from health_exchange.search.tokens import code_form, token_of
 
 _IDENTIFIER = "identifier"
+NOBODY = Pseudonym("0" * 26)
+"""Stands where a person would stand who is not known here: no pseudonym has this digit. So a search for somebody
+unknown looks, sealed into the link to a page, as long as one for somebody known."""
 
 
 class IdentityNotSeenHereError(ExchangeError):
@@ -105,4 +108,4 @@ def _replaced(
     written = {term.code, term.code.strip().upper()}
     forms = sorted(code_form(system, code) for system in systems for code in written)
     tokens = [KeyedTerm(token_of(parts.keys.tokens, resource_type, _IDENTIFIER, form)) for form in forms]
-    return [PersonTerm(known[identity]), *tokens] if identity in known else tokens
+    return [PersonTerm(known.get(identity, NOBODY)), *tokens]

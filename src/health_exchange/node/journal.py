@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from health_exchange.audit.entries import AuditEntry, commitment, encode_entry
+import msgspec
+
+from health_exchange.audit.entries import AuditEntry, Facts, commitment, encode_entry
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
@@ -41,8 +43,9 @@ def journal(  # noqa: PLR0913  # the fields of an entry
     summary: str = "",
     peer: str = "",
     digest: str = "",
+    facts: Facts | None = None,
 ) -> AuditEntry:
-    """An entry about what a caller did or was refused."""
+    """An entry about what a caller did or was refused; ``facts`` are what a refusal was decided on."""
     return AuditEntry(
         kind=kind,
         at=parts.clock.now().isoformat(),
@@ -59,7 +62,8 @@ def journal(  # noqa: PLR0913  # the fields of an entry
         summary=summary,
         request_id=caller.request_id,
         peer=peer,
-        digest=digest,
+        digest=digest or msgspec.UNSET,
+        facts=msgspec.UNSET if facts is None else facts,
     )
 
 
@@ -93,9 +97,13 @@ def node_journal(  # the fields of an entry
 
 
 def log(tx: Transaction, entry: AuditEntry) -> Entered:
-    """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log."""
+    """Keep ``entry`` with its salt, sealed; its commitment becomes a leaf of the log.
+
+    A refusal can be found again by its request id, which the refused was given as a reference.
+    """
     salt = tx.randomness(SALT_BYTES)
     raw = encode_entry(entry)
     leaf = commitment(raw, salt)
-    number = audit_log.append(tx, salt + raw, leaf=leaf, subjects=entry.subjects)
+    reference = entry.request_id if entry.outcome == "refused" else ""
+    number = audit_log.append(tx, salt + raw, leaf=leaf, subjects=entry.subjects, reference=reference)
     return Entered(number=number, leaf=leaf, salted=salt + raw)

@@ -4,6 +4,8 @@ A node that keeps locators gives those. A node that aggregates knows the origins
 gives directions while the nation is away.
 """
 
+from dataclasses import dataclass
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
@@ -13,9 +15,11 @@ from health_exchange.node.checking import alarm, check_ticket, spend_ticket
 from health_exchange.node.journal import journal, log
 from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.rights import decide_on, most_open, refusal
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.policy.consents import joined
 from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.protocol.instants import write_instant
 from health_exchange.protocol.lookups import Directions, LocateRequest, sign_directions
 from health_exchange.protocol.tickets import SpentTicketError, TicketClaims
@@ -45,9 +49,10 @@ async def answer_locate(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
         raise NoLocatorsError(f"{parts.address} does not say who holds what")
     request_id, request = open_request(parts, raw, sender, LETTER, LocateRequest)
     claims, caller = await check_ticket(parts, request.ticket, sender, request_id=request_id, reason=request.reason)
-    question = most_open(parts, "Patient")
-    decision = decide_on(parts, caller, Action.LOOK_UP, question, reasoned=bool(request.reason))
-    directions = await parts.store.write(lambda tx: _directions(tx, parts, claims, caller, request.pseudonym, decision))
+    question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), reasoned=bool(request.reason.strip()))
+    decision = decision_on(parts.policies, question)
+    asked = Asked(claims=claims, caller=caller, pseudonym=request.pseudonym, question=question, decision=decision)
+    directions = await parts.store.write(lambda tx: _directions(tx, parts, asked))
     if directions is None:
         spent = SpentTicketError("the ticket was used here before")
         await alarm(parts, sender, request_id, spent)
@@ -57,22 +62,27 @@ async def answer_locate(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     return seal_answer(parts, sender, LETTER, request_id, sign_directions(directions, parts.keys.log_seed))
 
 
-def _directions(  # the parts of a look-up
-    tx: Transaction,
-    parts: NodeParts,
-    claims: TicketClaims,
-    caller: Caller,
-    pseudonym: Pseudonym,
-    decision: Decision,
-) -> Directions | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A look-up whose ticket is good, and what policy says to it."""
+
+    claims: TicketClaims
+    caller: Caller
+    pseudonym: Pseudonym
+    question: Question
+    decision: Decision
+
+
+def _directions(tx: Transaction, parts: NodeParts, asked: Asked) -> Directions | None:
     """The directions, with their entry in the log; ``None`` where the ticket was used before."""
+    claims, pseudonym, decision = asked.claims, asked.pseudonym, asked.decision
     now = parts.clock.now()
     if not spend_ticket(tx, claims, now):
         return None
     holders = [str(address) for address in _holders(tx, parts, pseudonym)] if decision.allowed else []
     entry = journal(
         parts,
-        caller,
+        asked.caller,
         kind="locate" if decision.allowed else "refuse",
         action=Action.LOOK_UP,
         outcome="allowed" if decision.allowed else "refused",
@@ -81,6 +91,7 @@ def _directions(  # the parts of a look-up
         subjects=[pseudonym],
         summary=f"{len(holders)} holders",
         peer=claims.node,
+        facts=None if decision.allowed else facts_of(asked.question, decision),
     )
     log(tx, entry)
     return Directions(

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from health_exchange.audit.entries import Facts
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
 from health_exchange.model.identifiers import RequestId
@@ -30,10 +31,12 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
-from health_exchange.node.rights import decide_on, most_open, refusal
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.node.ticketing import Ticketed, obtain_ticket
 from health_exchange.node.vouching import UnprovenAnswerError, check_answer
 from health_exchange.policy.decisions import Action
+from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.lookups import (
     LookupAnswer,
     LookupRequest,
@@ -125,17 +128,19 @@ class LookUps:
         """Refuse what this node's own policy refuses, and count broken glass."""
         if len(wanted.reason) > REASON_CHARACTERS_MAX:
             raise BadReasonError(f"a reason has at most {REASON_CHARACTERS_MAX} characters")
-        question = most_open(self._parts, "Patient")
-        decision = decide_on(self._parts, caller, Action.LOOK_UP, question, reasoned=bool(wanted.reason.strip()))
+        reasoned = bool(wanted.reason.strip())
+        question = question_of(caller, Action.LOOK_UP, most_open(self._parts, "Patient"), reasoned=reasoned)
+        decision = decision_on(self._parts.policies, question)
         refused: ExchangeError | None = None
+        facts: Facts | None = None
         if not decision.allowed:
-            refused = refusal(decision)
+            refused, facts = refusal(decision), facts_of(question, decision)
         elif wanted.purpose is Purpose.BREAK_THE_GLASS:
             allowed = self._parts.limits.broken_glass_per_day
             if await self._parts.store.write(lambda tx: self._count(tx, caller)) > allowed:
                 refused = GlassTooOftenError(f"one practitioner may break the glass {allowed} times a day")
         if refused is not None:
-            await self._enter(caller, wanted, None, (), failure=refused)
+            await self._enter(caller, wanted, None, (), failure=refused, facts=facts)
             raise refused
 
     def _count(self, tx: Transaction, caller: Caller) -> int:
@@ -196,6 +201,7 @@ class LookUps:
         ticketed: Ticketed | None,
         outcomes: Sequence[HolderOutcome],
         failure: ExchangeError | None = None,
+        facts: Facts | None = None,
     ) -> None:
         """Make the look-up's own entry durable, before anything is shown."""
         refused = failure is not None and failure.category is Category.FORBIDDEN
@@ -209,6 +215,7 @@ class LookUps:
             policy=self._parts.policies.digest,
             subjects=[ticketed.name.pseudonym] if ticketed is not None else [],
             summary=_summary(outcomes),
+            facts=facts,
         )
         await self._parts.store.write(partial(log, entry=entry))
 

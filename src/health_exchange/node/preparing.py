@@ -22,11 +22,12 @@ from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import most_open
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
 from health_exchange.policy.decisions import Action
-from health_exchange.policy.engine import decide
+from health_exchange.policy.questions import decision_on
 from health_exchange.store import counters, resources
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -291,7 +292,8 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
 
 async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass) -> None:
     """Go on only where policy lets the caller; a refusal is in the log before he hears of it."""
-    decision = decide(parts.policies, caller.principal, action, resource_class, purpose=caller.purpose)
+    question = question_of(caller, action, resource_class)
+    decision = decision_on(parts.policies, question)
     if not decision.allowed:
         reasons = "; ".join(decision.reasons)
         entry = journal(
@@ -303,6 +305,7 @@ async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_cla
             policy=decision.digest,
             reason=reasons,
             summary=resource_class.type,
+            facts=facts_of(question, decision),
         )
         await parts.store.write(partial(log, entry=entry))
         raise ForbiddenError(reasons or "no policy allows this")

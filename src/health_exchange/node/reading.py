@@ -4,29 +4,33 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 absent one look alike to a caller who may see some resources of the type.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
 import msgspec
 
+from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.node.asking import IdentityNotSeenHereError, read_query, without_identities
+from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
 from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import decide_on, most_open, refusal, rights
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import most_open, question_of, refusal, rights
 from health_exchange.node.searchsets import searchset, with_source
-from health_exchange.policy.decisions import Action
+from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import FoundPage, find, of_subjects, pseudonyms_of, total
 from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
 from health_exchange.search.query import PersonTerm, SearchQuery
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject
 
 EVERYTHING_MAX = 20_000
 NONCE_BYTES = 12
@@ -68,6 +72,7 @@ class Answer:
         outcome: ``allowed``, ``refused`` or ``failed``.
         reason: Why not.
         policy: Digest of the policies that decided.
+        facts: What a refusal was decided on.
         subjects: Whose records were touched.
         summary: Types and counts.
     """
@@ -80,6 +85,7 @@ class Answer:
     total: int | None = None
     reason: str = ""
     policy: str = ""
+    facts: Facts | None = None
     subjects: tuple[Pseudonym, ...] = ()
     summary: str = ""
 
@@ -179,6 +185,7 @@ class Reading:
             policy=answer.policy,
             subjects=answer.subjects,
             summary=answer.summary,
+            facts=answer.facts,
         )
         await self._parts.store.write(lambda tx: log(tx, entry))
 
@@ -188,11 +195,12 @@ class Reading:
         """One resource, or why not."""
         now = resources.current(tx, resource_type, resource_id)
         wanted = now if version is None or now is None else resources.version(tx, resource_type, resource_id, version)
-        general = decide_on(self._parts, caller, Action.READ, most_open(self._parts, resource_type))
+        asked = question_of(caller, Action.READ, most_open(self._parts, resource_type))
+        general = decision_on(self._parts.policies, asked)
         name = f"1 {resource_type}"
         if now is None or wanted is None:
             if not general.allowed:
-                return _refused(Action.READ, refusal(general), general.reasons, general.digest, summary=name)
+                return _refused(asked, general, summary=name)
             return Answer(
                 action=Action.READ,
                 outcome="failed",
@@ -205,12 +213,11 @@ class Reading:
         whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
         for resource_class in {wanted.resource_class, now.resource_class}:
-            decision = decide_on(
-                self._parts, caller, Action.READ, resource_class, owner.consent if owner is not None else ""
-            )
+            asked = question_of(caller, Action.READ, resource_class, owner.consent if owner is not None else "")
+            decision = decision_on(self._parts.policies, asked)
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)
-                return _refused(Action.READ, error, decision.reasons, decision.digest, subjects=whose, summary=name)
+                return _refused(asked, decision, error=error, subjects=whose, summary=name)
         gone = wanted.deleted or wanted.body is None
         return Answer(
             action=Action.READ,
@@ -227,8 +234,7 @@ class Reading:
         query = continuation.query
         held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type)
         if held.is_refused:
-            decision = held.decision
-            return _refused(Action.SEARCH, refusal(decision), decision.reasons, decision.digest, summary=query.type)
+            return _refused(held.question, held.decision, summary=query.type)
         page = find(tx, query, held.permitted, continuation.after)
         counted = continuation.total if continuation.after is not None else total(tx, query, held.permitted)
         whose = {*pseudonyms_of(tx, {kept.sid for kept in page.resources}), *_persons_in(query)}
@@ -245,23 +251,21 @@ class Reading:
 
     def _all_of(self, tx: Transaction, caller: Caller, person: str) -> Answer:
         """Everything of a person, or why not."""
-        owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
-        patient = None if owners else resources.current(tx, "Patient", person)
-        if patient is not None and patient.sid != subjects.DIRECTORY_SID:
-            owners = subjects.by_sids(tx, [patient.sid])
-            for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
-                owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
+        owners, patient = _named(tx, person)
         whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
-        digest = held.decision.digest
-        if not owners or held.permitted.is_empty:
-            if not held.decision.allowed:
-                return _refused(
-                    Action.VIEW_PERSON, refusal(held.decision), held.decision.reasons, digest, subjects=whose
-                )
-            found: list[StoredResource] = []
-        else:
-            found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1)
+        if not held.decision.allowed:
+            return _refused(held.question, held.decision, subjects=whose)
+        # An id names a person only to those who may see the Patient with that id; else it would tell whose it is.
+        by_name = self._on_kept(caller, owners, patient)
+        may_name = by_name is None or decision_on(self._parts.policies, by_name).allowed
+        found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1) if may_name else []
+        if not found:
+            example = next((kept for sid in owners for kept in resources.of_subject(tx, sid, limit=1)), None)
+            hidden = self._on_kept(caller, owners, example) if may_name else by_name
+            refused = decision_on(self._parts.policies, hidden) if hidden is not None else held.decision
+            if hidden is not None and not refused.allowed:
+                return _refused(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
         error: ExchangeError | None = None
         if not found:
             error = NotFoundError(ABSENT)
@@ -273,10 +277,17 @@ class Reading:
             error=error,
             kept=found,
             reason=error.code if error is not None else "",
-            policy=digest,
+            policy=held.decision.digest,
             subjects=whose,
             summary=f"everything: {len(found)} resources",
         )
+
+    @staticmethod
+    def _on_kept(caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:
+        """What policy is asked about one resource of a person, where there is one."""
+        if kept is None or kept.sid not in owners:
+            return None
+        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, owners[kept.sid].consent)
 
     def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
         """Where a link to a page goes on; ``None`` where the request is no such link."""
@@ -297,8 +308,14 @@ class Reading:
         try:
             query = await without_identities(parts, self._pseudonyms, query)
         except IdentityNotSeenHereError as error:
-            summary = f"{resource_type} by identifier"
-            await self._enter(caller, _refused(Action.SEARCH, error, (error.code,), "", summary=summary))
+            refused = Answer(
+                action=Action.SEARCH,
+                outcome="refused",
+                error=error,
+                reason=error.code,
+                summary=f"{resource_type} by identifier",
+            )
+            await self._enter(caller, refused)
             raise
         return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME)
 
@@ -323,21 +340,33 @@ class Reading:
         return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
 
 
-def _refused(  # the fields of an answer that is a refusal
-    action: Action,
-    error: ExchangeError,
-    reasons: Iterable[str],
-    policy: str,
+def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredResource | None]:
+    """The subjects that a pseudonym or the id of a Patient names, and that Patient."""
+    owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
+    patient = None if owners else resources.current(tx, "Patient", person)
+    if patient is not None and patient.sid != subjects.DIRECTORY_SID:
+        owners = subjects.by_sids(tx, [patient.sid])
+        for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
+            owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
+    return owners, patient
+
+
+def _refused(
+    question: Question,
+    decision: Decision,
     *,
+    error: ExchangeError | None = None,
     subjects: tuple[Pseudonym, ...] = (),
     summary: str = "",
 ) -> Answer:
+    """A refusal: the caller hears ``error`` or else the reasons, the log keeps what it was decided on."""
     return Answer(
-        action=action,
+        action=question.action,
         outcome="refused",
-        error=error,
-        reason="; ".join(reasons) or "no policy allows this",
-        policy=policy,
+        error=error or refusal(decision),
+        reason="; ".join(decision.reasons) or "no policy allows this",
+        policy=decision.digest,
+        facts=facts_of(question, decision),
         subjects=subjects,
         summary=summary,
     )
@@ -355,7 +384,7 @@ def _holder(caller: Caller) -> str:
 def _persons_in(query: SearchQuery) -> set[Pseudonym]:
     """Persons whom a query names: asking for someone is logged even where nothing is found."""
     terms = (term for criterion in query.criteria for term in criterion.terms)
-    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)}
+    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)} - {NOBODY}
 
 
 def _asked_by(query: SearchQuery) -> str:

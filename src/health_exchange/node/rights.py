@@ -13,7 +13,7 @@ from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, 
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.decisions import Action, Decision
-from health_exchange.policy.engine import decide
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import Permitted, classes_of, consents_of
 from health_exchange.store.engine import Transaction
 
@@ -27,15 +27,36 @@ class Rights:
     Attributes:
         permitted: The condition for the search.
         decision: An allowing decision if anything is permitted, else the refusal of the most open record.
+        question: What that record's decision was asked.
     """
 
     permitted: Permitted
     decision: Decision
+    question: Question
 
     @property
     def is_refused(self) -> bool:
         """Whether the caller is to be told that he may not."""
         return self.permitted.is_empty and not self.decision.allowed
+
+
+def question_of(  # the parts of a question
+    caller: Caller,
+    action: Action,
+    resource_class: ResourceClass | None,
+    consent: str = NO_CONSENT,
+    *,
+    reasoned: bool = False,
+) -> Question:
+    """What policy is asked about one class of resource under one consent class."""
+    return Question(
+        principal=caller.principal,
+        action=action,
+        resource_class=resource_class,
+        purpose=caller.purpose,
+        consent=consent,
+        reasoned=reasoned,
+    )
 
 
 def decide_on(  # a question with its parts
@@ -48,15 +69,7 @@ def decide_on(  # a question with its parts
     reasoned: bool = False,
 ) -> Decision:
     """Policy's word on one class of resource under one consent class."""
-    return decide(
-        parts.policies,
-        caller.principal,
-        action,
-        resource_class,
-        purpose=caller.purpose,
-        consent=consent,
-        reasoned=reasoned,
-    )
+    return decision_on(parts.policies, question_of(caller, action, resource_class, consent, reasoned=reasoned))
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
@@ -89,8 +102,8 @@ def rights(  # a question with its parts
         sids: Only of these subjects.
     """
     known = classes_of(tx, resource_type)
-    general = decide_on(parts, caller, action, most_open(parts, resource_type or "Patient"))
-    decision = general
+    question = question_of(caller, action, most_open(parts, resource_type or "Patient"))
+    decision = decision_on(parts.policies, question)
     permitted: dict[str, frozenset[int]] = {}
     for consent in consents_of(tx, sids):
         allowed = set()
@@ -100,7 +113,7 @@ def rights(  # a question with its parts
                 allowed.add(number)
                 decision = decided
         permitted[consent] = frozenset(allowed)
-    return Rights(permitted=Permitted(classes=permitted), decision=decision)
+    return Rights(permitted=Permitted(classes=permitted), decision=decision, question=question)
 
 
 def refusal(decision: Decision) -> ForbiddenError:

@@ -11,8 +11,10 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
-from health_exchange.node.rights import decide_on, refusal
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action
+from health_exchange.policy.questions import decision_on
 from health_exchange.store import statistics
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
@@ -52,7 +54,8 @@ class Statistics:
         Raises:
             ForbiddenError: Policy lets this caller see no statistics; the refusal is in the log.
         """
-        decision = decide_on(self._parts, caller, Action.VIEW_STATISTICS, None)
+        question = question_of(caller, Action.VIEW_STATISTICS, None)
+        decision = decision_on(self._parts.policies, question)
         entry = journal(
             self._parts,
             caller,
@@ -62,6 +65,7 @@ class Statistics:
             reason="" if decision.allowed else "; ".join(decision.reasons),
             policy=decision.digest,
             summary="population",
+            facts=None if decision.allowed else facts_of(question, decision),
         )
         await self._parts.store.write(lambda tx: log(tx, entry))
         if not decision.allowed:

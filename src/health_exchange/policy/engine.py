@@ -20,10 +20,12 @@ import cedarpy
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass
+from health_exchange.policy.conditions import Fact, facts_in, is_patterned, values_in
 from health_exchange.policy.consents import read_consent_class
 from health_exchange.policy.decisions import Action, Decision, Principal, PrincipalKind
 
 _CACHED = 65_536
+_ENTITIES_CACHED = 8_192
 
 _ENTITY_TYPES: Mapping[str, str] = {kind: kind.capitalize() for kind in PrincipalKind}
 
@@ -57,6 +59,9 @@ class Rule:
         permits: Whether it permits; otherwise it forbids.
         actions: Names of the actions it speaks of; ``None`` for all.
         kind: Entity type of principals it is limited to in its head; empty for all.
+        facts: What it looks at.
+        values: Texts that its conditions name.
+        is_patterned: Whether it compares texts with patterns.
     """
 
     name: str
@@ -64,6 +69,9 @@ class Rule:
     permits: bool
     actions: frozenset[str] | None
     kind: str
+    facts: frozenset[Fact]
+    values: frozenset[str]
+    is_patterned: bool
 
     def speaks_of(self, action: Action) -> bool:
         """Whether it may decide about ``action``."""
@@ -139,8 +147,8 @@ class PolicySet:
                     raise BadPolicyError(f"{name}: {rule.name} permits; a tier may only add forbid")
         return type(self).load({**self._texts, **texts}, self._schema_text)
 
-    def evaluate(self, request: dict[str, Any], entities: str) -> Decision:
-        """Cedar's answer to one request; anything but a clean Allow refuses."""
+    def evaluate(self, request: dict[str, Any], entities: Any) -> Decision:  # noqa: ANN401  # an untyped library's
+        """Cedar's answer to one request about ``entities`` (JSON, or parsed); anything but a clean Allow refuses."""
         answer = cedarpy.is_authorized(request, self._parsed, entities, self._schema)
         names = answer.diagnostics.id_annotations_by_reason
         decisive = sorted(names[number] for number in answer.diagnostics.reasons if number in names)
@@ -201,17 +209,10 @@ def _decide(
         reason = "policies know no such kind of principal" if kind is None else f"{action} needs a class of resource"
         return Decision(allowed=False, policies=(), reasons=(reason,), digest=policies.digest)
     said = read_consent_class(consent)
-    entities = [_principal_entity(kind, principal), *_places(principal.address)]
-    if holding is not None or resource_class is None:
-        target = {"uid": _uid(holding or "", "here"), "attrs": {}, "parents": []}
-    else:
-        target = _record_entity(resource_class)
-        entities += _places(resource_class.jurisdiction)
-    entities.append(target)
     request = {
         "principal": _uid(kind, principal.id),
         "action": _uid("Action", action),
-        "resource": target["uid"],
+        "resource": _target_uid(holding, resource_class),
         "context": {
             "purpose": str(purpose),
             "objects": said.objects,
@@ -220,8 +221,7 @@ def _decide(
             "reasoned": reasoned,
         },
     }
-    unique = {(entity["uid"]["type"], entity["uid"]["id"]): entity for entity in entities}
-    decision = policies.evaluate(request, json.dumps(list(unique.values())))
+    decision = policies.evaluate(request, _entities(kind, principal, holding, resource_class))
     return decision if decision.reasons else _default_refusal(policies, principal, action, kind)
 
 
@@ -233,6 +233,25 @@ def _default_refusal(policies: PolicySet, principal: Principal, action: Action, 
     if own:
         reason = f"{reason}; allowed is: {'; '.join(own)}"
     return Decision(allowed=False, policies=(), reasons=(reason,), digest=policies.digest)
+
+
+@lru_cache(maxsize=_ENTITIES_CACHED)
+def _entities(kind: str, principal: Principal, holding: str | None, resource_class: ResourceClass | None) -> Any:  # noqa: ANN401  # cedarpy is an untyped library
+    """Who asks about what, with the places they lie in, as Cedar holds it; parsing it costs as much as a decision."""
+    entities = [_principal_entity(kind, principal), *_places(principal.address)]
+    if holding is not None or resource_class is None:
+        entities.append({"uid": _target_uid(holding, None), "attrs": {}, "parents": []})
+    else:
+        entities += [*_places(resource_class.jurisdiction), _record_entity(resource_class)]
+    unique = {(entity["uid"]["type"], entity["uid"]["id"]): entity for entity in entities}
+    return cedarpy.Entities.from_json_str(json.dumps(list(unique.values())))
+
+
+def _target_uid(holding: str | None, resource_class: ResourceClass | None) -> dict[str, str]:
+    """Names what is asked about."""
+    if holding is not None or resource_class is None:
+        return _uid(holding or "", "here")
+    return _uid("Record", _record_name(resource_class))
 
 
 def _record_name(resource_class: ResourceClass) -> str:
@@ -250,11 +269,12 @@ def _principal_entity(kind: str, principal: Principal) -> dict[str, Any]:
 
 def _record_entity(resource_class: ResourceClass) -> dict[str, Any]:
     return {
-        "uid": _uid("Record", _record_name(resource_class)),
+        "uid": _target_uid(None, resource_class),
         "attrs": {
             "kind": resource_class.type,
             "sensitivity": int(resource_class.sensitivity),
             "category": str(resource_class.category),
+            "origin": {"__entity": _uid("Place", resource_class.jurisdiction)},
         },
         "parents": [_uid("Place", resource_class.jurisdiction)],
     }
@@ -296,6 +316,9 @@ def _rules_in(file: str, text: str) -> Iterator[Rule]:
             permits=policy["effect"] == "permit",
             actions=_actions(policy["action"]),
             kind=principal.get("entity_type", "") if principal["op"] == "is" else "",
+            facts=facts_in(policy),
+            values=values_in(policy),
+            is_patterned=is_patterned(policy),
         )
 
 

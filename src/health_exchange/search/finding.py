@@ -29,7 +29,7 @@ from health_exchange.search.query import (
     TokenTerm,
     parse_text,
 )
-from health_exchange.search.spans import Comparator
+from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.tokens import form_of, token_of
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
@@ -268,7 +268,8 @@ def _changed(term: DateTerm) -> ColumnElement[bool] | None:
     """A wide guess at ``changed_at`` by the day: its text may be in any zone, a day wide at most."""
     day = timedelta(days=1)
     from_day = (term.start - day).date().isoformat()
-    to_day = (term.end + 2 * day).date().isoformat()
+    # The calendar ends: a span up to its edge has no two days after it.
+    to_day = (min(term.end, LATEST - day) + 2 * day).date().isoformat()
     match term.comparator:
         case Comparator.GT | Comparator.GE:
             return resources.c.changed_at >= from_day

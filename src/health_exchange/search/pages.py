@@ -1,7 +1,8 @@
 """The link to a next page: the whole query and the place in it, sealed, so that a URL tells nothing.
 
 A token opens for the caller it was made for only, at the node that made it, and for a while. It holds the query as it
-was resolved (pseudonyms and hashes, never identities), so a search that came by POST goes on by GET.
+was resolved (pseudonyms and hashes, never identities), so a search that came by POST goes on by GET. Its length tells
+nothing of the place: the number of a row grows with the rows that the caller may not see, so it has a fixed width.
 """
 
 from base64 import b32decode, b32encode
@@ -18,6 +19,8 @@ from health_exchange.search.query import SearchQuery
 LIFETIME = timedelta(hours=1)
 TOKEN_CHARACTERS_MAX = 16_000
 _KEY_NAME = b"search-pages"
+_ROW_BYTES = 8
+_FIRST_PAGE = -1
 
 
 class BadPageError(ExchangeError):
@@ -55,7 +58,10 @@ def write_page_token(key: Secret, continuation: Continuation, *, caller: str, no
         caller: Name of who may use it.
         nonce: 12 bytes, never used before.
     """
-    sealed = seal(_derived(key), msgspec.msgpack.encode(continuation), aad=caller.encode(), nonce=nonce)
+    row = _FIRST_PAGE if continuation.after is None else continuation.after
+    rest = msgspec.msgpack.encode(msgspec.structs.replace(continuation, after=None))
+    plain = row.to_bytes(_ROW_BYTES, "big", signed=True) + rest
+    sealed = seal(_derived(key), plain, aad=caller.encode(), nonce=nonce)
     return b32encode(sealed).decode().rstrip("=").lower()
 
 
@@ -69,7 +75,11 @@ def read_page_token(key: Secret, token: str, *, caller: str, now: datetime) -> C
     if len(token) <= TOKEN_CHARACTERS_MAX:
         try:
             sealed = b32decode(token.upper() + "=" * (-len(token) % 8))
-            continuation = _DECODER.decode(open_sealed(_derived(key), sealed, aad=caller.encode()))
+            plain = open_sealed(_derived(key), sealed, aad=caller.encode())
+            row = int.from_bytes(plain[:_ROW_BYTES], "big", signed=True)
+            continuation = msgspec.structs.replace(
+                _DECODER.decode(plain[_ROW_BYTES:]), after=None if row == _FIRST_PAGE else row
+            )
         except (ValueError, SealBrokenError, msgspec.MsgspecError):
             pass
     if continuation is None:

@@ -6,6 +6,7 @@ are destroyed at the end of retention, never by shredding.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 
 from sqlalchemy import delete, func, insert, select, update
 
@@ -15,6 +16,7 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.store.schema import (
     audit_entries,
     audit_periods,
+    audit_references,
     audit_subjects,
     checkpoints,
     cosignatures,
@@ -24,6 +26,8 @@ from health_exchange.store.schema import (
 from health_exchange.store.transaction import Transaction
 
 KEY_BYTES = 32
+REFERENCE_BYTES = 16
+_REFERENCES = b"audit-references"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +39,16 @@ class LogEntry:
     raw: bytes | None
 
 
-def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseudonym] = ()) -> int:
-    """Keep an entry whose commitment is ``leaf``; its number before it has a position."""
+def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseudonym] = (), reference: str = "") -> int:
+    """Keep an entry whose commitment is ``leaf``; its number before it has a position.
+
+    Args:
+        tx: The transaction.
+        raw: Salt and entry.
+        leaf: Their commitment.
+        subjects: Whose records the entry is about.
+        reference: By what it can be found again; kept as a keyed hash. Empty for none.
+    """
     period = tx.clock.now().strftime("%Y-%m")
     entry_id = tx.allocate("audit-entries")
     key = _period_key(tx, period)
@@ -44,7 +56,24 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
     rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
     tx.insert_many(audit_subjects, rows)
+    if reference:
+        tx.insert_many(audit_references, [(_hashed(tx, reference), entry_id)])
     return entry_id
+
+
+def entries_under(tx: Transaction, reference: str, limit: int) -> list[bytes]:
+    """Entries that were kept under a reference, the latest first; those past retention are left out."""
+    rows = tx.execute(
+        select(audit_entries, audit_periods.c.key_wrapped)
+        .join(audit_references, audit_references.c.entry_id == audit_entries.c.entry_id)
+        .join(audit_periods, audit_periods.c.period == audit_entries.c.period)
+        .where(audit_references.c.reference == _hashed(tx, reference), audit_periods.c.key_wrapped.is_not(None))
+        .order_by(audit_entries.c.entry_id.desc())
+        .limit(limit)
+    )
+    return [
+        open_sealed(tx.ring.unwrap(row.key_wrapped), row.sealed, aad=_aad(row.entry_id, row.period)) for row in rows
+    ]
 
 
 def size(tx: Transaction) -> int:
@@ -197,6 +226,12 @@ def _period_key(tx: Transaction, period: str) -> Secret:
     key = Secret(tx.randomness(KEY_BYTES))
     tx.execute(insert(audit_periods).values(period=period, key_wrapped=tx.ring.wrap(key)))
     return key
+
+
+def _hashed(tx: Transaction, reference: str) -> bytes:
+    """A reference as the index holds it: who has only the database cannot look for one."""
+    key = blake2b(_REFERENCES, key=tx.keys.tokens.raw, digest_size=32).digest()
+    return blake2b(reference.encode(), key=key, digest_size=REFERENCE_BYTES).digest()
 
 
 def _aad(entry_id: int, period: str) -> bytes:

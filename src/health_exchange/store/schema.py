@@ -173,6 +173,9 @@ audit_entries = Table(
     Index("ix_audit_entries_position", "position", unique=True),
 )
 audit_subjects = Table("audit_subjects", METADATA, Column("pseudonym", Text, primary_key=True), _key("entry_id"))
+audit_references = Table(
+    "audit_references", METADATA, Column("reference", LargeBinary, primary_key=True), _key("entry_id")
+)
 audit_periods = Table(
     "audit_periods",
     METADATA,

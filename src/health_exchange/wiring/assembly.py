@@ -21,6 +21,7 @@ from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
+from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.keyset import NodeKeys
@@ -37,6 +38,7 @@ from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
+from health_exchange.node.refusals import Refusals
 from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
@@ -220,6 +222,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         *door.routes(),
         *datacenter.routes(),
         *OperatorDoor(parts).routes(),
+        *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
     return Starlette(routes=routes, exception_handlers=_HANDLERS)

@@ -1,0 +1,94 @@
+"""Search tells nothing of what policy hides: not by count, total, page, order, link, header or error."""
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.api.door import Door
+from tests.api.twins import (
+    COUNTY,
+    Adversary,
+    Ask,
+    answers,
+    http_answers,
+    http_request,
+    readers,
+    twins_above,
+    twins_at_the_origin,
+    without_randomness,
+)
+from tests.federation.records import NATIONAL_ID, national_id
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.policy.decisions import Principal
+
+FAST, SLOW, OVER_HTTP = 250, 33_400, 150
+PLACES = ("cn", "cn/33", COUNTY)
+
+
+async def _twins(folder: Path, address: str) -> tuple[Door, Door]:
+    return await twins_at_the_origin(folder) if address == COUNTY else twins_above(folder, address)
+
+
+async def _compare(folder: Path, address: str, searches: int, seed: int) -> None:
+    """Ask both until so many answers were compared."""
+    knowing, ignorant = await _twins(folder, address)
+    adversary, callers = Adversary(seed), readers(address)
+    compared = found = 0
+    while compared < searches:
+        ask = adversary.ask()
+        caller = adversary.choose(callers)
+        told = await answers(knowing, ask, caller)
+        assert told == await answers(ignorant, ask, caller), (ask, caller.principal.kind, caller.purpose)
+        compared += len(told)
+        found += b'"entry"' in told[0] if isinstance(told[0], bytes) else 0
+    assert found > searches // 50, "adversaries who find nothing learn nothing either"
+
+
+@pytest.mark.parametrize("address", PLACES)
+async def test_a_node_that_hides_and_its_twin_answer_some_hundred_adversarial_searches_alike(
+    tmp_path: Path, address: str
+) -> None:
+    await _compare(tmp_path, address, FAST, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", PLACES)
+async def test_a_node_that_hides_and_its_twin_answer_a_hundred_thousand_adversarial_searches_alike(
+    tmp_path: Path, address: str
+) -> None:
+    await _compare(tmp_path, address, SLOW, seed=2)
+
+
+@pytest.mark.parametrize(("address", "who"), [*((address, "viewer") for address in PLACES), ("cn", "researcher")])
+async def test_over_http_status_headers_and_bodies_are_alike_too(tmp_path: Path, address: str, who: str) -> None:
+    knowing, ignorant = await _twins(tmp_path, address)
+    adversary, dice = Adversary(3), Random(4)
+    tokens = [await door.headers(who) for door in (knowing, ignorant)]
+    for _each in range(OVER_HTTP):
+        request = http_request(adversary.ask(), dice)
+        told = await http_answers(knowing, tokens[0], request)
+        assert told == await http_answers(ignorant, tokens[1], request), request
+
+
+async def test_a_person_whom_the_node_has_met_is_not_told_by_the_links_of_a_search_while_key_holders_are_away(
+    tmp_path: Path,
+) -> None:
+    knowing, ignorant = await twins_at_the_origin(tmp_path)
+    told = []
+    for door in (knowing, ignorant):
+        door.network.faults.down |= {NodeAddress.parse(holder) for holder in ("cn", "cn/33", "cn/51")}
+        pairs = [("identifier", f"{NATIONAL_ID}|{national_id(8)}"), ("_count", "1")]
+        page = await door.node.reading.search("Patient", pairs, readers(COUNTY)[0])
+        told.append(without_randomness(page))
+
+    assert told[0] == told[1]
+
+
+async def test_the_unchanged_twins_do_differ_for_those_who_may_see_the_rest(tmp_path: Path) -> None:
+    knowing, ignorant = await twins_at_the_origin(tmp_path)
+    facility = replace(readers(COUNTY)[0], principal=Principal(kind="facility", id="hospital", address=COUNTY))
+    ask = Ask(what="search", type="Condition")
+
+    assert await answers(knowing, ask, facility) != await answers(ignorant, ask, facility)
