@@ -9,7 +9,6 @@ from functools import partial
 from hashlib import sha256
 
 import msgspec
-from msgspec import structs
 
 from health_exchange.audit.answers import ANSWERED, AWAY, PARTIAL, REFUSED, UNPROVEN, LogKeys, NodeReply
 from health_exchange.audit.excerpts import LogExcerpt, UnprovenEntryError, check_excerpt
@@ -23,8 +22,10 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.log_reading import COUNT_MAX, read_log
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.rights import decide_on, refusal
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action, Principal
+from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.letters import UnreadableLetterError, about, open_letter, seal_letter
 
 DISCLOSURES_PATH = "/exchange/v1/disclosures"
@@ -88,7 +89,8 @@ async def disclose(
     Raises:
         ForbiddenError: Policy does not let the caller read the log; the refusal is in the log.
     """
-    decision = decide_on(parts, caller, Action.READ_LOG, None)
+    asked = question_of(caller, Action.READ_LOG, None)
+    decision = decision_on(parts.policies, asked)
     excerpt = await read_log(parts, question, before=before, count=count) if decision.allowed else None
     found = f"{len(excerpt.entries)} entries" if excerpt is not None else "entries"
     entry = journal(
@@ -101,8 +103,10 @@ async def disclose(
         policy=decision.digest,
         subjects=(question.person,) if question.person else (),
         summary=f"{found} by {', '.join(question.conditions) or 'nothing'}",
+        peer=peer,
+        facts=facts_of(asked, decision) if excerpt is None else None,
     )
-    await parts.store.write(partial(log, entry=structs.replace(entry, peer=peer)))
+    await parts.store.write(partial(log, entry=entry))
     if excerpt is None:
         raise refusal(decision)
     return excerpt
