@@ -68,7 +68,7 @@ OPEN_PERSONS = [_person(number) for number in range(4)]
 HIDDEN_PERSON, OBJECTS_TO_A_CATEGORY = _person(8), _person(2)
 
 
-def _plain(resource: dict[str, Any], **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+def _plain(resource: dict[str, Any], **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # members of JSON
     """The resource with what de-identification leaves, near enough; decimals as floats, which nothing here looks at."""
     if "valueQuantity" in resource:
         resource["valueQuantity"]["value"] = 1.5
@@ -353,6 +353,8 @@ def _write(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
             return "DELETE", f"/fhir/{ask.type}/{ask.id}", headers, b""
         case 3:
             return "PATCH", f"/fhir/{ask.type}/{ask.id}", headers, b"[]"
+        case _:
+            pass
     entry = {
         "resource": resource | {"subject": {"reference": seek}},
         "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},

@@ -1,6 +1,6 @@
 """Attacks on look-ups, each by its name: what the attacker does, and that he gets nothing and leaves a trace."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.federation.practitioners import (
 from tests.federation.records import national_id, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.identifiers import Pseudonym, RequestId
 from health_exchange.node.answering import LETTER, LOOKUP_PATH
 from health_exchange.node.guidance import guidance_for
 from health_exchange.node.letterbox import PeerRefusedError, ask_peer
@@ -66,8 +66,7 @@ class Attack:
     async def ticket(self, number: str, name: str = "dr-wang") -> Ticketed:
         """An honest ticket for a person."""
         node = self.network[HOSPITALS_OF_51]
-        caller = practitioner(HOSPITALS_OF_51, name)
-        caller = type(caller)(principal=caller.principal, purpose=caller.purpose, request_id=self.request_id)  # type: ignore[arg-type]
+        caller = replace(practitioner(HOSPITALS_OF_51, name), request_id=RequestId(self.request_id))
         return await obtain_ticket(node.parts, node.holders, identity(number), caller, "")
 
     async def directions(self, ticketed: Ticketed) -> SignedDirections:
@@ -75,7 +74,7 @@ class Attack:
         guidance = await guidance_for(self.network[HOSPITALS_OF_51].parts, ticketed, "")
         return guidance.routes[VICTIM]
 
-    def request(self, ticketed: Ticketed, directions: SignedDirections, **changes: Any) -> LookupRequest:  # noqa: ANN401
+    def request(self, ticketed: Ticketed, directions: SignedDirections, **changes: Any) -> LookupRequest:  # noqa: ANN401  # fields of the request
         """What the holder would be asked by an honest node, with changes."""
         parts = self.network[HOSPITALS_OF_51].parts
         honest = LookupRequest(
@@ -333,7 +332,7 @@ async def test_whoever_records_every_byte_between_nodes_learns_no_person_type_or
         recorded.append(answer.body)
         return answer
 
-    network.wire.carry = record  # type: ignore[method-assign, assignment]
+    network.wire.carry = record  # type: ignore[method-assign, assignment]  # a tap on the wire
     result = await look_up(network, SOMEBODY)
     everything = b"\n".join(recorded)
 

@@ -95,6 +95,9 @@ def count(store: Store, permitted: Permitted, *pairs: tuple[str, str]) -> int | 
         ([("date", "ne2024-05-06")], ["o3", "o2"]),
         ([("_lastUpdated", "2026-01-01")], ["o3", "o2", "o1"]),
         ([("_lastUpdated", "gt2026-01-01")], []),
+        ([("_lastUpdated", "9999")], []),
+        ([("_lastUpdated", "le9999-12-31")], ["o3", "o2", "o1"]),
+        ([("_lastUpdated", "0001")], []),
         ([("_lastUpdated", "le2026-01-01T08:00:00+08:00")], ["o3", "o2", "o1"]),
     ],
 )

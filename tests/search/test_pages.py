@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from health_exchange.model.secrecy import Secret
@@ -34,6 +35,15 @@ def test_a_link_opens_for_nobody_else_nor_elsewhere_nor_later() -> None:
     ]:
         with pytest.raises(BadPageError):
             read_page_token(key, _token(), caller=caller, now=now)
+
+
+@pytest.mark.parametrize("after", [None, 0, 127, 128, 65_536, 2**40])
+def test_a_links_length_tells_nothing_of_the_place_it_leads_to(after: int | None) -> None:
+    continuation = msgspec.structs.replace(CONTINUATION, after=after)
+    token = write_page_token(KEY, continuation, caller="clinic", nonce=bytes(12))
+
+    assert len(token) == len(_token())
+    assert read_page_token(KEY, token, caller="clinic", now=NOW) == continuation
 
 
 @pytest.mark.parametrize("token", ["", "a", "!!", "a" * 20_000, "é"])

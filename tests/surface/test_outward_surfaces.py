@@ -60,7 +60,7 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|lookup|audit|samples"),
+        ([], "demo|node|lookup|audit|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
@@ -74,6 +74,8 @@ def test_a_nodes_status_has_these_fields() -> None:
         (["audit", "prove"], "--node|--out|position"),
         (["audit", "evidence"], "--person|--out"),
         (["audit", "reconcile"], "--url|--since|--tolerance|--json|folders"),
+        (["policy", "explain"], "words|--policies|--json|level|at|from"),
+        (["policy", "table"], "--policies|--against"),
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )
@@ -92,6 +94,10 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (["policy", "explain", "zhang", "reads"], 2, "unclear-question"),
+        (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),
+        (["policy", "explain", "viewer", "read", "level", "3", "TREAT"], 0, "allowed"),
+        (["policy", "table", "--policies", "/nowhere"], 2, "bad-policy"),
     ],
 )
 def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:

@@ -141,11 +141,7 @@ def put_many(
         raise ValueError("one call keeps one version of a resource")
     looked_up = heads(tx, places) if known is None else known
     known = {place: looked_up[place] for place in places if place in looked_up}
-    for new in versions:
-        head = known.get((new.type, new.id))
-        current = head.version if head else 0
-        if new.expected is not None and new.expected != current:
-            raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    _check_expected(versions, known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
     fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
@@ -186,6 +182,15 @@ def put_many(
         ],
     )
     return [row[0] for row in rows]
+
+
+def _check_expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> None:
+    """Raise :class:`StaleVersionError` unless what each version expects is current."""
+    for new in versions:
+        head = known.get((new.type, new.id))
+        current = head.version if head else 0
+        if new.expected is not None and new.expected != current:
+            raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
 
 
 def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Mapping[tuple[str, str], Head]) -> None:
@@ -267,17 +272,6 @@ def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str,
 def alive(tx: Transaction, rids: Iterable[int]) -> set[int]:
     """Those of ``rids`` that there are, tombstones included."""
     return {rid for chunk in chunks(set(rids)) for rid in tx.execute(_ALIVE, {"rids": chunk}).scalars()}
-
-
-def newest(
-    tx: Transaction, pseudonym: Pseudonym, resource_type: str | None = None, limit: int = 1000
-) -> list[StoredResource]:
-    """A person's current resources, latest clinical date first."""
-    statement = CURRENT.where(subjects_table.c.pseudonym == pseudonym, resources.c.deleted.is_(False))
-    if resource_type is not None:
-        statement = statement.where(resources.c.type == resource_type)
-    ordered = statement.order_by(resources.c.instant.desc(), resources.c.rid).limit(limit)
-    return [opened(tx, row) for row in tx.execute(ordered)]
 
 
 def origins_of(tx: Transaction, pseudonym: Pseudonym) -> list[str]:

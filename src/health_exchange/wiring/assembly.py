@@ -43,7 +43,7 @@ from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
-from health_exchange.policy.engine import PolicySet
+from health_exchange.policy.engine import BadPolicyError, PolicySet
 from health_exchange.pseudonym.threshold import check_key_card, decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, StoreKeys
@@ -195,8 +195,10 @@ def read_policies(folder: Path) -> PolicySet:
     """The base policy set in ``folder``: every ``*.cedar`` file, and the schema.
 
     Raises:
-        BadPolicyError: They do not fit each other; the node must not start.
+        BadPolicyError: There are none, or they do not fit each other; the node must not start.
     """
+    if not (folder / "schema.cedarschema").is_file():
+        raise BadPolicyError(f"{folder} holds no policies: it has no schema.cedarschema")
     texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.cedar"))}
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
