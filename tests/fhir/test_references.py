@@ -38,6 +38,17 @@ def test_references_are_found_with_their_paths(resource: object, expected: list[
         (b'{"s":{"\\u0072eference":"urn:uuid:1"}}', b'{"s":{"reference":"Patient/9"}}'),
         (b'{"s":{"reference":"urn:uuid:2"}}', b'{"s":{"reference":"urn:uuid:2"}}'),
         (b'{"valueUri":"urn:uuid:1","value":"urn:uuid:1"}', b'{"valueUri":"Patient/9","value":"urn:uuid:1"}'),
+        (
+            b'{"identifier":[{"system":"urn:oid:1.2","value":"v"}],"s":{"reference":"urn:uuid:1"}}',
+            b'{"identifier":[{"system":"urn:oid:1.2","value":"v"}],"s":{"reference":"Patient/9"}}',
+        ),
+        (
+            b'{"identifier":[{"system":"urn:oid:1.2"}],"valueUri":"urn:uuid:1","s":{"reference":"urn:uuid:1"}}',
+            b'{"identifier":[{"system":"urn:oid:1.2"}],"valueUri":"Patient/9","s":{"reference":"Patient/9"}}',
+        ),
+        (b'{"policy":[\n "urn:uuid:1"]}', b'{"policy":["Patient/9"]}'),
+        (b'{"s":{"reference":{"system":"a"}},"t":{"reference":"urn:uuid:1"}}',
+         b'{"s":{"reference":{"system":"a"}},"t":{"reference":"Patient/9"}}'),
         (b'{"instantiatesUri":[ "urn:uuid:1"]}', b'{"instantiatesUri":["Patient/9"]}'),
         (b'{"identifier":[{"system":"urn:ietf:rfc:3986","value":"urn:uuid:1"}]}',) * 2,
         (b'{"text":"\\"reference\\":\\"urn:uuid:1\\""}',) * 2,

@@ -75,13 +75,6 @@ def test_a_write_on_a_stale_version_changes_nothing(store: Store) -> None:
     assert current.version == 1
 
 
-def test_candidates_meet_every_group_of_tokens(store: Store) -> None:
-    for number in (11, 12):
-        store.write_now(lambda tx, number=number: _keep(tx, number))  # type: ignore[misc]  # the loop's number is bound
-    found = store.read_now(lambda tx: resources.candidates(tx, "Observation", [[7], [12, 99]]))
-    assert [resource.id for resource in found] == ["o12"]
-
-
 async def test_one_failing_write_of_a_group_takes_nothing_of_the_others_with_it(store: Store) -> None:
     def work(number: int) -> int:
         if number % 3 == 0:
@@ -116,6 +109,22 @@ def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
     numbers = store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 100)])
     positions = store.read_now(lambda tx: [entry.position for entry in audit_log.entries(tx, 0, 100)])
     assert (numbers, positions) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4])
+
+
+def test_a_commit_tells_what_it_touched_and_numbers_its_changes(store: Store) -> None:
+    def fail(tx: Transaction) -> None:
+        _keep(tx, 2)
+        raise ValueError("ours")
+
+    heard: list[set[str]] = []
+    store.on_commit(lambda tables: heard.append(set(tables)))
+    store.write_now(lambda tx: _keep(tx, 1))
+    with pytest.raises(ValueError, match="ours"):
+        store.write_now(fail)
+    assert heard[0] >= {"feed", "resources", "tokens"}
+    assert "audit_entries" not in heard[0]
+    assert heard[1] == set()
+    assert store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 9)]) == [1]
 
 
 def test_a_first_pseudonym_releases_and_a_corrected_one_reassigns(store: Store) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from health_exchange.audit.answers import LogAnswer
-from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.audit.entries import decode_entry
 from health_exchange.audit.evidence_verification import is_evidence, render_evidence, verify_evidence
 from health_exchange.audit.proof_verification import verify_proof
 from health_exchange.audit.verification import render_report, verify_folder
@@ -17,6 +17,7 @@ from health_exchange.cli.auditor import (
     BadRequestError,
     add_connection,
     add_question,
+    entries_of,
     question_of,
     with_client,
 )
@@ -66,7 +67,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     """Print the entries found, the latest first, then who is missing."""
     body = question_of(arguments) | {"count": arguments.count, "before": arguments.before}
     answer = asyncio.run(with_client(arguments, lambda client: client.search(body)))
-    found = sorted(_entries(answer), key=lambda pair: (pair[0].at, pair[1]), reverse=True)
+    found = sorted(entries_of(answer), key=lambda pair: (pair[0].at, pair[1]), reverse=True)
     for entry, position in found:
         print(line(entry, position))
     print(f"{len(found)} entries of {len(answer.replies)} nodes, each proven against its log's checkpoint")
@@ -78,12 +79,12 @@ def run_list(arguments: argparse.Namespace) -> int:
 def run_show(arguments: argparse.Namespace) -> int:
     """Print one entry in words, and the entries of the same request anywhere."""
     answer, hops = asyncio.run(with_client(arguments, lambda client: _show(client, arguments)))
-    [(entry, position)] = _entries(answer)
+    [(entry, position)] = entries_of(answer)
     print(paragraph(entry, position))
     if hops is None:
         return DONE
     print("\nthe same request, everywhere:")
-    for hop, at in sorted(_entries(hops), key=lambda pair: (pair[0].at, pair[0].node)):
+    for hop, at in sorted(entries_of(hops), key=lambda pair: (pair[0].at, pair[0].node)):
         print(f"  {line(hop, at)}")
     return _tell_missing(hops)
 
@@ -91,7 +92,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 async def _show(client: AuditorClient, arguments: argparse.Namespace) -> tuple[LogAnswer, LogAnswer | None]:
     """The entry, and whatever else its request left."""
     answer = await client.entry(arguments.position, arguments.node)
-    [(entry, _position)] = _entries(answer)
+    [(entry, _position)] = entries_of(answer)
     if not entry.request_id:
         return answer, None
     return answer, await client.search({"question": {"request_id": entry.request_id}, "everywhere": True})
@@ -181,13 +182,6 @@ def read_files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
-
-
-def _entries(answer: LogAnswer) -> list[tuple[AuditEntry, int]]:
-    """All entries found with their positions."""
-    return [
-        (decode_entry(bytes(proven.entry)), proven.position) for reply in answer.replies for proven in reply.entries
-    ]
 
 
 def _tell_missing(answer: LogAnswer) -> int:

@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from health_exchange.audit.answers import LogAnswer
+from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.excerpts import LogExcerpt, check_excerpt
 from health_exchange.cli.client import RegisteredClient
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError, UnavailableError
@@ -88,6 +89,13 @@ class AuditorClient:
         if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
             raise UnavailableError(_said(answer))
         raise _BY_STATUS.get(answer.status_code, BadRequestError)(_said(answer))
+
+
+def entries_of(answer: LogAnswer) -> list[tuple[AuditEntry, int]]:
+    """All entries found, with their positions."""
+    return [
+        (decode_entry(bytes(proven.entry)), proven.position) for reply in answer.replies for proven in reply.entries
+    ]
 
 
 def add_connection(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

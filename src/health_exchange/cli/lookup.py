@@ -6,7 +6,6 @@ shell histories.
 
 import argparse
 import asyncio
-import getpass
 import ssl
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from health_exchange.cli.auditor import ASK, add_connection, read_identity_of
 from health_exchange.cli.client import RegisteredClient
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.purposes import Purpose
@@ -37,10 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "lookup", help="look a person up across the country; the identity is asked for, or read from standard input"
     )
-    parser.add_argument("--url", required=True, help="the FHIR door of the node that you are registered at")
-    parser.add_argument("--ca", type=Path, required=True, help="certificate of the network's authority")
-    parser.add_argument("--client-id", required=True, help="as registered there")
-    parser.add_argument("--key", type=Path, required=True, help="private key (PEM)")
+    add_connection(parser)
     parser.add_argument("--purpose", choices=[str(each) for each in _PURPOSES], default="TREAT")
     parser.add_argument("--reason", default="", help="in words, for breaking the glass (BTG)")
     parser.add_argument("--system", default=min(NATIONAL_ID_SYSTEMS), help="of the identity (default: national ID)")
@@ -53,9 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Look up and print; 0 where everybody who was asked has answered in full, 1 otherwise."""
-    identity = getpass.getpass("Identity: ") if sys.stdin.isatty() else sys.stdin.readline()
     parameters = lookup_parameters(
-        identity.strip(),
+        read_identity_of(ASK if sys.stdin.isatty() else "-"),
         system=arguments.system,
         purpose=arguments.purpose,
         reason=arguments.reason,

@@ -29,6 +29,7 @@ _REQUEST = frozenset({"id", "extension", "modifierExtension", "method", "url", "
 }
 _Text = Annotated[str, Meta(min_length=1)]
 _ABSENT = Raw(b"")
+_HEAD_BYTES = 64
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
 
 
@@ -132,10 +133,19 @@ def _without(raw: bytes, values: Iterable[bytes]) -> bytes:
     """
     pieces, position = [], 0
     for value in values:
-        at = raw.find(value, position)
+        at = _find(raw, value, position)
         pieces.append(raw[position:at])
         position = at + len(value)
     return b"0".join([*pieces, raw[position:]])
+
+
+def _find(raw: bytes, value: bytes, start: int) -> int:
+    """Where ``value`` first stands in ``raw``: looked for by how it begins, because it may be nearly as long."""
+    head = value[:_HEAD_BYTES]
+    at = raw.index(head, start)
+    while not raw.startswith(value, at):
+        at = raw.index(head, at + 1)
+    return at
 
 
 def _entries(raw: Raw | None, limits: Limits) -> list[BundleEntry]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, releasing, sending, witnessing
+from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, witnessing
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.store import schema
@@ -29,6 +29,7 @@ class Turn:
         every_s: How long to wait at least after a turn that found nothing.
         idle_s: How long to wait at most, where nothing was committed here meanwhile that gives it work.
         tables: Where what gives it work is written.
+        gives_way: Whether it waits a little for work at the doors to be done.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Turn:
     every_s: float
     idle_s: float = 1.0
     tables: frozenset[str] = frozenset()
+    gives_way: bool = False
 
 
 def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
@@ -52,7 +54,8 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
     ]
     if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:
         turns += [
-            Turn(name="send", take=lambda: sending.send(parts), every_s=0.02, tables=FEED),
+            Turn(name="send", take=lambda: sending.send(parts), every_s=0.02, tables=FEED, gives_way=True),
+            Turn(name="consents", take=lambda: reconsidering.reconsider(parts), every_s=1.0),
             Turn(name="release", take=lambda: releasing.release(parts, pseudonyms), every_s=0.5, tables=PENDING),
         ]
     return tuple(turns)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES, open_sealed, seal
 from health_exchange.model.identifiers import Pseudonym
@@ -28,6 +28,11 @@ from health_exchange.store.transaction import Transaction
 KEY_BYTES = 32
 REFERENCE_BYTES = 16
 _REFERENCES = b"audit-references"
+
+_PERIOD_KEY = select(audit_periods.c.key_wrapped).where(audit_periods.c.period == bindparam("of"))
+_LAST = select(func.max(audit_entries.c.position))
+_TILE = select(tiles.c.content).where(tiles.c.path == bindparam("at"))
+_LATEST = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,7 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     entry_id = tx.allocate("audit-entries")
     key = _period_key(tx, period)
     sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
-    tx.execute(insert(audit_entries).values(entry_id=entry_id, period=period, leaf=leaf, sealed=sealed))
+    tx.insert_many(audit_entries, [(entry_id, None, period, leaf, sealed)])
     rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
     tx.insert_many(audit_subjects, rows)
     if reference:
@@ -78,7 +83,7 @@ def entries_under(tx: Transaction, reference: str, limit: int) -> list[bytes]:
 
 def size(tx: Transaction) -> int:
     """How many entries have a position."""
-    last: int | None = tx.execute(select(func.max(audit_entries.c.position))).scalar_one()
+    last: int | None = tx.execute(_LAST).scalar_one()
     return 0 if last is None else last + 1
 
 
@@ -147,7 +152,7 @@ def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:
 
 def tile(tx: Transaction, path: str) -> bytes | None:
     """One tile."""
-    content: bytes | None = tx.execute(select(tiles.c.content).where(tiles.c.path == path)).scalar_one_or_none()
+    content: bytes | None = tx.execute(_TILE, {"at": path}).scalar_one_or_none()
     return content
 
 
@@ -165,7 +170,7 @@ def save_checkpoint(tx: Transaction, tree_size: int, note: bytes) -> None:
 
 def latest_checkpoint(tx: Transaction) -> bytes | None:
     """The latest signed checkpoint."""
-    return tx.execute(select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)).scalar_one_or_none()
+    return tx.execute(_LATEST).scalar_one_or_none()
 
 
 def all_checkpoints(tx: Transaction) -> list[tuple[int, bytes]]:
@@ -218,9 +223,7 @@ def destroy_period(tx: Transaction, period: str) -> None:
 
 
 def _period_key(tx: Transaction, period: str) -> Secret:
-    wrapped = tx.execute(
-        select(audit_periods.c.key_wrapped).where(audit_periods.c.period == period)
-    ).scalar_one_or_none()
+    wrapped = tx.execute(_PERIOD_KEY, {"of": period}).scalar_one_or_none()
     if wrapped is not None:
         return tx.ring.unwrap(wrapped)
     key = Secret(tx.randomness(KEY_BYTES))

@@ -6,13 +6,14 @@ Writers add rows without a number; ``integrator`` numbers them, gapless. A reade
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.store.schema import feed, resources
+from health_exchange.store.schema import feed, resources, subjects
 from health_exchange.store.transaction import Transaction
 
 _AFTER = select(feed).where(feed.c.number > bindparam("number")).order_by(feed.c.number).limit(bindparam("limit"))
+_LAST = select(func.max(feed.c.number))
 _CURRENT = select(resources.c.rid, resources.c.version, resources.c.deleted).where(resources.c.sid == bindparam("sid"))
 
 
@@ -67,6 +68,19 @@ def moves_after(tx: Transaction, sids: Sequence[int], number: int) -> bool:
     """Whether a ``reassign`` of one of these subjects comes after ``number``, or has no number yet."""
     moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.number.is_(None) | (feed.c.number > number))
     return tx.execute(select(feed.c.change_id).where(moves).limit(1)).first() is not None
+
+
+def waits(tx: Transaction, pseudonym: Pseudonym, number: int) -> bool:
+    """Whether a change of a person comes after ``number``, or has no number yet."""
+    theirs = feed.c.sid.in_(select(subjects.c.sid).where(subjects.c.pseudonym == pseudonym))
+    late = feed.c.number.is_(None) | (feed.c.number > number)
+    shred = (feed.c.op == "shred") & (feed.c.pseudonym == pseudonym)
+    return tx.execute(select(feed.c.change_id).where(late & (theirs | shred)).limit(1)).first() is not None
+
+
+def last_number(tx: Transaction) -> int:
+    """The number of the latest change; 0 where there is none."""
+    return tx.execute(_LAST).scalar_one() or 0
 
 
 def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:

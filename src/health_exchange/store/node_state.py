@@ -1,22 +1,26 @@
 """Small facts a node must not forget: its incarnation, and how far its readers of the feed have come."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from health_exchange.model.identifiers import StreamId
 from health_exchange.store.schema import node_state
 from health_exchange.store.transaction import Transaction
 
+_OURS = node_state.c.name == bindparam("fact")
+_GET = select(node_state.c.value).where(_OURS)
+_PUT = update(node_state).where(_OURS).values(value=bindparam("now"))
+
 
 def get(tx: Transaction, name: str) -> bytes | None:
     """What was kept under ``name``."""
-    kept: bytes | None = tx.execute(select(node_state.c.value).where(node_state.c.name == name)).scalar_one_or_none()
+    kept: bytes | None = tx.execute(_GET, {"fact": name}).scalar_one_or_none()
     return kept
 
 
 def put(tx: Transaction, name: str, value: bytes) -> None:
     """Keep ``value`` under ``name`` in place of what was there."""
-    if tx.execute(update(node_state).where(node_state.c.name == name).values(value=value)).rowcount == 0:
-        tx.execute(insert(node_state).values(name=name, value=value))
+    if tx.execute(_PUT, {"fact": name, "now": value}).rowcount == 0:
+        tx.insert_many(node_state, [(name, value)])
 
 
 def cursor(tx: Transaction, name: str) -> int:

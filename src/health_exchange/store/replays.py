@@ -2,18 +2,19 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, select
 
 from health_exchange.store.schema import replays
 from health_exchange.store.transaction import Transaction
 
+_USED = select(replays.c.key).where(replays.c.kind == bindparam("kind"), replays.c.key == bindparam("key"))
+
 
 def spend(tx: Transaction, kind: str, key: str, expires_at: datetime) -> bool:
     """Use ``key`` up; ``False`` where it was used before."""
-    used = tx.execute(select(replays.c.key).where(replays.c.kind == kind, replays.c.key == key)).one_or_none()
-    if used is not None:
+    if tx.execute(_USED, {"kind": kind, "key": key}).one_or_none() is not None:
         return False
-    tx.execute(insert(replays).values(kind=kind, key=key, expires_at=_text(expires_at)))
+    tx.insert_many(replays, [(kind, key, _text(expires_at))])
     return True
 
 

@@ -139,9 +139,7 @@ def put_many(
     places = [(new.type, new.id) for new in versions]
     if len(set(places)) != len(places):
         raise ValueError("one call keeps one version of a resource")
-    looked_up = heads(tx, places) if known is None else known
-    known = {place: looked_up[place] for place in places if place in looked_up}
-    _check_expected(versions, known)
+    known = _expected(versions, heads(tx, places) if known is None else known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
     fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
@@ -184,13 +182,18 @@ def put_many(
     return [row[0] for row in rows]
 
 
-def _check_expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> None:
-    """Raise :class:`StaleVersionError` unless what each version expects is current."""
+def _expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[str, str], Head]:
+    """What is current under the versions' names, as their writers expect it.
+
+    Raises:
+        StaleVersionError: One of them expects another version.
+    """
     for new in versions:
         head = known.get((new.type, new.id))
         current = head.version if head else 0
         if new.expected is not None and new.expected != current:
             raise StaleVersionError(f"{new.type}/{new.id} is at version {current}, not {new.expected}")
+    return {place: known[place] for new in versions if (place := (new.type, new.id)) in known}
 
 
 def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Mapping[tuple[str, str], Head]) -> None:
@@ -291,35 +294,6 @@ def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limi
     statement = CURRENT.where(resources.c.sid == sid, resources.c.deleted.is_(False))
     if resource_type is not None:
         statement = statement.where(resources.c.type == resource_type)
-    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
-
-
-def candidates(  # a question with its bounds
-    tx: Transaction,
-    resource_type: str,
-    groups: Sequence[Sequence[int]] = (),
-    *,
-    sids: Sequence[int] | None = None,
-    after: int = 0,
-    limit: int = 100,
-) -> list[StoredResource]:
-    """Current resources that may match, by row number.
-
-    Args:
-        tx: The transaction.
-        resource_type: Their type.
-        groups: Every group must be met, each by any of its tokens.
-        sids: Only of these subjects.
-        after: Row number to go on from.
-        limit: Most that come back.
-    """
-    statement = CURRENT.where(
-        resources.c.type == resource_type, resources.c.rid > after, resources.c.deleted.is_(False)
-    )
-    if sids is not None:
-        statement = statement.where(resources.c.sid.in_(sids))
-    for group in groups:
-        statement = statement.where(resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(group))))
     return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
 
 

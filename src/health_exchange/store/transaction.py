@@ -16,7 +16,6 @@ from sqlalchemy import (
     UpdateBase,
     bindparam,
     insert,
-    select,
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -27,6 +26,12 @@ from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.schema import sequences
 
+_ALLOCATE = (
+    update(sequences)
+    .where(sequences.c.name == bindparam("sequence"))
+    .values(last=sequences.c.last + bindparam("count"))
+    .returning(sequences.c.last)
+)
 KEYS_CACHED_MAX = 20_000
 IN_MAX = 500
 """Most values of one IN list; far below what either database bounds."""
@@ -131,12 +136,10 @@ class Transaction:
 
     def allocate(self, name: str, count: int = 1) -> int:
         """The first of ``count`` new numbers of the sequence ``name``, gapless: a rollback gives them back."""
-        result = self.execute(update(sequences).where(sequences.c.name == name).values(last=sequences.c.last + count))
-        if result.rowcount == 0:
-            self.execute(insert(sequences).values(name=name, last=count))
-            return 1
-        last: int = self.execute(select(sequences.c.last).where(sequences.c.name == name)).scalar_one()
-        return last - count + 1
+        last: int | None = self.execute(_ALLOCATE, {"sequence": name, "count": count}).scalar_one_or_none()
+        if last is None:
+            self.insert_many(sequences, [(name, count)])
+        return 1 if last is None else last - count + 1
 
 
 @cache

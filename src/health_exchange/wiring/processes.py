@@ -32,6 +32,17 @@ class Processes:
     def __init__(self, count: int, *, niceness: int = 0) -> None:
         self._count, self._niceness = count, niceness
         self._pool: ProcessPoolExecutor | None = None
+        self._at_work = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def quiet(self, timeout_s: float) -> None:
+        """Return once nobody waits for them, or after ``timeout_s``."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._quiet.wait()
+        except TimeoutError:
+            pass
 
     async def run(self, fn: Callable[..., T], *arguments: object, work_bytes: int) -> T:
         """What ``fn(*arguments)`` returns or raises; done here where it is not worth the way."""
@@ -42,11 +53,17 @@ class Processes:
                 self._count, mp_context=get_context("spawn"), initializer=_begin, initargs=(self._niceness,)
             )
         pool = self._pool
+        self._at_work += 1
+        self._quiet.clear()
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, fn, *arguments)
         except BrokenProcessPool:
             if self._pool is pool:
                 self._pool = None
+        finally:
+            self._at_work -= 1
+            if not self._at_work:
+                self._quiet.set()
         raise UnavailableError("a worker process has died; send the request again", retry_after_s=1.0)
 
     def close(self) -> None:

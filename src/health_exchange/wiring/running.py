@@ -22,10 +22,13 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
 from health_exchange.wiring.bell import Bell
 from health_exchange.wiring.memory import settle_memory
+from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import Settings
 
 BACKOFF_MAX_S = 5.0
 DRAIN_S = 3.0
+GIVE_WAY_S = 0.3
+"""How long what travels up waits at most for what is being admitted."""
 
 
 async def run_node(settings: Settings) -> None:
@@ -51,7 +54,8 @@ async def run_node(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             serving = [tasks.create_task(server.serve()) for server in servers]
             turning = [
-                tasks.create_task(_take_turns(turn, bell, stop)) for turn, bell in zip(node.turns, bells, strict=True)
+                tasks.create_task(_take_turns(turn, bell, stop, assembled.workers))
+                for turn, bell in zip(node.turns, bells, strict=True)
             ]
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
@@ -73,10 +77,12 @@ def _announce(bells: Sequence[Bell], tables: AbstractSet[str]) -> None:
         bell.commit(tables)
 
 
-async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event) -> None:
+async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Processes) -> None:
     """Take one turn after another; where there was nothing to do, wait for a commit; after failures, wait longer."""
     failures = 0
     while not stop.is_set():
+        if turn.gives_way:
+            await workers.quiet(GIVE_WAY_S)
         bell.silence()
         try:
             did_something = await turn.take()

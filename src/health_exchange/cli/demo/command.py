@@ -22,7 +22,8 @@ from health_exchange.cli.demo.report import Report, audit_report, disagreements,
 from health_exchange.cli.demo.samples import read_samples
 from health_exchange.cli.demo.setting import AUDITOR, NATION, RESEARCHER, STRANGER, VIEWER, make_setting
 from health_exchange.cli.demo.supervision import Supervisor
-from health_exchange.cli.demo.way_back import WayBack, shortcomings
+from health_exchange.cli.demo.way_back import WayBack
+from health_exchange.cli.demo.way_back_report import shortcomings
 from health_exchange.model.powers import Tier
 from health_exchange.node.network import NetworkStatus
 from health_exchange.wiring.inspection import RelayInspector, verify_logs
@@ -136,6 +137,7 @@ async def _report(
         lookup_with_one_away=back.lookup_with_one_away,
         consent=back.consent,
         break_glass=back.break_glass,
+        seen=back.seen,
         edited_log=back.edited_log,
         disagreements=[*disagreements(status, replay.failures), *shortcomings(back)],
         elapsed_s=round(time.monotonic() - started, 1),

@@ -88,6 +88,13 @@ def _print_way_back(console: Console, report: Report) -> None:
     )
     for line in glass.trace:
         console.print(f"  {line}", markup=False, highlight=False)
+    seen = report.seen
+    console.print(
+        f"[bold]Who has seen this person[/bold], asked of {seen.nodes} nodes by an auditor: {seen.entries} entries, "
+        f"each proven; not answered: {', '.join(seen.not_answered) or 'none'}. Those who saw something:"
+    )
+    for told in seen.lines:
+        console.print(f"  {told}", markup=False, highlight=False)
     edited = report.edited_log
     console.print(f"[bold]One byte of an exported log changed[/bold] ({edited.file}): {edited.finding}")
 

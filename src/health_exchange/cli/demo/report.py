@@ -6,7 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from health_exchange.audit.verification import VerificationReport
-from health_exchange.cli.demo.way_back import BreakGlassReport, ConsentReport, EditedLogReport, LookupReport
+from health_exchange.cli.demo.way_back_report import (
+    BreakGlassReport,
+    ConsentReport,
+    EditedLogReport,
+    LookupReport,
+    SeenReport,
+)
 from health_exchange.node.network import NetworkStatus
 from health_exchange.wiring.inspection import RelayInspector
 
@@ -89,6 +95,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     lookup_with_one_away: LookupReport
     consent: ConsentReport
     break_glass: BreakGlassReport
+    seen: SeenReport
     edited_log: EditedLogReport
     disagreements: list[str]
     elapsed_s: float

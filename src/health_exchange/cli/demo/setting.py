@@ -19,6 +19,7 @@ VIEWER, AUDITOR, RESEARCHER = "national-viewer", "national-auditor", "national-r
 STRANGER = "dq-county"
 """A county hospital that is registered at the nation as well, to show that it may not write there."""
 
+COMMISSION = "national-health-commission"
 _READERS = (
     (VIEWER, "viewer", "National data center, duty physician", Purpose.TREATMENT),
     (AUDITOR, "auditor", "National audit office", Purpose.AUDIT),
@@ -31,6 +32,11 @@ def clinician_at(address: NodeAddress) -> str:
     return f"physician-{address.segments[-1]}"
 
 
+def auditor_at(address: NodeAddress) -> str:
+    """The auditor who is registered at an admitting node, where one may ask by identity."""
+    return f"auditor-{address.segments[-1]}"
+
+
 def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, bytes]:
     """Write the network's folder and the clients' keys; private keys by client id.
 
@@ -39,42 +45,26 @@ def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, b
     """
     by_node: dict[NodeAddress, list[Registration]] = defaultdict(list)
     for facility in samples.facilities:
-        by_node[NodeAddress.parse(facility.node)].append(
-            register(
-                client_id=facility.client_id,
-                kind="facility",
-                organization=facility.credit_code,
-                name=facility.name,
-                purpose=Purpose.TREATMENT,
-                randomness=os.urandom,
-            )
+        registration = _register(
+            facility.client_id, "facility", facility.name, Purpose.TREATMENT, organization=facility.credit_code
         )
-    for client_id, kind, name, purpose in _READERS:
-        by_node[NATION].append(
-            register(
-                client_id=client_id,
-                kind=kind,
-                organization="national-health-commission",
-                name=name,
-                purpose=purpose,
-                randomness=os.urandom,
-            )
-        )
+        by_node[NodeAddress.parse(facility.node)].append(registration)
+        if facility.client_id == STRANGER:
+            by_node[NATION].append(registration)
+    by_node[NATION] += [_register(*reader) for reader in _READERS]
+    hospitals = {facility.node: facility.credit_code for facility in reversed(samples.facilities)}
     for node in plan.nodes:
         if Power.ADMITS_FACILITIES in POWERS[node.tier]:
-            by_node[node.address].append(
-                register(
-                    client_id=clinician_at(node.address),
-                    kind="clinician",
-                    organization=next(
-                        each for each in samples.facilities if each.node == str(node.address)
-                    ).credit_code,
-                    name=f"Physician on duty, {node.name}",
-                    purpose=Purpose.TREATMENT,
-                    randomness=os.urandom,
-                )
-            )
-    by_node[NATION] += [each for nodes in list(by_node.values()) for each in nodes if each.client.client_id == STRANGER]
+            by_node[node.address] += [
+                _register(
+                    clinician_at(node.address),
+                    "clinician",
+                    f"Physician on duty, {node.name}",
+                    Purpose.TREATMENT,
+                    organization=hospitals[str(node.address)],
+                ),
+                _register(auditor_at(node.address), "auditor", f"Audit office, {node.name}", Purpose.AUDIT),
+            ]
     # Valid from a little earlier: clocks of one laptop agree, those of two may not.
     now = datetime.now(UTC) - timedelta(minutes=5)
     registries = {address: encode_registry(registrations) for address, registrations in by_node.items()}
@@ -87,3 +77,17 @@ def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, b
         path.touch(mode=0o600)
         path.write_bytes(pem)
     return keys
+
+
+def _register(
+    client_id: str, kind: str, name: str, purpose: Purpose, *, organization: str = COMMISSION
+) -> Registration:
+    """A client with a new key."""
+    return register(
+        client_id=client_id,
+        kind=kind,
+        organization=organization,
+        name=name,
+        purpose=purpose,
+        randomness=os.urandom,
+    )

@@ -5,7 +5,7 @@ Every number comes out of answers at doors and entries in logs; nothing here kno
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,22 @@ import msgspec
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.verification import verify_folder
+from health_exchange.audit.wording import line
+from health_exchange.cli.auditor import AuditorClient, entries_of
+from health_exchange.cli.client import RegisteredClient
 from health_exchange.cli.demo.facility import FacilityClient
 from health_exchange.cli.demo.people import SamplePerson, sample_people
 from health_exchange.cli.demo.replay import Replay
-from health_exchange.cli.demo.setting import clinician_at
+from health_exchange.cli.demo.setting import auditor_at, clinician_at
 from health_exchange.cli.demo.supervision import Supervisor
+from health_exchange.cli.demo.way_back_report import (
+    BreakGlassReport,
+    ConsentReport,
+    EditedLogReport,
+    LookupReport,
+    SeenReport,
+    WayBackReport,
+)
 from health_exchange.cli.lookup import issues_of, look_up, lookup_parameters
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import UnavailableError
@@ -33,62 +44,15 @@ ASKING = NodeAddress.parse("cn/51/5101/510121")
 """Where the demo's practitioner works."""
 REASON = "unconscious after a road accident, nobody to ask"
 SETTLED_WITHIN_S = 20.0
+ENTRIES = 200
+SEEN = frozenset({"read", "search", "look-up", "answer"})
+"""Kinds of entries that say that somebody saw something of a person."""
 _SOURCE = "urn:health-exchange:"
 _OPT_OUT = {
     "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
     "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
     "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTOUT"}]},
 }
-
-
-class LookupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One look-up: why, how long, what came from where, what did not, who signed, and what the logs say of it."""
-
-    purpose: str
-    elapsed_s: float
-    resources: int
-    sources: list[str]
-    refused: list[str]
-    unreachable: list[str]
-    ticket_holders: list[str]
-    log_lines: list[str]
-
-
-class ConsentReport(msgspec.Struct, frozen=True, kw_only=True):
-    """An objection and its withdrawal: what the look-up gives and what the nation keeps, before, meanwhile, after."""
-
-    looked_up_before: int
-    looked_up_meanwhile: int
-    looked_up_after: int
-    nation_before: int
-    nation_meanwhile: int
-    nation_after: int
-
-
-class BreakGlassReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Broken glass: what care alone gives, what is given beyond, the reason, and its trace."""
-
-    for_care: int
-    broken: int
-    reason: str
-    trace: list[str]
-
-
-class EditedLogReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A log of which one byte was changed, and what its verification says."""
-
-    file: str
-    finding: str
-
-
-class WayBackReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was acted out."""
-
-    lookup: LookupReport
-    lookup_with_one_away: LookupReport
-    consent: ConsentReport
-    break_glass: BreakGlassReport
-    edited_log: EditedLogReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +76,14 @@ class WayBack:
             consent=await self._consent(traveller),
             break_glass=await self._break_glass(restricted),
             lookup_with_one_away=await self._with_one_away(traveller),
+            seen=await self._seen(restricted),
             edited_log=await asyncio.to_thread(self._edited_log),
         )
 
     async def _ask(self, person: SamplePerson, purpose: str, reason: str = "") -> tuple[dict[str, Any], float]:
         """The Bundle of a look-up, and the seconds it took at the door."""
         client_id = clinician_at(ASKING)
-        client = FacilityClient(
+        client = RegisteredClient(
             client_id=client_id,
             private_key_pem=self.replay.keys[client_id],
             base_url=self._url(ASKING),
@@ -224,6 +189,25 @@ class WayBack:
             trace=broken.log_lines,
         )
 
+    async def _seen(self, person: SamplePerson) -> SeenReport:
+        """What an auditor hears who asks every node, by the person's identity."""
+        client = RegisteredClient(
+            client_id=auditor_at(ASKING),
+            private_key_pem=self.replay.keys[auditor_at(ASKING)],
+            base_url=self._url(ASKING),
+            http=self.http,
+        )
+        identity = {"system": min(NATIONAL_ID_SYSTEMS), "value": person.identity}
+        answer = await AuditorClient(client).search({"identity": identity, "everywhere": True, "count": ENTRIES})
+        found = entries_of(answer)
+        told = [pair for pair in found if pair[0].kind in SEEN]
+        return SeenReport(
+            nodes=len(answer.replies),
+            not_answered=[f"{reply.node}: {reply.outcome}" for reply in answer.incomplete],
+            entries=len(found),
+            lines=[line(entry, at) for entry, at in sorted(told, key=lambda pair: pair[0].at, reverse=True)],
+        )
+
     def _edited_log(self) -> EditedLogReport:
         """One byte of an exported log changed, as with a hex editor."""
         files = export_log(read_settings(node_folder(self.root, ASKING) / "node.toml"))
@@ -260,23 +244,6 @@ class WayBack:
     def _url(self, address: NodeAddress) -> str:
         """A node's FHIR door."""
         return next(node.fhir_url for node in self.replay.plan.nodes if node.address == address)
-
-
-def shortcomings(report: WayBackReport) -> list[str]:
-    """What the way back should have shown and did not, in words; empty if all is well."""
-    consent, glass = report.consent, report.break_glass
-    expected: Mapping[str, bool] = {
-        "the look-up came from fewer than two places": len(report.lookup.sources) > 1,
-        "the look-up was not signed for by two key holders": len(set(report.lookup.ticket_holders)) > 1,
-        "a holder that was away was not named": bool(report.lookup_with_one_away.unreachable),
-        "an objection changed nothing": consent.looked_up_meanwhile == 0 < consent.looked_up_before,
-        "the nation kept what the person objects to": consent.nation_meanwhile < consent.nation_before,
-        "a withdrawn objection still holds": consent.looked_up_after == consent.looked_up_before,
-        "broken glass showed nothing more": glass.broken > glass.for_care > 0,
-        "broken glass left no reason in a holder's log": any(REASON in line for line in glass.trace),
-        "an edited log was not found": bool(report.edited_log.finding),
-    }
-    return [problem for problem, holds in expected.items() if not holds]
 
 
 def _at_nation(status: NetworkStatus) -> int:
