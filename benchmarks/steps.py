@@ -238,7 +238,7 @@ def main() -> None:
     if arguments.profile:
         profile.dump_stats(arguments.profile)
     print(describe_machine())
-    print(f"a core does the yardstick in {yardstick_ms():.0f} ms (steps in docs/design/performance.md: 19 ms)")
+    print(f"a core does the yardstick in {yardstick_ms():.0f} ms (docs/design/performance.md: 11 ms)")
     print(f"{count:,} resources in {len(bundles) - WARM} Bundles; microseconds of one core per resource")
     for node in TREE:
         own = {

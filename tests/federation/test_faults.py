@@ -267,6 +267,9 @@ async def run_story(seed: int, folder: Path) -> None:
             await network.round()
     network.faults.stop()
     await network.settle()
+    for _survey in range(2):
+        network.clock.advance(minutes=1)
+        await network.round()
     for person in range(4):
         await story.look_up(national_id(person), insist=True)
     check_end(story)

@@ -1,6 +1,7 @@
 """Attacks on look-ups, each by its name: what the attacker does, and that he gets nothing and leaves a trace."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +17,36 @@ from tests.federation.practitioners import (
     practitioner,
     resources_of,
 )
-from tests.federation.records import national_id, observation, patient, transaction
+from tests.federation.records import national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym, RequestId
+from health_exchange.model.purposes import Purpose
+from health_exchange.model.secrecy import Secret
+from health_exchange.node import answering, ticketing
 from health_exchange.node.answering import LETTER, LOOKUP_PATH
 from health_exchange.node.guidance import guidance_for
 from health_exchange.node.letterbox import PeerRefusedError, ask_peer
 from health_exchange.node.locating import LETTER as LOCATE
 from health_exchange.node.locating import LOCATORS_PATH
+from health_exchange.node.searchsets import with_source
 from health_exchange.node.ticketing import Ticketed, obtain_ticket
 from health_exchange.node.vouching import UnprovenAnswerError, check_answer
+from health_exchange.protocol.instants import write_instant
 from health_exchange.protocol.lookups import (
     LocateRequest,
     LookupAnswer,
     LookupRequest,
     ProvenAnswer,
     SignedDirections,
+    blinding_about,
     sign_directions,
 )
-from health_exchange.protocol.tickets import LogReceipt, Ticket, sign_receipt
+from health_exchange.protocol.tickets import LogReceipt, Ticket, TicketClaims, sign_receipt
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.pseudonym.binding import seal_blinding
 from health_exchange.pseudonym.threshold import Name
+from health_exchange.store.resources import StoredResource
 
 ATTACKER, VICTIM = NodeAddress.parse(HOSPITALS_OF_51), NodeAddress.parse(COUNTY)
 SOMEBODY, SOMEBODY_ELSE = national_id(1), national_id(2)
@@ -82,7 +90,10 @@ class Attack:
             pseudonym=ticketed.name.pseudonym,
             reason="",
             blinding=seal_blinding(
-                ticketed.name.link, ticketed.blinding, about=self.request_id.encode(), nonce=parts.randomness(12)
+                ticketed.name.link,
+                ticketed.blinding,
+                about=blinding_about(ticketed.ticket.claims, VICTIM),
+                nonce=parts.randomness(12),
             ),
             directions=directions,
         )
@@ -235,9 +246,9 @@ async def test_the_same_person_asked_by_pseudonym_without_a_fresh_ticket_is_refu
 
     with pytest.raises(PeerRefusedError, match="ticket-stale"):
         await attack.ask(attack.request(earlier, directions))
-    nothing = Ticket(claims=earlier.ticket.claims, receipts=())
-    with pytest.raises(PeerRefusedError, match="ticket"):
-        await attack.ask(attack.request(earlier, directions, ticket=nothing))
+    claims = msgspec.structs.replace(earlier.ticket.claims, at=write_instant(attack.network.clock.now()))
+    with pytest.raises(PeerRefusedError, match="ticket-forged"):
+        await attack.ask(attack.request(earlier, directions, ticket=Ticket(claims=claims, receipts=())))
 
 
 async def test_a_ticket_made_for_another_node_is_refused(attack: Attack, network: Network) -> None:
@@ -267,19 +278,129 @@ async def test_a_ticket_of_one_practitioner_used_by_another_is_refused(attack: A
 async def test_directions_that_hide_an_objection_are_refused(attack: Attack) -> None:
     ticketed = await attack.ticket(SOMEBODY)
     honest = (await attack.directions(ticketed)).directions
-    parts = attack.network[HOSPITALS_OF_51].parts
-    for forged in (
-        sign_directions(honest, parts.keys.log_seed),
-        sign_directions(msgspec.structs.replace(honest, by=HOSPITALS_OF_51), parts.keys.log_seed),
-        sign_directions(
-            msgspec.structs.replace(honest, by="cn/51"), attack.network["cn/51"].parts.keys.log_seed
-        ),  # a province that does not lie above the holder
-        sign_directions(
-            msgspec.structs.replace(honest, request_id="another"), attack.network["cn"].parts.keys.log_seed
+    keys = {address: node.parts.keys.log_seed for address, node in attack.network.nodes.items()}
+    own, nation = keys[ATTACKER], keys[NodeAddress.parse("cn")]
+    forgeries = {
+        "signed by the attacker": sign_directions(honest, own),
+        "in the attacker's name": sign_directions(msgspec.structs.replace(honest, by=HOSPITALS_OF_51), own),
+        "of a province that does not lie above the holder": sign_directions(
+            msgspec.structs.replace(honest, by="cn/51"), keys[NodeAddress.parse("cn/51")]
         ),
-    ):
+        "of a city": sign_directions(
+            msgspec.structs.replace(honest, by="cn/33/3305"), keys[NodeAddress.parse("cn/33/3305")]
+        ),
+        "of another look-up": sign_directions(msgspec.structs.replace(honest, ticket_sha256="ab" * 32), nation),
+        "naming others only": sign_directions(msgspec.structs.replace(honest, consents={}), nation),
+    }
+    for forged in forgeries.values():
         with pytest.raises(PeerRefusedError, match="directions-forged"):
             await attack.ask(attack.request(ticketed, forged))
+    assert attack.alarms() == ["directions-forged"] * len(forgeries)
+
+
+async def test_directions_got_for_treatment_are_not_good_for_breaking_the_glass(attack: Attack) -> None:
+    """A second ticket under the same request id, of another practitioner, with the directions of the first."""
+    directions = await attack.directions(await attack.ticket(SOMEBODY))
+    node = attack.network[HOSPITALS_OF_51]
+    caller = replace(
+        practitioner(HOSPITALS_OF_51, "dr-li"),
+        purpose=Purpose.BREAK_THE_GLASS,
+        request_id=RequestId(attack.request_id),
+    )
+    second = await obtain_ticket(node.parts, node.holders, identity(SOMEBODY), caller, "made up")
+
+    with pytest.raises(PeerRefusedError, match="directions-forged"):
+        await attack.ask(attack.request(second, directions, reason="made up"))
+
+
+async def test_who_objects_to_all_sharing_is_not_found_by_asking_a_holder_that_nobody_named(attack: Attack) -> None:
+    await attack.network.admit(COUNTY, transaction(objection("n1", "p1")), "r9")
+    await attack.network.settle()
+    ticketed = await attack.ticket(SOMEBODY)
+    guidance = await guidance_for(attack.network[HOSPITALS_OF_51].parts, ticketed, "")
+    assert VICTIM not in guidance.routes
+    other = await attack.ticket(SOMEBODY_ELSE)
+    attack.request_id = "00000000-0000-4000-8000-000000000003"
+    elsewhere = await attack.directions(await attack.ticket(SOMEBODY_ELSE))
+
+    for directions in (elsewhere, sign_directions(elsewhere.directions, attack.network["cn"].parts.keys.log_seed)):
+        with pytest.raises(PeerRefusedError):
+            await attack.ask(attack.request(ticketed, directions), request_id=ticketed.ticket.claims.request_id)
+    assert other.name != ticketed.name
+
+
+async def test_the_asking_node_does_not_learn_what_the_person_objects_to(attack: Attack) -> None:
+    labelled = objection("n1", "p1")
+    labelled.pop("policyRule")
+    act = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
+    await attack.network.admit(
+        COUNTY, transaction({**labelled, "provision": {"type": "deny", "securityLabel": [act]}}), "r9"
+    )
+    await attack.network.settle()
+    ticketed = await attack.ticket(SOMEBODY)
+    directions = await attack.directions(ticketed)
+    proven = await attack.ask(attack.request(ticketed, directions))
+
+    told = msgspec.msgpack.encode(directions) + msgspec.msgpack.encode(proven)
+    assert b"PSY" not in told
+    assert b"deny" not in told
+
+
+@pytest.mark.parametrize("period", [{"until": "9999-12-31"}, {"since": "0001-01-01"}])
+async def test_a_period_at_the_calendars_edge_is_answered(attack: Attack, period: dict[str, str]) -> None:
+    ticketed = await attack.ticket(SOMEBODY)
+    proven = await attack.ask(attack.request(ticketed, await attack.directions(ticketed), **period))
+
+    assert len(msgspec.msgpack.decode(proven.answer, type=LookupAnswer).resources) == 2
+
+
+async def test_forty_thousand_receipts_are_no_ticket(attack: Attack) -> None:
+    ticketed = await attack.ticket(SOMEBODY)
+    directions = await attack.directions(ticketed)
+    many = Ticket(claims=ticketed.ticket.claims, receipts=(ticketed.ticket.receipts[0],) * 40_000)
+
+    with pytest.raises(PeerRefusedError, match="unreadable-letter"):
+        await attack.ask(attack.request(ticketed, directions, ticket=many))
+
+
+async def test_a_key_holder_whose_receipts_are_worth_nothing_is_named_and_another_is_asked(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def yesterday(claims: TicketClaims, *, holder: NodeAddress, leaf: bytes, at: datetime, seed: Secret) -> LogReceipt:
+        signed_at = at - timedelta(days=1) if str(holder) == "cn/33" else at
+        return sign_receipt(claims, holder=holder, leaf=leaf, at=signed_at, seed=seed)
+
+    monkeypatch.setattr(ticketing, "sign_receipt", yesterday)
+    for _turn in range(6):
+        result = await look_up(network, SOMEBODY)
+        assert set(result.ticket_holders) == {"cn", "cn/51"}
+    assert set(network[HOSPITALS_OF_51].holders.suspects) == {2}
+    assert attackless(network)
+
+
+def attackless(network: Network) -> bool:
+    """Whether nobody was accused of anything."""
+    return not [entry for address in ("cn", COUNTY) for entry in entries_at(network, address) if entry.kind == "alarm"]
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [b"{}", b"[]", b"nope", b'{"resourceType":"Patient"}', b"[" * 50_000, b'{"resourceType":"Horoscope","id":"a"}'],
+)
+async def test_a_holder_that_gives_nonsense_is_named_and_the_others_are_shown(
+    network: Network, resource: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nonsense(kept: StoredResource, *, here: str) -> bytes:
+        return resource if here == COUNTY else with_source(kept, here=here)
+
+    monkeypatch.setattr(answering, "with_source", nonsense)
+    result = await look_up(network, SOMEBODY_ELSE)
+
+    outcomes = {str(outcome.node): outcome for outcome in result.outcomes}
+    assert outcomes[COUNTY].problem
+    assert not outcomes[COUNTY].resources
+    assert {each["id"] for each in resources_of(result)} == {"q2"}
+    assert entries_at(network, HOSPITALS_OF_51)[-1].kind == "look-up"
 
 
 async def test_an_answer_without_a_proof_is_not_shown(network: Network) -> None:
@@ -289,7 +410,7 @@ async def test_an_answer_without_a_proof_is_not_shown(network: Network) -> None:
     proven = await attack.ask(attack.request(ticketed, await attack.directions(ticketed)))
     card, claims = network[COUNTY].parts.card, ticketed.ticket.claims
     person = ticketed.name.pseudonym
-    assert check_answer(proven, LookupAnswer, claims, person, card).resources
+    assert check_answer(proven, claims, person, card).resources
     other = network["cn/33"].parts.card
     richer = msgspec.msgpack.encode(LookupAnswer(resources=[b"{}"]))
     for changed in (
@@ -301,9 +422,9 @@ async def test_an_answer_without_a_proof_is_not_shown(network: Network) -> None:
         msgspec.structs.replace(proven, answer=richer),
     ):
         with pytest.raises(UnprovenAnswerError):
-            check_answer(changed, LookupAnswer, claims, person, card)
+            check_answer(changed, claims, person, card)
     with pytest.raises(UnprovenAnswerError):
-        check_answer(proven, LookupAnswer, claims, person, other)
+        check_answer(proven, claims, person, other)
 
 
 async def test_an_answer_swapped_between_two_persons_is_not_shown(attack: Attack, network: Network) -> None:
@@ -319,7 +440,7 @@ async def test_an_answer_swapped_between_two_persons_is_not_shown(attack: Attack
         (other.ticket.claims, ticketed.name.pseudonym),
     ):
         with pytest.raises(UnprovenAnswerError):
-            check_answer(proven, LookupAnswer, claims, Pseudonym(person), card)
+            check_answer(proven, claims, Pseudonym(person), card)
 
 
 async def test_whoever_records_every_byte_between_nodes_learns_no_person_type_or_facility(network: Network) -> None:

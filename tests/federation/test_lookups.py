@@ -17,7 +17,7 @@ from tests.federation.records import condition, immunization, national_id, objec
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ForbiddenError, UnavailableError
 from health_exchange.model.purposes import Purpose
-from health_exchange.node.lookups import GlassTooOftenError
+from health_exchange.node.lookups import BadReasonError, GlassTooOftenError
 
 NATION, ZHEJIANG, SICHUAN = (NodeAddress.parse(address) for address in ("cn", "cn/33", "cn/51"))
 BTG = Purpose.BREAK_THE_GLASS
@@ -128,15 +128,81 @@ async def test_nobody_but_a_clinician_looks_up(known: Network, kind: str) -> Non
     assert entries_at(known, HOSPITALS_OF_51)[-1].kind == "refuse"
 
 
-async def test_what_the_person_objects_to_anywhere_binds_every_holder(known: Network) -> None:
+async def test_an_objection_to_a_category_binds_every_holder_wherever_it_was_made(known: Network) -> None:
+    act = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
+    said = objection("n1", "q1")
+    said.pop("policyRule")
+    said["provision"] = {"type": "deny", "securityLabel": [act]}
+    assert "psy" in {each["id"] for each in resources_of(await look_up(known, national_id(1)))}
+    await known.admit(HOSPITALS_OF_51, transaction(said), "r3")
+    await known.settle()
+
+    given = {each["id"] for each in resources_of(await look_up(known, national_id(1)))}
+    assert "psy" not in given
+    assert {"o1", "o2"} <= given
+
+
+async def test_who_objects_to_all_sharing_is_not_found_where_that_was_said(known: Network) -> None:
     await known.admit(COUNTY, transaction(objection("n1", "p1")), "r3")
     await known.settle()
-    result = await look_up(known, national_id(1), at=HOSPITALS_OF_51)
+    for_care = await look_up(known, national_id(1))
+    broken = await look_up(known, national_id(1), purpose=BTG, reason="unconscious")
+    at_home = await look_up(known, national_id(1), at=COUNTY, purpose=BTG, reason="unconscious")
 
-    outcomes = {str(outcome.node): outcome for outcome in result.outcomes}
-    assert COUNTY not in outcomes
-    broken = await look_up(known, national_id(1), at=COUNTY, purpose=BTG, reason="unconscious")
-    assert {each["id"] for each in resources_of(broken)} >= {"hiv", "o2"}
+    # The nation does not keep that somebody objects to being found, so other nodes' records are not bound (ADR 7).
+    assert {each["id"] for each in resources_of(for_care)} == {"q1", "o2"}
+    assert {each["id"] for each in resources_of(broken)} == {"q1", "o2"}
+    assert {each["id"] for each in resources_of(at_home)} >= {"hiv", "o1", "o2"}
+
+
+async def test_while_the_nation_is_away_what_is_sensitive_stays_but_for_broken_glass(
+    known: Network,
+) -> None:
+    known.faults.down.add(NATION)
+    for_care = await look_up(known, national_id(1))
+    broken = await look_up(known, national_id(1), purpose=BTG, reason="unconscious")
+
+    assert "psy" not in {each["id"] for each in resources_of(for_care)}
+    assert {"psy", "hiv"} <= {each["id"] for each in resources_of(broken)}
+
+
+async def test_a_node_that_was_not_heard_of_lately_is_named(known: Network) -> None:
+    known.faults.cut.add(frozenset((NodeAddress.parse(COUNTY), NodeAddress.parse("cn/33/3305"))))
+    await known.admit(COUNTY, transaction(patient("p7", identity=national_id(7))), "r3")
+    for _round in range(60):
+        await known.round()
+    result = await look_up(known, national_id(7))
+
+    assert result.outcomes == ()
+    assert COUNTY in result.behind
+    assert not result.is_whole
+
+
+async def test_a_failed_look_up_keeps_person_and_reason_and_breaks_no_glass(known: Network) -> None:
+    known.faults.down |= {NATION, ZHEJIANG}
+    known.faults.cut |= {frozenset((NodeAddress.parse(HOSPITALS_OF_51), SICHUAN))}
+    for _time in range(6):
+        with pytest.raises(UnavailableError):
+            await look_up(known, national_id(1), purpose=BTG, reason="unconscious")
+    assert "unconscious" in entries_at(known, HOSPITALS_OF_51)[-1].reason
+    known.faults.down.clear()
+    known.faults.cut.clear()
+    assert (await look_up(known, national_id(1), purpose=BTG, reason="unconscious")).outcomes
+
+
+@pytest.mark.parametrize("reason", [f"card says {national_id(3)}", f"{national_id(3)[:6]} {national_id(3)[6:]}"])
+async def test_a_reason_that_holds_an_identity_number_is_refused(known: Network, reason: str) -> None:
+    with pytest.raises(BadReasonError) as refused:
+        await look_up(known, national_id(1), purpose=BTG, reason=reason)
+    assert national_id(3)[6:14] not in refused.value.detail
+
+
+async def test_the_source_of_a_record_is_who_keeps_it_whatever_its_facility_says(known: Network) -> None:
+    claimed = {**observation("o9", "p1"), "meta": {"source": "urn:health-exchange:cn/11/110101"}}
+    await known.admit(COUNTY, transaction(claimed), "r3")
+    found = {each["id"]: each for each in resources_of(await look_up(known, national_id(1)))}
+
+    assert found["o9"]["meta"]["source"] == f"urn:health-exchange:{COUNTY}"
 
 
 async def test_with_one_key_holder_away_look_ups_go_on_and_with_two_they_are_refused_before_anybody_is_asked(

@@ -50,7 +50,15 @@ def _outcomes(result: LookupResult) -> Iterator[bytes]:
             severity="warning",
             code="incomplete",
             reason="directions-missing",
-            diagnostics=f"{node} does not say who holds records ({why}); records of other places may be missing",
+            diagnostics=f"{node} does not say who holds records, or not of all ({why}): records may be missing, and "
+            "sensitive ones are kept back where the nation does not say what the person objects to",
+        )
+    if result.behind:
+        yield operation_outcome(
+            severity="warning",
+            code="incomplete",
+            reason="behind",
+            diagnostics=f"not heard of lately: {', '.join(result.behind)}; records admitted there may not be known",
         )
     for outcome in result.outcomes:
         yield from _about(outcome)

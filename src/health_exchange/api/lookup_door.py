@@ -7,7 +7,7 @@ kept, here or in a cache on the way. An identity is in the body, never in the UR
 Source: FHIR R4, OperationDefinitions Patient-match and Patient-everything; purposes of use from HL7 v3 ActReason.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,9 @@ _VALUES: Mapping[str, str] = {
     "end": "valueDate",
 }
 """Parameters beside ``resource``, and where each has its value."""
+
+_REPEATED = "_type"
+_MATCH = {"resource", "purpose", "reason"}
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -70,15 +73,15 @@ class LookupDoor:
         return [Route(path, self.door.guarded(endpoint), methods=["POST"]) for path, endpoint in paths]
 
     async def _match(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request)
+        given = await _parameters(request, _MATCH)
         return await self._answer(_wanted(given, _identity(given), ("Patient",)), caller)
 
     async def _everything(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request)
+        given = await _parameters(request, {"resource", *_VALUES})
         return await self._answer(_wanted(given, _identity(given), _types(given)), caller)
 
     async def _everything_of(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request)
+        given = await _parameters(request, set(_VALUES))
         identity = await self._looking_up().identity_of(request.path_params["id"], caller)
         return await self._answer(_wanted(given, identity, _types(given)), caller)
 
@@ -97,12 +100,16 @@ class LookupDoor:
         return self.lookups
 
 
-async def _parameters(request: Request) -> dict[str, list[Any]]:
+async def _parameters(request: Request, offered: Container[str]) -> dict[str, list[Any]]:
     """The values of a Parameters resource by name; a resource under ``resource``.
+
+    Args:
+        request: HTTP.
+        offered: Names of the operation's parameters.
 
     Raises:
         MalformedResourceError: The body is no Parameters of FHIR R4.
-        BadLookupError: A parameter is unknown, or has a value of another type.
+        BadLookupError: A parameter is unknown, given twice, or has a value of another type.
     """
     view = validate(await read_body(request, BODY_BYTES_MAX))
     if view.type != "Parameters":
@@ -111,10 +118,12 @@ async def _parameters(request: Request) -> dict[str, list[Any]]:
     for index, parameter in enumerate(view.decoded.get("parameter", [])):
         name, where = parameter["name"], f"Parameters.parameter[{index}]"
         member = "resource" if name == "resource" else _VALUES.get(name)
-        if member is None:
+        if member is None or name not in offered:
             raise BadLookupError("the operation has no such parameter", where=where)
         if member not in parameter:
             raise BadLookupError(f"this parameter has a {member}", where=where)
+        if name in found and name != _REPEATED:
+            raise BadLookupError("this parameter is given once", where=where)
         found.setdefault(name, []).append(parameter[member])
     return found
 

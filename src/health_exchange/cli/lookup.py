@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     raw = asyncio.run(_ask(arguments, parameters))
     if arguments.json is not None:
         arguments.json.touch(mode=0o600)
+        arguments.json.chmod(0o600)
         arguments.json.write_bytes(raw)
     bundle = msgspec.json.decode(raw)
     print("\n".join(lookup_lines(bundle)))

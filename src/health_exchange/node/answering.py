@@ -14,14 +14,15 @@ import msgspec
 
 from health_exchange.audit.entries import AuditEntry
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.errors import ExchangeError
+from health_exchange.model.purposes import Purpose
+from health_exchange.model.sensitivity import Sensitivity
 from health_exchange.node.callers import Caller
-from health_exchange.node.checking import alarm, check_ticket, spend_ticket
+from health_exchange.node.checking import alarm, check_ticket, check_unspent, spend_ticket
+from health_exchange.node.entitlement import Told, UncheckableTicketError, check_person, people_of, told_by
 from health_exchange.node.journal import Entered, journal, log
 from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.persons import best_identity
 from health_exchange.node.proving import prove_entry
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import facts_of
@@ -32,23 +33,20 @@ from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.lookups import (
+    RESOURCES_MAX,
     LookupAnswer,
     LookupRequest,
     ProvenAnswer,
-    check_directions,
     check_period,
 )
-from health_exchange.protocol.tickets import RetargetedTicketError, SpentTicketError, TicketClaims
-from health_exchange.pseudonym.binding import is_bound
-from health_exchange.pseudonym.identities import Identity, InvalidIdentityError
-from health_exchange.store import pending, resources, subjects
+from health_exchange.protocol.tickets import SpentTicketError, TicketClaims
+from health_exchange.store import pending, resources
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
-from health_exchange.store.subjects import Subject, SubjectState
+from health_exchange.store.subjects import Subject
 
 LOOKUP_PATH = "/exchange/v1/lookup"
 LETTER = "look-up"
-RESOURCES_MAX = 5_000
 SCAN_MAX = 50_000
 _DAY = timedelta(days=1)
 
@@ -74,22 +72,19 @@ async def answer_request(
             is not what key holders have signed for; an alarm in the log tells of it.
     """
     claims, caller = await check_ticket(parts, request.ticket, sender, request_id=request_id, reason=request.reason)
-    check_period(request.since, request.until)
-    directions = check_directions(
-        request.directions,
-        request_id=request_id,
-        pseudonym=request.pseudonym,
-        holder=parts.address,
-        cards=parts.directory.nodes,
-        now=parts.clock.now(),
-    )
-    bound = await _whom_for(parts, pseudonyms, request, request_id)
-    if bound is not None:
-        await alarm(parts, sender, request_id, bound)
-        raise bound
-    asked = Asked(claims=claims, caller=caller, request=request, consent=directions.consent)
-    answer, entry = await parts.store.read(lambda tx: _answer(tx, parts, asked))
-    entered = await parts.store.write(partial(_enter, parts=parts, claims=claims, entry=entry))
+    await check_unspent(parts, claims, sender)
+    try:
+        check_period(request.since, request.until)
+        told = told_by(parts, request, claims)
+        await check_person(parts, pseudonyms, request, claims)
+    except UncheckableTicketError:
+        raise
+    except ExchangeError as error:
+        await alarm(parts, sender, request_id, error)
+        raise
+    asked = Asked(claims=claims, caller=caller, request=request, told=told)
+    answer, entries = await parts.store.read(lambda tx: _answer(tx, parts, asked))
+    entered = await parts.store.write(partial(_enter, parts=parts, claims=claims, entries=entries))
     if entered is None:
         spent = SpentTicketError("the ticket was used here before")
         await alarm(parts, sender, request_id, spent)
@@ -104,76 +99,42 @@ async def answer_request(
     )
 
 
-class UncheckableTicketError(ExchangeError):
-    """The person's Patient was deleted here, so nobody can tell whom a ticket is for."""
-
-    category = Category.UNAVAILABLE
-    code = "ticket-uncheckable"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A look-up whose ticket is good: what was claimed, by whom, for what, under which objections made elsewhere."""
+    """A look-up whose ticket and directions are good."""
 
     claims: TicketClaims
     caller: Caller
     request: LookupRequest
-    consent: str
+    told: Told
 
 
-async def _whom_for(
-    parts: NodeParts, pseudonyms: PseudonymClient, request: LookupRequest, request_id: str
-) -> ExchangeError | None:
-    """Why the ticket is not seen to be for the person asked for; ``None`` where it is.
-
-    Of whom nothing is kept here nobody can be told apart, and nothing can be given.
-    """
-    people, identities = await parts.store.read(lambda tx: _identities(tx, request.pseudonym))
-    if not people:
-        return None
-    if not identities:
-        return UncheckableTicketError("the identity that the ticket would be checked against is no longer kept here")
-    element, about = request.ticket.claims.element, request_id.encode()
-    names = await pseudonyms.names(identities)
-    for identity, name in names.items():
-        ours = name.pseudonym == request.pseudonym
-        if ours and is_bound(name.link, request.blinding, element, identity, about=about):
-            return None
-    return RetargetedTicketError("the ticket was made for another person")
-
-
-def _identities(tx: Transaction, pseudonym: Pseudonym) -> tuple[int, list[Identity]]:
-    """How many subjects a person is here, and the identities that their Patients give."""
-    found: dict[Identity, None] = {}
-    people = _people(tx, pseudonym)
-    for subject in people:
-        for patient in resources.of_subject(tx, subject.sid, "Patient"):
-            try:
-                identity = best_identity(msgspec.json.decode(patient.body or b"{}"), where="Patient")
-            except InvalidIdentityError:
-                continue
-            if identity is not None:
-                found[identity] = None
-    return len(people), list(found)
-
-
-def _enter(tx: Transaction, parts: NodeParts, claims: TicketClaims, entry: AuditEntry) -> Entered | None:
+def _enter(tx: Transaction, parts: NodeParts, claims: TicketClaims, entries: Sequence[AuditEntry]) -> Entered | None:
     """Spend the ticket and enter the answer in the log; ``None`` where it was used before."""
-    return log(tx, entry) if spend_ticket(tx, claims, parts.clock.now()) else None
+    if not spend_ticket(tx, claims, parts.clock.now()):
+        return None
+    shown, *others = entries
+    entered = log(tx, shown)
+    for entry in others:
+        log(tx, entry)
+    return entered
 
 
-def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, AuditEntry]:
-    """The encoded answer and its entry."""
+def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, list[AuditEntry]]:
+    """The encoded answer and its entries, the one that the asker is shown first.
+
+    What a refusal was decided on is for auditors, so it has an entry of its own.
+    """
     request, caller = asked.request, asked.caller
-    people = _people(tx, request.pseudonym)
-    consent = combined(NOTHING_SAID, [*(person.consent for person in people), asked.consent])
+    people = people_of(tx, request.pseudonym)
+    consent = combined(NOTHING_SAID, [*(person.consent for person in people), asked.told.consent])
     own = {person.sid: combined(person.consent, [consent]) for person in people}
-    reasoned = bool(request.reason.strip())
     # Of whom some dates may not be seen, others may: each record is asked for by its own date below.
     plain = consent_for(parts, caller, of_any_date(consent))
+    reasoned = bool(request.reason.strip())
     question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), plain, reasoned=reasoned)
     general = decision_on(parts.policies, question)
-    all_kept = _kept(tx, people) if general.allowed else []
+    all_kept = _kept(tx, people, request.types) if general.allowed else []
     found = [
         kept
         for kept in all_kept
@@ -181,13 +142,13 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
     ]
     answer = msgspec.msgpack.encode(
         LookupAnswer(
-            resources=[with_source(kept) for kept in found[:RESOURCES_MAX]],
+            resources=[with_source(kept, here=str(parts.address)) for kept in found[:RESOURCES_MAX]],
             refusal="" if general.allowed else "; ".join(general.reasons),
             is_cut=len(found) > RESOURCES_MAX or len(all_kept) >= SCAN_MAX,
             waiting=pending.count(tx),
         )
     )
-    entry = journal(
+    shown = journal(
         parts,
         caller,
         kind="answer" if general.allowed else "refuse",
@@ -198,40 +159,47 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
         subjects=[request.pseudonym],
         summary=_summary(found[:RESOURCES_MAX]),
         peer=asked.claims.node,
-        facts=None if general.allowed else facts_of(question, general),
         digest=sha256(answer).hexdigest(),
     )
-    return answer, entry
+    if general.allowed:
+        return answer, [shown]
+    return answer, [shown, msgspec.structs.replace(shown, digest=msgspec.UNSET, facts=facts_of(question, general))]
 
 
-def _people(tx: Transaction, pseudonym: Pseudonym) -> list[Subject]:
-    """The subjects that are the person; one whose identity was taken back or is being corrected may be another."""
-    return [each for each in subjects.subjects_of(tx, pseudonym) if each.state is SubjectState.KNOWN]
-
-
-def _kept(tx: Transaction, people: Iterable[Subject]) -> list[StoredResource]:
-    """Everything kept of them, latest clinical date first."""
-    found = [kept for person in people for kept in resources.of_subject(tx, person.sid, None, SCAN_MAX)]
+def _kept(tx: Transaction, people: Iterable[Subject], types: Sequence[str]) -> list[StoredResource]:
+    """Everything of some types kept of them, latest clinical date first."""
+    found = [
+        kept
+        for person in people
+        for wanted in types or (None,)
+        for kept in resources.of_subject(tx, person.sid, wanted, SCAN_MAX)
+    ]
     return sorted(found, key=lambda kept: kept.instant or "", reverse=True)
 
 
 def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
-    """Whether type and day are asked for; what has no day belongs to every period.
+    """Whether the day is asked for; what has no day belongs to every period.
 
     A day begins in Beijing and ends in Greenwich, because a date without a time is kept as its beginning there: what
     may lie in the period is given.
     """
-    if request.types and kept.type not in request.types:
-        return False
     if kept.instant is None:
         return True
-    begins = f"{date.fromisoformat(request.since) - _DAY}T16" if request.since else ""
-    ends = f"{date.fromisoformat(request.until) + _DAY}" if request.until else "~"
+    since = date.fromisoformat(request.since) if request.since else date.min
+    until = date.fromisoformat(request.until) if request.until else date.max
+    begins = f"{since - _DAY}T16" if since > date.min else ""
+    ends = f"{until + _DAY}" if until < date.max else "~"
     return begins <= kept.instant < ends
 
 
 def _is_permitted(parts: NodeParts, asked: Asked, kept: StoredResource, consent: str) -> bool:
-    """Policy's word on a resource's class and date; remembered, so cheap for every further resource like it."""
+    """Policy's word on a resource's class and date; remembered, so cheap for every further resource like it.
+
+    Where the nation has not told what the person objects to, nothing sensitive is given but through broken glass.
+    """
+    is_sensitive = kept.resource_class.sensitivity >= Sensitivity.SENSITIVE
+    if is_sensitive and not asked.told.by_nation and asked.caller.purpose is not Purpose.BREAK_THE_GLASS:
+        return False
     reasoned = bool(asked.request.reason.strip())
     decision = decide_on(
         parts, asked.caller, Action.LOOK_UP, kept.resource_class, consent, reasoned=reasoned, data_at=kept.instant

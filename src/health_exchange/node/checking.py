@@ -16,6 +16,7 @@ from health_exchange.protocol.tickets import (
     LIFETIME,
     ForgedTicketError,
     RetargetedTicketError,
+    SpentTicketError,
     Ticket,
     TicketClaims,
     reason_digest,
@@ -23,6 +24,8 @@ from health_exchange.protocol.tickets import (
 )
 from health_exchange.store import replays
 from health_exchange.store.engine import Transaction
+
+KIND = "ticket"
 
 
 async def check_ticket(
@@ -58,9 +61,26 @@ def _checked(parts: NodeParts, ticket: Ticket, sender: NodeAddress, *, request_i
     return claims
 
 
+async def check_unspent(parts: NodeParts, claims: TicketClaims, sender: NodeAddress) -> None:
+    """Refuse a ticket that was used here before anything is done for it; it is spent with the answer's entry.
+
+    Raises:
+        SpentTicketError: It was used before; an alarm tells of it.
+    """
+    if await parts.store.read(lambda tx: replays.is_spent(tx, KIND, _key(claims))):
+        spent = SpentTicketError("the ticket was used here before")
+        await alarm(parts, sender, claims.request_id, spent)
+        raise spent
+
+
 def spend_ticket(tx: Transaction, claims: TicketClaims, now: datetime) -> bool:
     """Use the ticket up at this node; ``False`` where it was used before."""
-    return replays.spend(tx, "ticket", f"{claims.node}|{claims.request_id}", now + 2 * LIFETIME)
+    return replays.spend(tx, KIND, _key(claims), now + 2 * LIFETIME)
+
+
+def _key(claims: TicketClaims) -> str:
+    """What names a ticket."""
+    return f"{claims.node}|{claims.request_id}"
 
 
 def _caller_of(claims: TicketClaims) -> Caller:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import ExchangeError, ForbiddenError, UnavailableError
 from health_exchange.model.powers import Power
 from health_exchange.node.letterbox import PeerRefusedError, ask_peer
@@ -21,6 +22,7 @@ class Guidance:
 
     by: tuple[NodeAddress, ...] = ()
     lost: tuple[tuple[NodeAddress, str], ...] = ()
+    behind: tuple[str, ...] = ()
     routes: dict[NodeAddress, SignedDirections] = field(default_factory=dict)
 
 
@@ -65,7 +67,7 @@ async def _directions(
         signed = await ask_peer(parts, node, LOCATORS_PATH, LETTER, claims.request_id, request, SignedDirections)
         check_directions(
             signed,
-            request_id=claims.request_id,
+            claims=claims,
             pseudonym=ticketed.name.pseudonym,
             holder=node,
             cards=parts.directory.nodes,
@@ -83,16 +85,31 @@ async def _routes(
     ticketed: Ticketed,
 ) -> Guidance:
     """By holder, the directions to show it; this node too, where it keeps something of the person."""
-    admitting = {address for address, card in parts.directory.nodes.items() if card.may(Power.ADMITS_FACILITIES)}
-    routes = {
-        holder: signed
-        for by, signed in given
-        for holder in map(NodeAddress.parse, signed.directions.holders)
-        if holder in admitting and by.contains(holder)
-    }
+    known = {str(address): address for address, card in parts.directory.nodes.items() if _admits(card)}
+    routes: dict[NodeAddress, SignedDirections] = {}
+    unknown: list[tuple[NodeAddress, str]] = []
+    behind: set[str] = set()
+    for by, signed in given:
+        behind.update(signed.directions.behind)
+        for name in signed.directions.consents:
+            holder = known.get(name)
+            if holder is None or not by.contains(holder):
+                unknown.append((by, "it names a holder that this node does not know"))
+            else:
+                routes[holder] = signed
     pseudonym = ticketed.name.pseudonym
     if await parts.store.read(lambda tx: bool(subjects.subjects_of(tx, pseudonym))):
         ours = [signed for by, signed in given if by.contains(parts.address)]
         if ours:
             routes[parts.address] = ours[0]
-    return Guidance(by=tuple(by for by, _signed in given), lost=lost, routes=routes)
+    return Guidance(
+        by=tuple(by for by, _signed in given),
+        lost=(*lost, *unknown),
+        behind=tuple(sorted(behind)),
+        routes=routes,
+    )
+
+
+def _admits(card: NodeCard) -> bool:
+    """Whether a node may hold originals."""
+    return card.may(Power.ADMITS_FACILITIES)

@@ -7,7 +7,7 @@ import msgspec
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import RETRYABLE, Category, ExchangeError, ForbiddenError, UnavailableError
 from health_exchange.node.parts import NodeParts
-from health_exchange.protocol.letters import UnreadableLetterError, open_letter, seal_letter
+from health_exchange.protocol.letters import ANSWER_BYTES_MAX, UnreadableLetterError, open_letter, seal_letter
 from health_exchange.protocol.lookups import Sealed, letter_about
 
 _M = TypeVar("_M", bound=msgspec.Struct)
@@ -64,7 +64,7 @@ async def ask_peer(  # the parts of a letter and of its answer
     if not reply.is_ok:
         raise _refusal(peer, reply.body)
     about = letter_about(kind + _ANSWER, sender=peer, recipient=parts.address, request_id=request_id)
-    return _decoded(open_letter(parts.keys.box, reply.body, about=about), want)
+    return _decoded(open_letter(parts.keys.box, reply.body, about=about, bytes_max=ANSWER_BYTES_MAX), want)
 
 
 def open_request(parts: NodeParts, raw: bytes, sender: NodeAddress, kind: str, want: type[_M]) -> tuple[str, _M]:
@@ -85,18 +85,23 @@ def _refusal(peer: NodeAddress, raw: bytes) -> ExchangeError:
     """A peer's refusal in its words."""
     try:
         refusal = msgspec.json.decode(raw, type=_Refusal)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         refusal = _Refusal()
-    detail = f"{refusal.detail[:300]} [{refusal.code[:64]}]"
+    detail = f"{printable(refusal.detail[:300])} [{printable(refusal.code[:64])}]"
     if refusal.category in {"", *RETRYABLE, Category.FAULT}:
         return UnavailableError(f"{peer} cannot answer now: {detail}")
     return PeerRefusedError(detail, by_policy=refusal.code == ForbiddenError.code)
+
+
+def printable(text: str) -> str:
+    """A peer's words without what would steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _decoded(raw: bytes, want: type[_M]) -> _M:
     """``raw`` as a message."""
     try:
         return msgspec.msgpack.decode(raw, type=want)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise UnreadableLetterError("not a message of a look-up")

@@ -17,18 +17,21 @@ from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import most_open, question_of, refusal
+from health_exchange.node.surveying import behind
 from health_exchange.policy.consent_rules import combined
 from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.protocol.instants import write_instant
-from health_exchange.protocol.lookups import Directions, LocateRequest, sign_directions
-from health_exchange.protocol.tickets import SpentTicketError, TicketClaims
+from health_exchange.protocol.letters import seal_letter
+from health_exchange.protocol.lookups import Directions, LocateRequest, letter_about, sign_directions
+from health_exchange.protocol.tickets import SpentTicketError, TicketClaims, claims_digest
 from health_exchange.store import locators, resources, subjects
 from health_exchange.store.engine import Transaction
 
 LOCATORS_PATH = "/exchange/v1/locators"
 LETTER = "locate"
+CONSENT = "consent"
 
 
 class NoLocatorsError(ExchangeError):
@@ -53,13 +56,14 @@ async def answer_locate(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), reasoned=bool(request.reason.strip()))
     decision = decision_on(parts.policies, question)
     asked = Asked(claims=claims, caller=caller, pseudonym=request.pseudonym, question=question, decision=decision)
-    directions = await parts.store.write(lambda tx: _directions(tx, parts, asked))
-    if directions is None:
+    known = await parts.store.write(lambda tx: _locate(tx, parts, asked))
+    if known is None:
         spent = SpentTicketError("the ticket was used here before")
         await alarm(parts, sender, request_id, spent)
         raise spent
     if not decision.allowed:
         raise refusal(decision)
+    directions = _directions(parts, asked, known)
     return seal_answer(parts, sender, LETTER, request_id, sign_directions(directions, parts.keys.log_seed))
 
 
@@ -74,13 +78,21 @@ class Asked:
     decision: Decision
 
 
-def _directions(tx: Transaction, parts: NodeParts, asked: Asked) -> Directions | None:
-    """The directions, with their entry in the log; ``None`` where the ticket was used before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Who holds something of a person, what the person objects to, and who was not heard of lately."""
+
+    holders: tuple[NodeAddress, ...]
+    consent: str
+    behind: tuple[str, ...]
+
+
+def _locate(tx: Transaction, parts: NodeParts, asked: Asked) -> Known | None:
+    """What is known, once it stands in the log that it was asked; ``None`` where the ticket was used before."""
     claims, pseudonym, decision = asked.claims, asked.pseudonym, asked.decision
-    now = parts.clock.now()
-    if not spend_ticket(tx, claims, now):
+    if not spend_ticket(tx, claims, parts.clock.now()):
         return None
-    holders = [str(address) for address in _holders(tx, parts, pseudonym)] if decision.allowed else []
+    holders = _holders(tx, parts, pseudonym) if decision.allowed else []
     entry = journal(
         parts,
         asked.caller,
@@ -95,13 +107,28 @@ def _directions(tx: Transaction, parts: NodeParts, asked: Asked) -> Directions |
         facts=None if decision.allowed else facts_of(asked.question, decision),
     )
     log(tx, entry)
+    return Known(holders=tuple(holders), consent=_objections(tx, pseudonym), behind=behind(tx, parts))
+
+
+def _directions(parts: NodeParts, asked: Asked, known: Known) -> Directions:
+    """The directions: what the person objects to is sealed to each holder, for whoever asks has no business with it."""
+    digest = claims_digest(asked.claims)
     return Directions(
-        request_id=claims.request_id,
-        pseudonym=pseudonym,
+        ticket_sha256=digest,
+        pseudonym=asked.pseudonym,
         by=str(parts.address),
-        at=write_instant(now),
-        holders=tuple(holders),
-        consent=_objections(tx, pseudonym),
+        at=write_instant(parts.clock.now()),
+        consents={
+            str(holder): seal_letter(
+                parts.directory.nodes[holder].box_key,
+                known.consent.encode(),
+                about=letter_about(CONSENT, sender=parts.address, recipient=holder, request_id=digest),
+                randomness=parts.randomness,
+            )
+            for holder in known.holders
+            if holder in parts.directory.nodes
+        },
+        behind=known.behind,
     )
 
 

@@ -61,6 +61,7 @@ class LookupResult:
         ticket_holders: The key holders that signed the ticket.
         directions_by: The nodes that said where to ask.
         lost: Nodes that should have said where to ask and did not, each with the reason.
+        behind: Nodes that were not heard of lately: what they admitted may not be known.
         outcomes: One a node that was asked.
     """
 
@@ -68,10 +69,11 @@ class LookupResult:
     ticket_holders: tuple[str, ...]
     directions_by: tuple[NodeAddress, ...]
     lost: tuple[tuple[NodeAddress, str], ...]
+    behind: tuple[str, ...]
     outcomes: tuple[HolderOutcome, ...]
 
     @property
     def is_whole(self) -> bool:
         """Whether everybody who should have answered did, in full, as far as anybody knows."""
         flawed = (each.refusal or each.problem or each.is_cut or each.waiting for each in self.outcomes)
-        return not self.lost and not any(flawed)
+        return not (self.lost or self.behind or any(flawed))

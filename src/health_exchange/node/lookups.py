@@ -17,7 +17,7 @@ import msgspec
 
 from health_exchange.audit.entries import Facts
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
+from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.answering import LETTER, LOOKUP_PATH, answer_request
@@ -25,7 +25,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.guidance import guidance_for
 from health_exchange.node.holders import Holders
 from health_exchange.node.journal import journal, log
-from health_exchange.node.letterbox import PeerRefusedError, ask_peer
+from health_exchange.node.letterbox import PeerRefusedError, ask_peer, printable
 from health_exchange.node.lookup_results import HolderOutcome, LookupResult, Wanted
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity
@@ -34,17 +34,12 @@ from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.node.ticketing import Ticketed, obtain_ticket
-from health_exchange.node.vouching import UnprovenAnswerError, check_answer
+from health_exchange.node.vouching import check_answer
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
-from health_exchange.protocol.lookups import (
-    LookupAnswer,
-    LookupRequest,
-    ProvenAnswer,
-    SignedDirections,
-)
+from health_exchange.protocol.lookups import LookupRequest, ProvenAnswer, SignedDirections, blinding_about
 from health_exchange.pseudonym.binding import seal_blinding
-from health_exchange.pseudonym.identities import Identity
+from health_exchange.pseudonym.identities import Identity, holds_national_id
 from health_exchange.store import counters
 from health_exchange.store.engine import Transaction
 
@@ -94,11 +89,13 @@ class LookUps:
         await self._permit(wanted, asking)
         # A ticket is good once, so its name is ours to give: a client that asks again under its own name is answered.
         asking = replace(asking, request_id=RequestId(str(UUID(bytes=self._parts.randomness(16), version=4))))
+        ticketed: Ticketed | None = None
         try:
             ticketed = await obtain_ticket(self._parts, self._holders, wanted.identity, asking, wanted.reason)
             guidance = await guidance_for(self._parts, ticketed, wanted.reason)
         except ExchangeError as error:
-            await self._enter(asking, wanted, None, (), failure=error)
+            await self._give_back(asking)
+            await self._enter(asking, wanted, ticketed, (), failure=error)
             raise
         outcomes = await asyncio.gather(
             *(self._ask(node, directions, ticketed, wanted) for node, directions in guidance.routes.items())
@@ -109,6 +106,7 @@ class LookUps:
             ticket_holders=tuple(receipt.holder for receipt in ticketed.ticket.receipts),
             directions_by=guidance.by,
             lost=guidance.lost,
+            behind=guidance.behind,
             outcomes=tuple(sorted(outcomes, key=lambda each: str(each.node))),
         )
 
@@ -128,6 +126,8 @@ class LookUps:
         """Refuse what this node's own policy refuses, and count broken glass."""
         if len(wanted.reason) > REASON_CHARACTERS_MAX:
             raise BadReasonError(f"a reason has at most {REASON_CHARACTERS_MAX} characters")
+        if holds_national_id(wanted.reason):
+            raise BadReasonError("a reason stands in logs of other nodes: it must not hold an identity number")
         reasoned = bool(wanted.reason.strip())
         question = question_of(caller, Action.LOOK_UP, most_open(self._parts, "Patient"), reasoned=reasoned)
         decision = decision_on(self._parts.policies, question)
@@ -143,10 +143,15 @@ class LookUps:
             await self._enter(caller, wanted, None, (), failure=refused, facts=facts)
             raise refused
 
-    def _count(self, tx: Transaction, caller: Caller) -> int:
-        """One more breaking of the glass by the practitioner today."""
+    def _count(self, tx: Transaction, caller: Caller, amount: int = 1) -> int:
+        """One more breaking of the glass by the practitioner today; how many that makes."""
         day = self._parts.clock.now().date().isoformat()
-        return counters.add(tx, f"broken-glass:{caller.principal.id}", day)
+        return counters.add(tx, f"broken-glass:{caller.principal.id}", day, amount)
+
+    async def _give_back(self, caller: Caller) -> None:
+        """Nobody was asked for records, so no glass was broken."""
+        if caller.purpose is Purpose.BREAK_THE_GLASS:
+            await self._parts.store.write(lambda tx: self._count(tx, caller, -1))
 
     async def _ask(
         self, node: NodeAddress, directions: SignedDirections, ticketed: Ticketed, wanted: Wanted
@@ -160,7 +165,7 @@ class LookUps:
             blinding=seal_blinding(
                 ticketed.name.link,
                 ticketed.blinding,
-                about=request_id.encode(),
+                about=blinding_about(ticketed.ticket.claims, node),
                 nonce=self._parts.randomness(NONCE_BYTES),
             ),
             directions=directions,
@@ -169,19 +174,20 @@ class LookUps:
             until=wanted.until,
         )
         try:
-            proven = await self._proven(node, request, request_id)
+            async with asyncio.timeout(self._parts.limits.holder_deadline_s):
+                proven = await self._proven(node, request, request_id)
             card = self._parts.directory.nodes[node]
-            answer = check_answer(proven, LookupAnswer, ticketed.ticket.claims, ticketed.name.pseudonym, card)
-        except (PeerRefusedError, ForbiddenError) as refused:
-            return HolderOutcome(node=node, refusal=refused.detail)
-        except UnprovenAnswerError as unproven:
-            return HolderOutcome(node=node, problem=unproven.detail)
+            answer = check_answer(proven, ticketed.ticket.claims, ticketed.name.pseudonym, card)
+        except TimeoutError:
+            return HolderOutcome(node=node, problem=f"no answer within {self._parts.limits.holder_deadline_s:g} s")
         except ExchangeError as error:
+            if isinstance(error, PeerRefusedError) and error.by_policy:
+                return HolderOutcome(node=node, refusal=error.detail)
             return HolderOutcome(node=node, problem=error.detail)
         return HolderOutcome(
             node=node,
             resources=answer.resources,
-            refusal=answer.refusal,
+            refusal=printable(answer.refusal),
             is_cut=answer.is_cut,
             waiting=answer.waiting,
             position=proven.position,
@@ -211,7 +217,7 @@ class LookUps:
             kind="refuse" if refused else "look-up",
             action=Action.LOOK_UP,
             outcome="allowed" if failure is None else "refused" if refused else "failed",
-            reason=failure.detail if failure is not None else wanted.reason,
+            reason="; ".join(part for part in (failure.detail if failure is not None else "", wanted.reason) if part),
             policy=self._parts.policies.digest,
             subjects=[ticketed.name.pseudonym] if ticketed is not None else [],
             summary=_summary(outcomes),

@@ -154,7 +154,8 @@ class Reading:
         """
         found = await self.records_of(person, caller)
         base = f"{self._parts.card.fhir_url}/fhir"
-        sourced = [msgspec.structs.replace(kept, body=with_source(kept)) for kept in found]
+        here = str(self._parts.address)
+        sourced = [msgspec.structs.replace(kept, body=with_source(kept, here=here)) for kept in found]
         return searchset(sourced, base=base, total=len(sourced), links={}, matched=False)
 
     async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:

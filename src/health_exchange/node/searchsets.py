@@ -33,12 +33,19 @@ def searchset(
     return join_object(members)
 
 
-def with_source(kept: StoredResource) -> bytes:
-    """The resource's bytes, naming the node it comes from in ``meta.source`` where no earlier node has done so."""
+def with_source(kept: StoredResource, *, here: str) -> bytes:
+    """The resource's bytes, naming the node it comes from in ``meta.source``.
+
+    Above its origin the origin has done so; what a facility has put there is not the exchange's source.
+
+    Args:
+        kept: Opened.
+        here: Address of this node.
+    """
     body = kept.body or b""
     members = fields(body)
     meta = fields(members["meta"]) if "meta" in members else {}
-    if "source" in meta:
+    if "source" in meta and kept.origin != here:
         return body
     named: dict[str, JsonBytes] = {**meta, "source": quote(f"urn:health-exchange:{kept.origin}")}
     return join_object({**members, "meta": join_object(named)})

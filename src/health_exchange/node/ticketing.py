@@ -12,7 +12,7 @@ import msgspec
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import HolderCard
-from health_exchange.model.errors import UnavailableError
+from health_exchange.model.errors import ExchangeError, UnavailableError
 from health_exchange.model.powers import Power
 from health_exchange.node.callers import Caller
 from health_exchange.node.holders import Holders
@@ -39,6 +39,7 @@ from health_exchange.pseudonym.identities import Identity
 from health_exchange.pseudonym.threshold import (
     EvaluationRequest,
     EvaluationResponse,
+    LyingShareError,
     Name,
     blind,
     decode_response,
@@ -88,6 +89,8 @@ async def answer_ticket(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     now = parts.clock.now()
     if abs(now - _instant(claims)) > LIFETIME:
         raise StaleTicketError("the request for a ticket is not of now")
+    if (claims.epoch, claims.version) != (parts.share.epoch, parts.share.version):
+        raise StaleTicketError("the request for a ticket is for another pseudonym key")
     decode_element(claims.element)
     leaf = await parts.store.write(partial(_enter, parts=parts, sender=sender, claims=claims))
     if leaf is None:
@@ -125,8 +128,8 @@ async def obtain_ticket(
     async def one(holder: HolderCard) -> tuple[EvaluationResponse, LogReceipt]:
         message = TicketRequest(claims=claims)
         answer = await ask_peer(parts, holder.address, TICKETS_PATH, LETTER, claims.request_id, message, TicketAnswer)
-        if verify_receipt(claims, answer.receipt, parts.directory.nodes) != holder.address:
-            raise RetargetedTicketError("the receipt is another key holder's")
+        if not _is_receipt_of(parts, claims, answer.receipt, holder):
+            raise LyingShareError(f"key holder {holder.address} signs for no look-up of now", index=holder.index)
         return decode_response(answer.evaluation), answer.receipt
 
     request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=[claims.element])
@@ -140,6 +143,14 @@ async def obtain_ticket(
     names = await asyncio.to_thread(unblind, blinded, responses, epoch=key.epoch)
     receipts = tuple(receipt for _response, receipt in answers.values())
     return Ticketed(name=names[0], blinding=blinded.blindings[0], ticket=Ticket(claims=claims, receipts=receipts))
+
+
+def _is_receipt_of(parts: NodeParts, claims: TicketClaims, receipt: LogReceipt, holder: HolderCard) -> bool:
+    """Whether it is the key holder's own, made for these claims, now."""
+    try:
+        return verify_receipt(claims, receipt, parts.directory.nodes, parts.clock.now()) == holder.address
+    except ExchangeError:
+        return False
 
 
 def _instant(claims: TicketClaims) -> datetime:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, witnessing
+from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, surveying, witnessing
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.store import schema
@@ -52,6 +52,8 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
         Turn(name="deliver", take=carrier.deliver, every_s=0.02, tables=OUTBOX),
         Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2, idle_s=0.2, tables=OUTBOX),
     ]
+    if parts.card.may(Power.AGGREGATES):
+        turns.append(Turn(name="survey", take=lambda: surveying.survey(parts), every_s=10.0, idle_s=10.0))
     if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:
         turns += [
             Turn(name="send", take=lambda: sending.send(parts), every_s=0.02, tables=FEED, gives_way=True),

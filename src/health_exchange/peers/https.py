@@ -4,6 +4,7 @@ TLS says that the peer belongs to the network; the hop's signature says which no
 TLS in between.
 """
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,14 +77,16 @@ class HttpsTransport:
         )
         failure: str
         try:
-            response = await self._client.request(
-                method,
-                self._cards[to].exchange_url + path,
-                content=body,
-                headers=headers,
-                timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
-            )
-        except httpx.TimeoutException:
+            # The client's own timeouts are for each read: somebody who drips would never be cut.
+            async with asyncio.timeout(timeout_s):
+                response = await self._client.request(
+                    method,
+                    self._cards[to].exchange_url + path,
+                    content=body,
+                    headers=headers,
+                    timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+                )
+        except (httpx.TimeoutException, TimeoutError):
             failure = f"{to} did not answer within {timeout_s:g} s"
         except httpx.HTTPError as error:
             failure = f"{to} cannot be reached ({type(error).__name__})"

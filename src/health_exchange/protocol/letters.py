@@ -16,8 +16,9 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 
-LETTER_BYTES_MAX = 256 << 20
-"""Most bytes a letter unfolds to."""
+REQUEST_BYTES_MAX = 64 << 10
+ANSWER_BYTES_MAX = 64 << 20
+"""Most bytes that a request's and an answer's letter unfold to."""
 _WRAPPED_BYTES = KEY_BYTES + OVERHEAD_BYTES
 
 
@@ -43,8 +44,14 @@ def seal_letter(box_key: bytes, text: bytes, *, about: bytes, randomness: Random
     return wrap_to(box_key, key, info=about) + sealed
 
 
-def open_letter(keys: BoxKeys, letter: bytes, *, about: bytes) -> bytes:
+def open_letter(keys: BoxKeys, letter: bytes, *, about: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> bytes:
     """What the letter says.
+
+    Args:
+        keys: This node's.
+        letter: Untrusted.
+        about: As it was sealed.
+        bytes_max: What it may unfold to.
 
     Raises:
         UnreadableLetterError: It is not to us, not about ``about``, changed, or unfolds beyond the bound.
@@ -52,8 +59,8 @@ def open_letter(keys: BoxKeys, letter: bytes, *, about: bytes) -> bytes:
     try:
         key = unwrap(keys, letter[:_WRAPPED_BYTES], info=about)
         folded = open_sealed(key, letter[_WRAPPED_BYTES:], aad=sha256(about).digest())
-        if zstandard.frame_content_size(folded) <= LETTER_BYTES_MAX:
-            return zstandard.ZstdDecompressor().decompress(folded, max_output_size=LETTER_BYTES_MAX)
+        if 0 <= zstandard.frame_content_size(folded) <= bytes_max:
+            return zstandard.ZstdDecompressor().decompress(folded)
     except (SealBrokenError, zstandard.ZstdError):
         pass
     raise UnreadableLetterError("the letter does not open with this node's key")

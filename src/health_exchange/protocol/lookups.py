@@ -7,6 +7,7 @@ they carry the person's consents from the nation to the holders through the hand
 from collections.abc import Mapping
 from datetime import date, datetime
 from hashlib import sha256
+from typing import Annotated
 
 import msgspec
 
@@ -15,12 +16,20 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.powers import Power
 from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.instants import read_instant
 from health_exchange.protocol.letters import about
-from health_exchange.protocol.tickets import LIFETIME, Ticket
+from health_exchange.protocol.tickets import LIFETIME, Digest, Ticket, TicketClaims, Word, claims_digest
 
 _FIRST_LINE = b"health_exchange directions v1\n"
+HOLDERS_MAX = 4096
+RESOURCES_MAX = 5_000
+"""Most resources of one answer."""
+TYPES_MAX = 200
+Person = Annotated[Pseudonym, msgspec.Meta(pattern="^[a-z2-7]{26}$")]
+Reason = Annotated[str, msgspec.Meta(max_length=500)]
+"""In words."""
 
 
 class ForgedDirectionsError(ExchangeError):
@@ -40,7 +49,7 @@ class BadPeriodError(ExchangeError):
 class Sealed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message of a look-up on its way: the look-up's request id, in clear, and the letter."""
 
-    request_id: str
+    request_id: Word
     letter: bytes
 
 
@@ -54,35 +63,36 @@ class LocateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     ticket: Ticket
-    pseudonym: Pseudonym
-    reason: str
+    pseudonym: Person
+    reason: Reason
 
 
 class Directions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where to ask, and what the person's consents say.
 
     Attributes:
-        request_id: Of the look-up.
+        ticket_sha256: Of the ticket's claims, in hex: they are for this look-up and no other.
         pseudonym: The person.
         by: Address of the node that gives them.
         at: When.
-        holders: Nodes that hold something.
-        consent: What the person objects to, over all origins that said so.
+        consents: By holder, what the person objects to, over all origins that said so: a letter to that holder, which
+            whoever asks cannot read.
+        behind: Admitting nodes that were not heard of lately: what they admitted may not be known.
     """
 
-    request_id: str
-    pseudonym: Pseudonym
-    by: str
-    at: str
-    holders: tuple[str, ...]
-    consent: str
+    ticket_sha256: Word
+    pseudonym: Person
+    by: Word
+    at: Word
+    consents: Annotated[dict[Word, bytes], msgspec.Meta(max_length=HOLDERS_MAX)]
+    behind: Annotated[tuple[Word, ...], msgspec.Meta(max_length=HOLDERS_MAX)] = ()
 
 
 class SignedDirections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Directions as they were signed."""
 
     directions: Directions
-    signature: bytes
+    signature: Annotated[bytes, msgspec.Meta(max_length=64)]
 
 
 class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,13 +110,13 @@ class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     ticket: Ticket
-    pseudonym: Pseudonym
-    reason: str
-    blinding: bytes
+    pseudonym: Person
+    reason: Reason
+    blinding: Annotated[bytes, msgspec.Meta(max_length=128)]
     directions: SignedDirections
-    types: tuple[str, ...] = ()
-    since: str = ""
-    until: str = ""
+    types: Annotated[tuple[Word, ...], msgspec.Meta(max_length=TYPES_MAX)] = ()
+    since: Word = ""
+    until: Word = ""
 
 
 class LookupAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,8 +129,8 @@ class LookupAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         waiting: Persons at the holder who still wait for a pseudonym: records of this one may be among theirs.
     """
 
-    resources: list[bytes]
-    refusal: str = ""
+    resources: Annotated[list[bytes], msgspec.Meta(max_length=RESOURCES_MAX)]
+    refusal: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     is_cut: bool = False
     waiting: int = 0
 
@@ -138,13 +148,13 @@ class ProvenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     answer: bytes
     entry: bytes
-    position: int
-    path: list[bytes]
-    checkpoint: str
+    position: Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+    path: Annotated[list[Digest], msgspec.Meta(max_length=64)]
+    checkpoint: Annotated[str, msgspec.Meta(max_length=4096)]
 
 
 def check_period(since: str, until: str) -> None:
-    """Raise ``BadPeriodError`` unless both are days, ``2026-01-31``, or empty."""
+    """Raise ``BadPeriodError`` unless both are days, ``2026-01-31``, or empty, and in order."""
     for day in (since, until):
         try:
             is_day = not day or date.fromisoformat(day).isoformat() == day
@@ -152,11 +162,18 @@ def check_period(since: str, until: str) -> None:
             is_day = False
         if not is_day:
             raise BadPeriodError("a period is given by days, 2026-01-31")
+    if since and until and since > until:
+        raise BadPeriodError("a period begins before it ends")
 
 
 def letter_about(kind: str, *, sender: NodeAddress, recipient: NodeAddress, request_id: str) -> bytes:
     """What a letter of a look-up is bound to."""
     return about(kind, sender, recipient, sha256(request_id.encode()).hexdigest())
+
+
+def blinding_about(claims: TicketClaims, holder: NodeAddress) -> bytes:
+    """What a sealed blinding is bound to: one look-up and one holder."""
+    return about("blinding", claims.node, holder, claims_digest(claims))
 
 
 def sign_directions(directions: Directions, seed: Secret) -> SignedDirections:
@@ -167,13 +184,13 @@ def sign_directions(directions: Directions, seed: Secret) -> SignedDirections:
 def check_directions(  # the parts of what they must fit
     signed: SignedDirections,
     *,
-    request_id: str,
+    claims: TicketClaims,
     pseudonym: Pseudonym,
     holder: NodeAddress,
     cards: Mapping[NodeAddress, NodeCard],
     now: datetime,
 ) -> Directions:
-    """The directions, once they are seen to come from a node above ``holder``, for this look-up, lately.
+    """The directions, once they are seen to be the nation's or ``holder``'s province's, for this look-up, lately.
 
     Raises:
         ForgedDirectionsError: They do not.
@@ -185,7 +202,8 @@ def check_directions(  # the parts of what they must fit
         verify_ed25519(cards[by].log_key, _message(directions), signed.signature)
         fits = (
             by.contains(holder)
-            and (directions.request_id, directions.pseudonym) == (request_id, pseudonym)
+            and cards[by].may(Power.AGGREGATES)
+            and (directions.ticket_sha256, directions.pseudonym) == (claims_digest(claims), pseudonym)
             and abs(now - read_instant(directions.at)) <= LIFETIME
         )
     except (ValueError, KeyError, SignatureMismatchError):

@@ -11,6 +11,7 @@ Source: DESIGN.md, promise 4.
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Annotated
 
 import msgspec
 
@@ -22,6 +23,10 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.instants import read_instant, write_instant
 
 LIFETIME = timedelta(minutes=5)
+RECEIPTS_MAX = 16
+Word = Annotated[str, msgspec.Meta(max_length=128)]
+"""A name, code or instant on the wire."""
+Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 _FIRST_LINE = b"health_exchange ticket receipt v1\n"
 
 
@@ -77,17 +82,17 @@ class TicketClaims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         element: The blinded identity.
     """
 
-    request_id: str
-    node: str
-    practitioner: str
-    kind: str
-    organization: str
-    purpose: str
-    reason_sha256: str
-    at: str
+    request_id: Word
+    node: Word
+    practitioner: Word
+    kind: Word
+    organization: Word
+    purpose: Word
+    reason_sha256: Word
+    at: Word
     epoch: int
     version: int
-    element: bytes
+    element: Digest
 
 
 class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,17 +105,17 @@ class LogReceipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         signature: The holder's log key under claims, holder, leaf and instant.
     """
 
-    holder: str
-    leaf: bytes
-    at: str
-    signature: bytes
+    holder: Word
+    leaf: Digest
+    at: Word
+    signature: Annotated[bytes, msgspec.Meta(max_length=64)]
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Claims with the receipts of t distinct key holders."""
 
     claims: TicketClaims
-    receipts: tuple[LogReceipt, ...]
+    receipts: Annotated[tuple[LogReceipt, ...], msgspec.Meta(max_length=RECEIPTS_MAX)]
 
 
 class TicketRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,13 +127,18 @@ class TicketRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 class TicketAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it answers: an encoded evaluation, and its receipt."""
 
-    evaluation: bytes
+    evaluation: Annotated[bytes, msgspec.Meta(max_length=4096)]
     receipt: LogReceipt
 
 
 def reason_digest(reason: str) -> str:
     """What stands for a reason where its words are not needed; empty for none."""
     return sha256(reason.encode()).hexdigest() if reason else ""
+
+
+def claims_digest(claims: TicketClaims) -> str:
+    """What stands for a look-up as it was claimed, in hex."""
+    return sha256(msgspec.json.encode(claims)).hexdigest()
 
 
 def sign_receipt(claims: TicketClaims, *, holder: NodeAddress, leaf: bytes, at: datetime, seed: Secret) -> LogReceipt:
@@ -138,12 +148,16 @@ def sign_receipt(claims: TicketClaims, *, holder: NodeAddress, leaf: bytes, at: 
     return LogReceipt(holder=str(holder), leaf=leaf, at=instant, signature=signature)
 
 
-def verify_receipt(claims: TicketClaims, receipt: LogReceipt, cards: Mapping[NodeAddress, NodeCard]) -> NodeAddress:
+def verify_receipt(
+    claims: TicketClaims, receipt: LogReceipt, cards: Mapping[NodeAddress, NodeCard], now: datetime
+) -> NodeAddress:
     """Whose receipt for ``claims`` it is.
 
     Raises:
+        StaleTicketError: It was not made lately.
         ForgedTicketError: Its holder is unknown, or did not sign it for these claims.
     """
+    _check_age(receipt.at, now)
     try:
         holder = NodeAddress.parse(receipt.holder)
         message = _message(claims, receipt.holder, receipt.leaf, receipt.at)
@@ -170,26 +184,26 @@ def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDire
         raise RetargetedTicketError("the ticket was made for another node")
     if (claims.epoch, claims.version) != (key.epoch, key.share_version):
         raise StaleTicketError("the ticket was made with another pseudonym key")
-    for text in (claims.at, *(receipt.at for receipt in ticket.receipts)):
-        if abs(now - _instant(text)) > LIFETIME:
-            raise StaleTicketError(f"a ticket is good for {LIFETIME.total_seconds():.0f} s")
+    _check_age(claims.at, now)
     known = {holder.address for holder in key.holders}
-    signed = {verify_receipt(claims, receipt, directory.nodes) for receipt in ticket.receipts} & known
+    signed = {verify_receipt(claims, receipt, directory.nodes, now) for receipt in ticket.receipts} & known
     if len(signed) < key.threshold:
         raise ForgedTicketError(f"{len(signed)} key holders have signed for the ticket, it takes {key.threshold}")
     return claims
 
 
-def _instant(text: str) -> datetime:
-    """An instant of an untrusted message."""
+def _check_age(text: str, now: datetime) -> None:
+    """Raise unless an instant of an untrusted message lies within a ticket's life."""
     try:
-        return read_instant(text)
+        age = abs(now - read_instant(text))
     except ValueError:
-        pass
-    raise MalformedTicketError("a ticket's instant cannot be read")
+        age = None
+    if age is None:
+        raise MalformedTicketError("a ticket's instant cannot be read")
+    if age > LIFETIME:
+        raise StaleTicketError(f"a ticket is good for {LIFETIME.total_seconds():.0f} s")
 
 
 def _message(claims: TicketClaims, holder: str, leaf: bytes, at: str) -> bytes:
     """What is signed: JSON quotes every part, so none can run into the next."""
-    digest = sha256(msgspec.json.encode(claims)).hexdigest()
-    return _FIRST_LINE + msgspec.json.encode([digest, holder, leaf.hex(), at])
+    return _FIRST_LINE + msgspec.json.encode([claims_digest(claims), holder, leaf.hex(), at])

@@ -22,6 +22,8 @@ PASSPORT_SYSTEM_PREFIX = "http://hl7.org/fhir/sid/passport-"
 BIRTH_CERTIFICATE_SYSTEM = "https://health-exchange.example/birth-certificate"
 
 _NATIONAL_ID = re.compile(r"[0-9]{17}[0-9X]")
+_RUN = re.compile(r"(?=([0-9]{17}[0-9X]))")
+_SPACING = re.compile(r"[\s\-.,/]+")
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
 _BIRTH_CERTIFICATE = re.compile(r"[A-Z][0-9]{9}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
@@ -119,6 +121,12 @@ def find_identities(identifiers: Iterable[object], *, where: str = "Patient") ->
 def looks_like_national_id(text: str) -> bool:
     """Whether ``text`` is, as a whole, a national ID with a fitting check digit and date."""
     return not _fault_of_national_id(unicodedata.normalize("NFKC", text).strip().upper())
+
+
+def holds_national_id(text: str) -> bool:
+    """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed."""
+    characters = _SPACING.sub("", unicodedata.normalize("NFKC", text)).upper()
+    return any(not _fault_of_national_id(match.group(1)) for match in _RUN.finditer(characters))
 
 
 def check_digit(first_seventeen: str) -> str:

@@ -18,6 +18,11 @@ def spend(tx: Transaction, kind: str, key: str, expires_at: datetime) -> bool:
     return True
 
 
+def is_spent(tx: Transaction, kind: str, key: str) -> bool:
+    """Whether ``key`` was used up."""
+    return tx.execute(_USED, {"kind": kind, "key": key}).one_or_none() is not None
+
+
 def forget_expired(tx: Transaction) -> int:
     """Drop what can no longer be replayed; how many."""
     return tx.execute(delete(replays).where(replays.c.expires_at < _text(tx.clock.now()))).rowcount
