@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from tests.api.door import COUNTY, Door, issue_of
-from tests.federation.practitioners import look_up
 from tests.federation.records import NATIONAL_ID, condition, national_id, objection, observation, patient, transaction
 
 from health_exchange.audit.entries import decode_entry
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.purposes import Purpose
 from health_exchange.store import audit_log
 
 VIEW, ERASURE = "/operator/v1/person/view", "/operator/v1/person/erasure"
@@ -59,35 +57,7 @@ async def test_who_saw_what_is_told_in_words_and_the_view_itself_is_logged(door:
     words = [each["words"] for each in view["disclosures"]]
     assert any("facility hospital of 121000001000791901 read: 1 Observation, for treatment" in each for each in words)
     assert any("desk desk" in each and "looked at everything kept here" in each for each in words)
-    assert view["unheard"] == []
-    assert any(each["node"] == "cn" and each["action"] == "receive" for each in view["disclosures"])
-
-
-async def test_a_look_up_and_broken_glass_at_other_nodes_are_told_and_who_was_not_heard_is_named(door: Door) -> None:
-    await fill(door)
-    await look_up(door.network, national_id(1))
-    await look_up(door.network, national_id(1), purpose=Purpose.BREAK_THE_GLASS, reason="unconscious")
-    await door.network.settle()
-    whole = (await door.send("POST", VIEW, WHO, who="desk")).json()
-    door.network.faults.down.add(NodeAddress.parse("cn/51/5100"))
-    partial = (await door.send("POST", VIEW, WHO, who="desk")).json()
-
-    first = whole["disclosures"][0]
-    assert first["broke_glass"]
-    assert first["words"].startswith("The glass was broken. clinician dr-wang of 121000001000791901")
-    asked_at = {each["node"] for each in whole["disclosures"] if each["who"] == "dr-wang"}
-    assert asked_at == {"cn", COUNTY, "cn/51/5100"}
-    assert any('reason: "unconscious"' in each["words"] for each in whole["disclosures"])
-    assert (whole["unheard"], partial["unheard"]) == ([], ["cn/51/5100"])
-
-
-@pytest.mark.parametrize("path", ["/operator/v1/audit/search", "/operator/v1/audit/evidence"])
-async def test_a_desk_is_no_auditor(door: Door, path: str) -> None:
-    await fill(door)
-    question = {"person": {"system": NATIONAL_ID, "value": national_id(1)}}
-    answers = [await door.send("POST", path, body, who="desk") for body in (question, {"who": "hospital"})]
-
-    assert not any(answer.is_success for answer in answers)
+    assert view["not_asked"] == ["cn", "cn/33", "cn/33/3305", "cn/51", "cn/51/5100"]
 
 
 async def test_a_view_tells_what_the_person_has_said_and_who_above_has_signed_for_it(door: Door) -> None:

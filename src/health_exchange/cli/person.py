@@ -100,8 +100,8 @@ def render_view(view: dict[str, Any]) -> list[str]:
     lines += _above("consents", view["consents_above"])
     lines.append("Who saw or changed it, broken glass first:")
     lines += [f"  {each['at']}  {each['words']}" for each in view["disclosures"]]
-    if view["unheard"]:
-        lines.append(f"Not, or not wholly, heard: {', '.join(view['unheard'])}")
+    if view["not_asked"]:
+        lines.append(f"Not asked for their entries: {', '.join(view['not_asked'])}")
     return lines
 
 

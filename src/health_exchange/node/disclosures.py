@@ -89,8 +89,6 @@ async def disclose(
         ForbiddenError: Policy does not let the caller read the log; the refusal is in the log.
     """
     decision = decide_on(parts, caller, Action.READ_LOG, None)
-    if not decision.allowed and question.conditions == ("person",):
-        decision = decide_on(parts, caller, Action.SEE_DISCLOSURES, None)
     excerpt = await read_log(parts, question, before=before, count=count) if decision.allowed else None
     found = f"{len(excerpt.entries)} entries" if excerpt is not None else "entries"
     entry = journal(

@@ -1,33 +1,22 @@
-"""Who has seen a person's records, in words: every node's log about a pseudonym, broken glass first.
+"""Who has seen a person's records, in words: this node's log about a pseudonym, broken glass first.
 
-Other nodes decide by their own policy, enter that they were asked, and prove each entry; the answer names those that
-did not answer, or not wholly.
+Other nodes' logs are asked through a callable that wiring hands in; without one, the answer names who was not asked.
 """
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
 
-from health_exchange.audit.answers import ANSWERED, NodeReply
 from health_exchange.audit.entries import AuditEntry, decode_entry
-from health_exchange.audit.questions import LogQuestion
-from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
-from health_exchange.node.callers import Caller
-from health_exchange.node.disclosures import ask_log
 from health_exchange.node.journal import SALT_BYTES
-from health_exchange.node.log_reading import COUNT_MAX
-from health_exchange.node.parts import NodeParts
 from health_exchange.policy.consent_words import PURPOSES
 from health_exchange.store import audit_log
 from health_exchange.store.engine import Transaction
 
 ENTRIES_MAX = 5_000
-AT_ONCE = 32
-"""Nodes asked at the same time."""
 
 _VERBS: Mapping[str, str] = MappingProxyType(
     {
@@ -36,8 +25,6 @@ _VERBS: Mapping[str, str] = MappingProxyType(
         "search": "searched",
         "view-person": "looked at everything kept here",
         "look-up": "looked up",
-        "read-log": "read the log",
-        "see-disclosures": "saw who has seen it",
         "share": "sent",
         "receive": "received",
         "shred": "erased",
@@ -75,27 +62,14 @@ class Disclosure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """What other nodes' logs say, and which of them did not answer, or not wholly."""
+    """What other nodes' logs say, and which of them did not answer or were not asked."""
 
     disclosures: list[Disclosure]
-    unheard: list[str]
+    not_asked: list[str]
 
 
-async def disclosures_elsewhere(parts: NodeParts, caller: Caller, pseudonym: Pseudonym) -> Elsewhere:
-    """What every other node's log says about a person; whatever goes wrong is named, never left out."""
-    slots = asyncio.Semaphore(AT_ONCE)
-    question = LogQuestion(person=pseudonym)
-
-    async def one(node: NodeAddress) -> NodeReply:
-        async with slots:
-            return await ask_log(parts, caller, node, question, before=None, count=COUNT_MAX)
-
-    others = sorted(address for address in parts.directory.nodes if address != parts.address)
-    replies = await asyncio.gather(*map(one, others))
-    return Elsewhere(
-        disclosures=[disclosure_of(decode_entry(bytes(proven.entry))) for reply in replies for proven in reply.entries],
-        unheard=[reply.node for reply in replies if reply.outcome != ANSWERED],
-    )
+AskElsewhere = Callable[[Pseudonym], Awaitable[Elsewhere]]
+"""Asks the other nodes that may hold entries about a person."""
 
 
 def disclosure_of(entry: AuditEntry) -> Disclosure:

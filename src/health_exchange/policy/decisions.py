@@ -17,7 +17,6 @@ class Action(StrEnum):
     OPEN = "open"  # a node above the origin opens a section of an envelope
     LOCATE = "locate"  # a node learns who holds something of a person
     READ_LOG = "read-log"
-    SEE_DISCLOSURES = "see-disclosures"  # entries about one person, for that person
     VIEW_STATISTICS = "view-statistics"
     VIEW_PERSON = "view-person"  # everything of one person across sources
     ERASE = "erase"  # on a lawful request
