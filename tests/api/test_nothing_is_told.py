@@ -11,6 +11,7 @@ from tests.api.twins import (
     Adversary,
     Ask,
     answers,
+    every_read,
     http_answers,
     http_request,
     readers,
@@ -51,6 +52,16 @@ async def test_a_node_that_hides_and_its_twin_answer_some_hundred_adversarial_se
     tmp_path: Path, address: str
 ) -> None:
     await _compare(tmp_path, address, FAST, seed=1)
+
+
+@pytest.mark.parametrize("address", ["cn", COUNTY])
+async def test_each_hidden_record_asked_for_by_name_looks_like_one_that_is_not_there(
+    tmp_path: Path, address: str
+) -> None:
+    knowing, ignorant = await _twins(tmp_path, address)
+    viewer = readers(address)[0]
+    for ask in every_read():
+        assert await answers(knowing, ask, viewer) == await answers(ignorant, ask, viewer), ask
 
 
 @pytest.mark.slow

@@ -220,9 +220,16 @@ def readers(address: str) -> Sequence[Caller]:
 
 _TYPES = ("Observation", "Observation", "Condition", "Patient", "Immunization", "FamilyMemberHistory", "Claim", "Goal")
 _ODD_TYPES = ("Nonsense", "observation", "Bundle", "", "Parameters")
-_PLACES = [f"{letter}{number}" for number in range(4) for letter in ("p", "c", "i", "hc", "hd", "hr", "hp", "h", "hq")]
-_PLACES += [f"o{number}{each}" for number in range(4) for each in range(4)]
-_PLACES += ["hm0", "hm99", "hx0", "hx1", "gone0", "gone3", "absent", "ho1", "hf2", "hi3"]
+_KEPT = {
+    "Observation": [*(f"o{number}{each}" for number in range(4) for each in range(4)), "hm0", "hm99", "ho1", "ho2"]
+    + [f"{name}{number}" for name in ("hr", "hx", "gone") for number in range(4)],
+    "Condition": [f"{name}{number}" for name in ("c", "hc", "hd", "hq") for number in range(4)],
+    "Patient": [f"{name}{number}" for name in ("p", "hp", "h") for number in range(4)],
+    "Immunization": ["i0", "i1", "i2", "hi0", "hi3"],
+    "FamilyMemberHistory": ["hf0", "hf2"],
+    "Consent": ["hx0", "hx1"],
+}
+_PLACES = ["absent", *(place for places in _KEPT.values() for place in places)]
 _GOOD_DATES = ("2020", "2021-02", "2022-03-12", "2026-11-24", "2026")
 _DATES = (*_GOOD_DATES, "2026-01-02T03:04:05+08:00", "1900", "2100-12", "9999", "2023-02-30", "x", "")
 _PREFIXES = ("", "eq", "ne", "gt", "ge", "lt", "le")
@@ -247,6 +254,19 @@ _UNOFFERED = re.findall(
 )
 
 
+def every_read() -> Iterator[Ask]:
+    """Each record of either twin asked for by its place: whether it is there, in each version, and whose it is."""
+    for kind, places in {**_KEPT, "Claim": ["absent"]}.items():
+        for place in places:
+            yield Ask(what="read", type=kind, id=place)
+            yield Ask(what="everything", type="Patient", id=place)
+            yield Ask(what="search", type=kind, pairs=(("_id", place),))
+            for version in range(4):
+                yield Ask(what="vread", type=kind, id=place, version=version)
+    for number in range(10):
+        yield Ask(what="everything", type="Patient", id=_person(number))
+
+
 class Adversary:
     """Makes requests that might tell; the same seed makes the same ones."""
 
@@ -256,14 +276,15 @@ class Adversary:
     def ask(self) -> Ask:
         """The next request."""
         dice = self._dice
-        what = dice.choices(("search", "read", "vread", "everything"), (75, 10, 8, 7))[0]
+        what = dice.choices(("search", "read", "vread", "everything"), (70, 11, 11, 8))[0]
         kind = dice.choice(_ODD_TYPES) if dice.random() < 0.02 else dice.choice(_TYPES)
         if what == "search":
             return Ask(what=what, type=kind, pairs=tuple(self._pairs(kind)))
         if what == "everything":
             person = dice.choice((dice.choice(_PLACES), _person(dice.randrange(10)), dice.choice(_PLACES).upper()))
             return Ask(what=what, type="Patient", id=person)
-        return Ask(what=what, type=kind, id=dice.choice(_PLACES), version=dice.randrange(5))
+        place = dice.choice(_KEPT.get(kind, _PLACES) if dice.random() < 0.9 else _PLACES)
+        return Ask(what=what, type=kind, id=place, version=dice.randrange(5))
 
     def choose(self, callers: Sequence[Caller]) -> Caller:
         """Who asks next; mostly somebody who may see something."""
@@ -354,13 +375,12 @@ def _write(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:
         case 3:
             return "PATCH", f"/fhir/{ask.type}/{ask.id}", headers, b"[]"
         case _:
-            pass
-    entry = {
-        "resource": resource | {"subject": {"reference": seek}},
-        "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},
-    }
-    bundle = {"resourceType": "Bundle", "type": dice.choice(("batch", "transaction")), "entry": [entry]}
-    return "POST", "/fhir", headers, msgspec.json.encode(bundle)
+            entry = {
+                "resource": resource | {"subject": {"reference": seek}},
+                "request": {"method": "POST", "url": "Observation", "ifNoneExist": f"_id={ask.id}"},
+            }
+            bundle = {"resourceType": "Bundle", "type": dice.choice(("batch", "transaction")), "entry": [entry]}
+            return "POST", "/fhir", headers, msgspec.json.encode(bundle)
 
 
 def http_request(ask: Ask, dice: Random) -> tuple[str, str, dict[str, str], bytes]:

@@ -49,7 +49,7 @@ from health_exchange.store.subjects import Subject, SubjectState
 CURSOR = "sent"
 _OF_PERSONS = frozenset({"reassign", "shred"})
 """Changes that move or destroy what others of the same envelope might change."""
-LIGHT_LOAD, LIGHT_ENTRIES = 2_500, 300
+LIGHT_LOAD, LIGHT_ENTRIES = 600, 300
 """While no more changes wait than this, envelopes are small: the first is under way while the next is sealed. When
 more wait, they are as large as they may be, because each costs every node on its way the same.
 """
