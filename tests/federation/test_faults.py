@@ -201,9 +201,20 @@ class Story:
             if f"{name[0]}/{name[1]}" in patients
             or (body.get("subject") or body.get("patient") or {}).get("reference") in patients
         }
-        objects = any(kind == "Consent" and body["status"] == "active" for (kind, _id), body in theirs.items())
+        objects = any(kind == "Consent" and self._objects_to_care(body) for (kind, _id), body in theirs.items())
         restricted = {name for name, body in theirs.items() if b"B20" in msgspec.json.encode(body.get("code"))}
         return theirs.keys() - restricted, objects
+
+    def _objects_to_care(self, body: dict[str, Any]) -> bool:
+        """Whether a Consent of :meth:`_consent` objects to a look-up for treatment now."""
+        if body["status"] != "active":
+            return False
+        period = body.get("provision", {}).get("period")
+        if period is None:
+            return "policyRule" in body
+        # Both its ends name whole seconds, in the form in which the clock's instants are compared.
+        now = self.network.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return bool(period["start"] <= now <= period["end"])
 
     async def _delete(self, origin: str, local: str) -> None:
         living = [
