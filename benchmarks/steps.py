@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from benchmarks.ingest import HOLDERS, NODE, TREE
 from benchmarks.loads import synthea_bundles
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, yardstick_ms
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
@@ -238,6 +238,7 @@ def main() -> None:
     if arguments.profile:
         profile.dump_stats(arguments.profile)
     print(describe_machine())
+    print(f"a core does the yardstick in {yardstick_ms():.0f} ms (steps in docs/design/performance.md: 19 ms)")
     print(f"{count:,} resources in {len(bundles) - WARM} Bundles; microseconds of one core per resource")
     for node in TREE:
         own = {

@@ -27,6 +27,8 @@ _KINDS = (
     ("dr-wang", "clinician", Purpose.TREATMENT),
     ("auditor", "auditor", Purpose.AUDIT),
     ("researcher", "researcher", Purpose.RESEARCH),
+    ("desk", "desk", Purpose.PATIENT_REQUEST),
+    ("operator", "operator", Purpose.PATIENT_REQUEST),
 )
 
 

@@ -81,6 +81,27 @@ def objection(local_id: str, patient_id: str, *, status: str = "active") -> dict
     }
 
 
+def consent(
+    local_id: str,
+    patient_id: str,
+    provision: dict[str, Any] | None = None,
+    *,
+    status: str = "active",
+    policy: str = "",
+) -> dict[str, Any]:
+    """A Consent about sharing, with a base provision or the code of a policy rule."""
+    resource = objection(local_id, patient_id, status=status)
+    del resource["policyRule"]
+    if policy:
+        act_code = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+        resource["policyRule"] = {"coding": [{"system": act_code, "code": policy}]}
+    if provision is not None:
+        resource["provision"] = provision
+    if not policy:
+        resource["policy"] = [{"uri": "https://health-exchange.example/privacy"}]
+    return resource
+
+
 def transaction(*resources: dict[str, Any], delete: tuple[str, ...] = ()) -> bytes:
     """A transaction that puts resources under their own ids and deletes others."""
     entries: list[dict[str, Any]] = [

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,10 +18,11 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
-from health_exchange.node.disclosures import _about, ask_log
+from health_exchange.node.disclosures import DISCLOSURES_PATH, LETTER, Disclosed, ask_log
 from health_exchange.protocol.letters import open_letter, seal_letter
+from health_exchange.protocol.lookups import Sealed, letter_about
 from health_exchange.protocol.transport import PeerAnswer
-from health_exchange.store import audit_log
+from health_exchange.store import audit_log, integrator
 
 COUNTY = "cn/33/3305/330521"
 SOMEBODY, ANOTHER = national_id(1), national_id(2)
@@ -44,6 +46,12 @@ def auditor(tmp_path: Path, network: Network) -> Auditor:
 def log_of(network: Network, address: str) -> list[AuditEntry]:
     kept = network[address].parts.store.read_now(lambda tx: audit_log.entries(tx, 0, audit_log.size(tx)))
     return [decode_entry((entry.raw or b"")[32:]) for entry in kept]
+
+
+def about_in(network: Network, address: str, person: str) -> set[int]:
+    """Where in a node's log entries about somebody stand now."""
+    network[address].parts.store.write_now(integrator.integrate)
+    return {number for number, entry in enumerate(log_of(network, address)) if person in entry.subjects}
 
 
 async def test_every_node_that_touched_a_persons_record_says_so_and_the_others_say_nothing(auditor: Auditor) -> None:
@@ -95,18 +103,43 @@ async def test_a_national_id_leaves_no_trace_in_any_database_or_message(auditor:
         assert stranger.encode() not in file.read_bytes()
 
 
-async def test_answers_travel_sealed_to_the_asking_node(auditor: Auditor, network: Network) -> None:
-    seen: list[bytes] = []
+async def test_whoever_records_every_byte_between_nodes_learns_no_person_and_no_entry(
+    auditor: Auditor, network: Network
+) -> None:
+    recorded: list[bytes] = []
+    carry = network.wire.carry
 
-    def listen(_sender: NodeAddress, _to: NodeAddress, answer: PeerAnswer) -> PeerAnswer:
-        seen.append(answer.body)
+    async def record(*arguments: Any) -> PeerAnswer:  # noqa: ANN401  # whatever the wire carries
+        answer = await carry(*arguments)
+        recorded.append(b"".join(part if isinstance(part, bytes) else str(part).encode() for part in arguments[3]))
+        recorded.append(answer.body)
         return answer
 
-    network.meddle = listen
+    network.wire.carry = record  # type: ignore[method-assign, assignment]  # listens on the wire
     answer = await auditor.about(SOMEBODY)
+    everything = b"\n".join(recorded)
 
-    assert len(seen) > len(SMALL.nodes)
-    assert not [body for body in seen if answer.person.encode() in body or b"receive" in body]
+    assert len(recorded) > 2 * len(SMALL.nodes)
+    assert answer.incomplete == []
+    for told in (answer.person, SOMEBODY, "receive", "auditor", "HLEGAL", "Observation", answer.request_id):
+        assert told.encode() not in everything, told
+
+
+async def test_under_faults_no_answer_is_ever_wrong_about_its_completeness(auditor: Auditor, network: Network) -> None:
+    person = (await auditor.about(SOMEBODY)).person
+    network.faults.rate = 0.3
+    broken = 0
+    for _ask in range(40):
+        known = {address: about_in(network, str(address), person) for address in network.nodes}
+        answer = await auditor.ask(question={"person": person}, everywhere=True)
+        broken += bool(answer.incomplete)
+        for reply in answer.replies:
+            if reply.outcome == ANSWERED:
+                positions = {proven.position for proven in reply.entries}
+                assert positions >= known[NodeAddress.parse(reply.node)], reply.node
+            else:
+                assert (reply.outcome, reply.entries) == (AWAY, [])
+    assert 10 < broken <= 40
 
 
 async def test_a_node_that_is_away_is_named_and_nothing_pretends_to_be_complete(
@@ -203,44 +236,43 @@ def tampered(network: Network, change: str) -> None:
     """Have the nation answer with an excerpt of its own log that it has changed, sealed as it should be."""
     nation, asker = NodeAddress.parse("cn"), NodeAddress.parse(COUNTY)
     requests: list[bytes] = []
-    parts = network.nodes[nation].parts
     transport = network[COUNTY].parts.transport
     send = transport.send
 
     async def remember(to: NodeAddress, method: str, path: str, body: bytes = b"", **rest: float) -> PeerAnswer:
-        if to == nation:
+        if to == nation and path == DISCLOSURES_PATH:
             requests.append(body)
         return await send(to, method, path, body, **rest)
 
     object.__setattr__(transport, "send", remember)
 
     def lie(_sender: NodeAddress, to: NodeAddress, answer: PeerAnswer) -> PeerAnswer:
-        if to != nation or not answer.is_ok or len(answer.body) < 1500:
+        if to != nation or not requests or not answer.is_ok:
             return answer
-        about = _about(requests[-1], asker=asker, answerer=nation)
+        name = msgspec.msgpack.decode(requests[-1], type=Sealed).request_id
+        about = letter_about(f"{LETTER}/answer", sender=nation, recipient=asker, request_id=name)
         text = open_letter(network[COUNTY].parts.keys.box, answer.body, about=about)
-        excerpt = msgspec.json.decode(text, type=LogExcerpt)
+        excerpt = changed(msgspec.json.decode(msgspec.msgpack.decode(text, type=Disclosed).excerpt, type=LogExcerpt))
+        letter = seal_letter(
+            network[COUNTY].parts.card.box_key,
+            msgspec.msgpack.encode(Disclosed(excerpt=msgspec.json.encode(excerpt))),
+            about=about if change != "request" else about + b"!",
+            randomness=random.Random(3).randbytes,
+        )
+        return PeerAnswer(status=200, body=letter)
+
+    def changed(excerpt: LogExcerpt) -> LogExcerpt:
         first = excerpt.entries[0]
         if change == "entry":
-            first = msgspec.structs.replace(
-                first, entry=msgspec.Raw(bytes(first.entry).replace(b"receive", b"deceive"))
-            )
+            raw = bytes(first.entry).replace(b"receive", b"deceive")
+            first = msgspec.structs.replace(first, entry=msgspec.Raw(raw))
         elif change == "position":
             first = msgspec.structs.replace(first, position=first.position - 1)
         elif change == "checkpoint":
             note = excerpt.checkpoints[0].replace("example/cn\n", "example/cx\n")
             excerpt = msgspec.structs.replace(excerpt, checkpoints=[note])
-        excerpt = msgspec.structs.replace(excerpt, entries=[first, *excerpt.entries[1:]])
-        about = about if change != "request" else about + b"!"
-        letter = seal_letter(
-            network[COUNTY].parts.card.box_key,
-            msgspec.json.encode(excerpt),
-            about=about,
-            randomness=random.Random(3).randbytes,
-        )
-        return PeerAnswer(status=200, body=letter)
+        return msgspec.structs.replace(excerpt, entries=[first, *excerpt.entries[1:]])
 
-    assert parts.address == nation
     network.meddle = lie
 
 

@@ -9,14 +9,26 @@ while, and between which two steps a process ends. A failing seed stands in the 
 
 import random
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import select
 from tests.conftest import FAST_SEEDS
+from tests.federation.consents import deny, permit, purposes
 from tests.federation.faults import CrashError, Faults
 from tests.federation.network import HOSPITAL, SMALL, Network
 from tests.federation.practitioners import look_up
-from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
+from tests.federation.records import (
+    condition,
+    consent,
+    immunization,
+    national_id,
+    objection,
+    observation,
+    patient,
+    transaction,
+)
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
@@ -25,11 +37,14 @@ from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.callers import Caller
 from health_exchange.node.erasing import CorrectionUnderwayError, erase_person
+from health_exchange.policy.consent_rules import as_copied
+from health_exchange.store.schema import locators, subjects
 
 ORIGINS = ("cn/33/3305/330521", "cn/51/5100")
 ABOVE = ("cn", "cn/33", "cn/51", "cn/33/3305")
 EVENTS = 10
 CHUNK = 25
+LIVING = select(subjects).where(subjects.c.key_wrapped.is_not(None))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -114,8 +129,7 @@ class Story:
         elif choice == 4 and self.dice.random() < 0.3:
             await self._erase(origin, local)
         elif choice == 5:
-            status = self.dice.choice(["active", "inactive"])
-            await self.submit(origin, transaction(objection(f"n-{local}", local, status=status)))
+            await self.submit(origin, transaction(self._consent(f"n-{local}", local)))
         elif choice == 6:
             await self.look_up(number)
         else:
@@ -125,6 +139,19 @@ class Story:
                 origin,
                 transaction(observation(f"o{suffix}-{local}", local, value), immunization(f"i{suffix}-{local}", local)),
             )
+
+    def _consent(self, name: str, local: str) -> dict[str, Any]:
+        """An objection, taken back or not, to everything, for one purpose, or for a while that the story passes."""
+        status = self.dice.choice(["active", "inactive"])
+        purpose = permit(provision=[deny(purpose=purposes("PUBHLTH"))])
+        period = deny(period={"start": "2026-11-24T08:00:10Z", "end": "2026-11-24T08:00:25Z"})
+        return self.dice.choice(
+            [
+                objection(name, local, status=status),
+                consent(name, local, purpose, status=status),
+                consent(name, local, period),
+            ]
+        )
 
     async def look_up(self, number: str, *, insist: bool = False) -> None:
         """Somebody looks a person up; whatever fails, the result is right about what it has and has not."""
@@ -189,10 +216,10 @@ class Story:
             await self.submit(origin, transaction(delete=(f"{kind}/{name}",)))
 
     async def _erase(self, origin: str, local: str) -> None:
-        from health_exchange.store import subjects
+        from health_exchange.store import subjects as people
 
         node = self.network[origin]
-        subject = node.parts.store.read_now(lambda tx: subjects.by_anchor(tx, f"Patient/{local}"))
+        subject = node.parts.store.read_now(lambda tx: people.by_anchor(tx, f"Patient/{local}"))
         if subject is None or subject.pseudonym is None:
             return
         caller = Caller(principal=HOSPITAL, purpose=Purpose.TREATMENT, request_id=RequestId("erasure"))
@@ -263,9 +290,32 @@ def check_end(story: Story) -> None:
             assert NodeAddress.parse(address).contains(NodeAddress.parse(origin))
             assert f'"versionId":"{version}"'.encode() in body
     _check_versions(network)
+    _check_consents(network)
     assert network.log_failures() == []
     for node in network.nodes.values():
         node.parts.store.close()
+
+
+def _check_consents(network: Network) -> None:
+    """Whoever keeps or finds something of a person knows what the person has said at its origin."""
+    for origin in ORIGINS:
+        owners = network[origin].parts.store.read_now(lambda tx: list(tx.execute(LIVING)))
+        said = {owner.pseudonym: owner.consent for owner in owners if owner.pseudonym is not None}
+        for person, consent_text in told_by(network, origin).items():
+            assert consent_text == said[person]
+        for address in ABOVE:
+            holders = {(kept[0], kept[2]) for kept in network.kept(address).values()}
+            found = network[address].parts.store.read_now(lambda tx: list(tx.execute(LIVING)))
+            for subject in found:
+                is_part = subject.anchor == f"{origin}|{subject.pseudonym}"
+                if is_part and (origin, subject.pseudonym) in holders:
+                    assert subject.consent == as_copied(said[subject.pseudonym])
+
+
+def told_by(network: Network, origin: str) -> dict[str, str]:
+    """What the nation attaches to look-ups, by person, of what one holder told."""
+    rows = network["cn"].parts.store.read_now(lambda tx: list(tx.execute(select(locators))))
+    return {row.pseudonym: row.consent for row in rows if row.node == origin}
 
 
 def _check_versions(network: Network) -> None:

@@ -19,12 +19,14 @@ def may(question: Question) -> bool:
         return _may_with_holdings(question)
     if question.resource_class is None:
         return False
-    if question.principal.kind == "facility":
-        return _facility_may(question)
+    if question.principal.kind in {"facility", "desk"} or str(question.action) == "erase":
+        return _facility_may(question) if question.principal.kind == "facility" else _owed(question)
     if question.purpose == "BTG":
         # "5 by consent or break-glass"; "purpose BTG, mandatory reason": for look-ups, and then whatever the consents.
         return question.principal.kind == "clinician" and question.action == "look-up" and question.reasoned
-    if _objects(question) or str(question.resource_class.category) in _said("deny", question):
+    denied = _said("deny", question)
+    by_label = str(question.resource_class.category) == "general" and int(question.resource_class.sensitivity) >= 4
+    if _objects(question) or str(question.resource_class.category) in denied or ("R" in denied and by_label):
         # Issue 2: "consent against sharing (whole or a category)".
         return False
     return _shared(question)
@@ -49,6 +51,17 @@ def _facility_may(question: Question) -> bool:
     assert question.resource_class is not None
     at_home = question.principal.address in {"", question.resource_class.jurisdiction}
     return at_home and str(question.action) in READING | {"write"} and str(question.purpose) in CARE
+
+
+def _owed(question: Question) -> bool:
+    """Issue 3: "my records", "shredding on a lawful request": at the admitting node, whatever the person objects to."""
+    assert question.resource_class is not None
+    who, at_home = question.principal, question.principal.address in {"", question.resource_class.jurisdiction}
+    if str(question.purpose) != "PATRQT" or not at_home:
+        return False
+    if str(question.action) == "erase":
+        return who.kind in {"desk", "operator"}
+    return who.kind == "desk" and str(question.action) in {"read", "view-person"}
 
 
 def _shared(question: Question) -> bool:
@@ -84,7 +97,8 @@ def _is_understood(consent: str) -> bool:
     if verbs not in (["deny"], ["permit"], ["deny", "permit"]):
         return consent == "deny:*"
     lists = [part.split(":", 1)[1].split(",") if ":" in part else [""] for part in consent.split(";")]
-    return all(names == sorted(set(names)) and set(names) <= CATEGORIES for names in lists) or consent == "deny:*"
+    known = [CATEGORIES | {"R"} if verb == "deny" else CATEGORIES for verb in verbs]
+    return all(names == sorted(set(names)) and set(names) <= kinds for names, kinds in zip(lists, known, strict=True))
 
 
 def _said(verb: str, question: Question) -> set[str]:

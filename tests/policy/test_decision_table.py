@@ -24,6 +24,8 @@ POLICIES = PolicySet.load(TEXTS, SCHEMA)
 SEES_RECORDS = {Action.OPEN, Action.READ, Action.SEARCH, Action.VIEW_PERSON, Action.LOOK_UP}
 OBJECTED = {"deny this", "deny+grant this", "deny all"}
 AT_THE_ORIGIN = {"here", "origin"}
+OF_THE_ORIGIN = {PrincipalKind.FACILITY, PrincipalKind.DESK}
+"""Those who see everything there: for care, and for the person."""
 SAMPLES = 5_000
 
 
@@ -72,13 +74,23 @@ def test_no_auditor_reads_a_record() -> None:
 
 
 def test_no_operator_reads_a_record() -> None:
-    assert allowed(lambda one: one.is_on_records and one.who == PrincipalKind.OPERATOR) == []
+    acts = allowed(lambda one: one.is_on_records and one.who == PrincipalKind.OPERATOR)
+
+    assert {(one.action, one.purpose) for one in acts} == {(Action.ERASE, Purpose.PATIENT_REQUEST)}
+
+
+def test_a_desk_acts_for_the_person_at_the_origin_and_does_nothing_else() -> None:
+    acts = allowed(lambda one: one.who == PrincipalKind.DESK)
+
+    assert {one.action for one in acts} == {Action.READ, Action.VIEW_PERSON, Action.ERASE}
+    assert {one.purpose for one in acts} == {Purpose.PATIENT_REQUEST}
+    assert {one.where for one in acts} == AT_THE_ORIGIN
 
 
 def test_level_5_is_seen_above_the_origin_only_by_consent_or_broken_glass() -> None:
     seen = allowed(lambda one: one.level == 5 and one.action in SEES_RECORDS)
     for one in seen:
-        at_the_origin = one.who == PrincipalKind.FACILITY and one.where in AT_THE_ORIGIN
+        at_the_origin = one.who in OF_THE_ORIGIN and one.where in AT_THE_ORIGIN
         granted = one.consent == "grant this" and one.action is Action.LOOK_UP
         broken = one.purpose is Purpose.BREAK_THE_GLASS and one.reasoned and one.action is Action.LOOK_UP
         assert at_the_origin or granted or broken, one
@@ -115,7 +127,7 @@ def test_levels_4_and_5_are_opened_by_nobody_above() -> None:
 def test_an_objection_binds_at_every_level_but_at_the_origin_and_where_the_glass_is_broken() -> None:
     seen = allowed(lambda one: one.action in SEES_RECORDS and one.consent in OBJECTED)
     for one in seen:
-        assert one.who == PrincipalKind.FACILITY or one.purpose is Purpose.BREAK_THE_GLASS, one
+        assert one.who in OF_THE_ORIGIN or one.purpose is Purpose.BREAK_THE_GLASS, one
 
 
 def test_nodes_open_only_what_comes_from_their_own_area() -> None:

@@ -26,6 +26,8 @@ ODD_CONSENTS = (
     "deny:hiv",
     ";",
     "deny:*;permit:HIV",
+    "permit:R",
+    'rules:{"objections":[{"kinds":["PSY"],"purposes":["PUBHLTH"]}]}',
 )
 WORLDS = 10
 PER_WORLD = 100_000
@@ -52,7 +54,8 @@ def _consent(dice: Random) -> str:
         return dice.choice(ODD_CONSENTS)
     if dice.random() < 0.15:
         return "deny:*"
-    lists = {verb: sorted(dice.sample(CATEGORIES, dice.randrange(len(CATEGORIES) // 2))) for verb in ("deny", "permit")}
+    kinds = {"deny": [*map(str, CATEGORIES), "R"], "permit": [*map(str, CATEGORIES)]}
+    lists = {verb: sorted(dice.sample(known, dice.randrange(len(known) // 2))) for verb, known in kinds.items()}
     return ";".join(f"{verb}:{','.join(names)}" for verb, names in lists.items() if names)
 
 

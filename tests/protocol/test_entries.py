@@ -37,9 +37,11 @@ def test_the_four_kinds_of_entry_read_back() -> None:
     assert decode_entries(encode_entries(entries)) == entries
 
 
-def test_locators_read_back_and_say_a_pseudonym_only() -> None:
+def test_locators_read_back_and_say_a_pseudonym_and_a_consent_only() -> None:
     assert decode_locators(encode_locators([Locator(pseudonym=P)])) == [Locator(pseudonym=P)]
-    assert Locator.__struct_fields__ == ("pseudonym", "withdrawn")
+    told = Locator(pseudonym=P, consent="deny:HIV")
+    assert decode_locators(encode_locators([told])) == [told]
+    assert Locator.__struct_fields__ == ("pseudonym", "withdrawn", "consent")
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,14 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|lookup|audit|policy|samples"),
+        ([], "demo|node|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
+        (["person", "view"], "--url|--ca|--client-id|--key|--system|--json"),
+        (["person", "erase"], "--url|--ca|--client-id|--key|--system|--case|--json"),
+        (["person", "erasure-report"], "--url|--ca|--client-id|--key|--case|--json"),
         (["audit"], "list|show|prove|evidence|reconcile|export|verify"),
         (
             ["audit", "list"],
@@ -94,6 +97,14 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (
+            [
+                *("person", "erasure-report", "--url", "https://127.0.0.1:1", "--case", "1"),
+                *("--client-id", "c", "--key", "/nowhere", "--ca", "/nowhere"),
+            ],
+            2,
+            "unreadable-file",
+        ),
         (["policy", "explain", "zhang", "reads"], 2, "unclear-question"),
         (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),
         (["policy", "explain", "viewer", "read", "level", "3", "TREAT"], 0, "allowed"),

@@ -29,7 +29,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         client_id: What it calls itself, in assertions and in the log.
-        kind: Kind of principal, as policy knows it: ``facility``, ``viewer``, ``auditor``, ``researcher``.
+        kind: Kind of principal, as policy knows it: ``facility``, ``viewer``, ``auditor``, ``desk``
+            and so on.
         organization: Unified social credit code of its organisation.
         name: What people call it.
         purpose: Why it asks; part of every decision and audit entry.

@@ -177,8 +177,9 @@ def _take(seen: _Seen, entry: AuditEntry) -> None:
         seen.received[entry.node].update(entry.subjects)
     elif entry.kind == "write":
         _first(seen.written[entry.node], entry, day)
-    elif entry.kind == "log-read" and entry.subjects:
-        seen.audits.setdefault((entry.peer or entry.node, entry.request_id), day)
+    elif entry.kind == "log-read" and entry.subjects and entry.peer:
+        # The asking node's own word explains nothing; the nodes that it asked have entered the question, too.
+        seen.audits.setdefault((entry.peer, entry.request_id), day)
     if entry.kind in {"read", _LOOK_UP} and entry.principal_kind not in _NOT_PEOPLE:
         seen.touched[entry.node, entry.principal, day].update(entry.subjects)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from health_exchange.audit.entries import AuditEntry
+from health_exchange.audit.entries import AuditEntry, Facts
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -15,6 +15,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "read": "read records",
         "log-read": "read this log",
         "look-up": "looked somebody up across the network",
+        "locate": "was told which nodes hold something",
         "answer": "was answered with records",
         "shred": "had a person's records destroyed",
         "alarm": "raised an alarm",
@@ -69,7 +70,13 @@ def paragraph(entry: AuditEntry, position: int) -> str:
         ("outcome", entry.outcome),
         ("reason", entry.reason),
         ("whose", ", ".join(entry.subjects) or "nobody's record in particular"),
-        ("policy", f"set {entry.policy}" if entry.policy else ""),
+        ("policy", _policy(entry)),
         ("request", entry.request_id),
     ]
     return "\n".join(f"{name:<11} {text}" for name, text in rows if text)
+
+
+def _policy(entry: AuditEntry) -> str:
+    """Which policies decided: by name where a refusal keeps them, and the digest of the set."""
+    named = ", ".join(entry.facts.policies) if isinstance(entry.facts, Facts) else ""
+    return " of ".join(part for part in (named, f"set {entry.policy}" if entry.policy else "") if part)

@@ -188,7 +188,7 @@ async def with_client(arguments: argparse.Namespace, use: Callable[[AuditorClien
         client = RegisteredClient(
             client_id=arguments.client_id,
             private_key_pem=key,
-            base_url=arguments.url.rstrip("/"),
+            base_url=arguments.url.rstrip("/").removesuffix("/fhir"),
             http=http,
         )
         return await use(AuditorClient(client))

@@ -36,6 +36,13 @@ class RepeatedDifferentlyError(ExchangeError):
     code = "request-id-reused"
 
 
+class ErasedSinceError(ExchangeError):
+    """The very request was carried out before, for a person who has been erased since."""
+
+    category = Category.GONE
+    code = "erased-since"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleOutcome:
     """What became of a Bundle: the response's type, and one result an entry, in order."""
@@ -68,9 +75,12 @@ class Repeat:
 
         Raises:
             RepeatedDifferentlyError: They were kept for another one.
+            ErasedSinceError: The person was erased meanwhile; the request is not carried out anew.
         """
         if kept.digest != self.digest:
             raise RepeatedDifferentlyError("this request id was used for another request")
+        if kept.body == answered.EMPTIED:
+            raise ErasedSinceError("the request was carried out, and what it wrote has been erased since")
         return decode_results(kept.body)
 
 

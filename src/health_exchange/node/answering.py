@@ -16,7 +16,6 @@ from health_exchange.audit.entries import AuditEntry
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.callers import Caller
 from health_exchange.node.checking import alarm, check_ticket, spend_ticket
 from health_exchange.node.journal import Entered, journal, log
@@ -26,9 +25,10 @@ from health_exchange.node.persons import best_identity
 from health_exchange.node.proving import prove_entry
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import facts_of
-from health_exchange.node.rights import decide_on, most_open, question_of
+from health_exchange.node.rights import consent_for, decide_on, most_open, question_of
 from health_exchange.node.searchsets import with_source
-from health_exchange.policy.consents import joined, with_objections
+from health_exchange.policy.consent_rules import combined, of_any_date
+from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.lookups import (
@@ -166,16 +166,18 @@ def _answer(tx: Transaction, parts: NodeParts, asked: Asked) -> tuple[bytes, Aud
     """The encoded answer and its entry."""
     request, caller = asked.request, asked.caller
     people = _people(tx, request.pseudonym)
-    consent = with_objections(joined(person.consent for person in people), asked.consent)
-    own = {person.sid: with_objections(person.consent, consent) for person in people}
+    consent = combined(NOTHING_SAID, [*(person.consent for person in people), asked.consent])
+    own = {person.sid: combined(person.consent, [consent]) for person in people}
     reasoned = bool(request.reason.strip())
-    question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), consent, reasoned=reasoned)
+    # Of whom some dates may not be seen, others may: each record is asked for by its own date below.
+    plain = consent_for(parts, caller, of_any_date(consent))
+    question = question_of(caller, Action.LOOK_UP, most_open(parts, "Patient"), plain, reasoned=reasoned)
     general = decision_on(parts.policies, question)
     all_kept = _kept(tx, people) if general.allowed else []
     found = [
         kept
         for kept in all_kept
-        if _is_wanted(kept, request) and _is_permitted(parts, asked, kept.resource_class, own.get(kept.sid, consent))
+        if _is_wanted(kept, request) and _is_permitted(parts, asked, kept, own.get(kept.sid, consent))
     ]
     answer = msgspec.msgpack.encode(
         LookupAnswer(
@@ -228,10 +230,13 @@ def _is_wanted(kept: StoredResource, request: LookupRequest) -> bool:
     return begins <= kept.instant < ends
 
 
-def _is_permitted(parts: NodeParts, asked: Asked, resource_class: ResourceClass, consent: str) -> bool:
-    """Policy's word on one class; remembered, so cheap for every further resource of it."""
+def _is_permitted(parts: NodeParts, asked: Asked, kept: StoredResource, consent: str) -> bool:
+    """Policy's word on a resource's class and date; remembered, so cheap for every further resource like it."""
     reasoned = bool(asked.request.reason.strip())
-    return decide_on(parts, asked.caller, Action.LOOK_UP, resource_class, consent, reasoned=reasoned).allowed
+    decision = decide_on(
+        parts, asked.caller, Action.LOOK_UP, kept.resource_class, consent, reasoned=reasoned, data_at=kept.instant
+    )
+    return decision.allowed
 
 
 def _summary(found: Sequence[StoredResource]) -> str:

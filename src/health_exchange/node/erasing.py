@@ -23,11 +23,11 @@ async def erase_person(parts: NodeParts, pseudonym: Pseudonym, caller: Caller) -
     Raises:
         CorrectionUnderwayError: Those above still know records of the person by another name; a moment later they know.
     """
-    return await parts.store.write(lambda tx: _erase(tx, parts, pseudonym, caller))
+    return await parts.store.write(lambda tx: erase(tx, parts, pseudonym, caller))
 
 
-def _erase(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym, caller: Caller) -> int:
-    """Destruction and its entry in one transaction."""
+def erase(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym, caller: Caller, case: str = "") -> int:
+    """As :func:`erase_person`, inside a transaction: destruction and its entry are one."""
     people = [subject.sid for subject in subjects.subjects_of(tx, pseudonym)]
     if feed.moves_after(tx, people, node_state.cursor(tx, CURSOR)):
         raise CorrectionUnderwayError("a correction of this person's identity is being sent", retry_after_s=1.0)
@@ -39,6 +39,7 @@ def _erase(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym, caller: Call
         action="shred",
         outcome="allowed",
         subjects=[pseudonym],
+        reason=f"case {case}" if case else "",
         summary=f"{count} resources",
     )
     log(tx, entry)

@@ -138,7 +138,8 @@ def keep(tx: Transaction, parts: NodeParts, origin: NodeAddress, opened: Opened)
             for arrival in run:
                 _apply(tx, origin, arrival.entry)
         known = None  # they have changed
-    known_locators.add(tx, origin, [locator.pseudonym for locator in opened.locators if not locator.withdrawn])
+    held = [locator for locator in opened.locators if not locator.withdrawn]
+    known_locators.add(tx, origin, {locator.pseudonym: locator.consent for locator in held})
     for locator in opened.locators:
         if locator.withdrawn:
             known_locators.forget(tx, locator.pseudonym, origin)
@@ -168,6 +169,11 @@ def _put(
             yield _new_version(arrival, origin, owners[person].sid if person is not None else None)
 
     resources.put_many(tx, list(versions()), heads)
+    said = {arrival.entry.pseudonym: arrival.entry.consent for arrival in arrivals if arrival.entry.pseudonym}
+    for person, consent in said.items():
+        owner = owners.get(person) or subjects.by_anchor(tx, _anchor(origin, person))
+        if owner is not None and owner.consent != consent:
+            subjects.note_consent(tx, owner.sid, consent)
 
 
 def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:

@@ -37,10 +37,18 @@ class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-async def ask_peer(
-    parts: NodeParts, peer: NodeAddress, path: str, kind: str, request_id: str, message: msgspec.Struct, want: type[_M]
+async def ask_peer(  # the parts of a letter and of its answer
+    parts: NodeParts,
+    peer: NodeAddress,
+    path: str,
+    kind: str,
+    request_id: str,
+    message: msgspec.Struct,
+    want: type[_M],
+    *,
+    timeout_s: float | None = None,
 ) -> _M:
-    """What a peer answers to a sealed message.
+    """What a peer answers to a sealed message, within the deadline of a look-up unless another one is given.
 
     Raises:
         UnavailableError: It does not answer within the deadline.
@@ -51,7 +59,8 @@ async def ask_peer(
     box_key = parts.directory.nodes[peer].box_key
     letter = seal_letter(box_key, msgspec.msgpack.encode(message), about=about, randomness=parts.randomness)
     body = msgspec.msgpack.encode(Sealed(request_id=request_id, letter=letter))
-    reply = await parts.transport.send(peer, "POST", path, body, timeout_s=parts.limits.holder_deadline_s)
+    deadline_s = parts.limits.holder_deadline_s if timeout_s is None else timeout_s
+    reply = await parts.transport.send(peer, "POST", path, body, timeout_s=deadline_s)
     if not reply.is_ok:
         raise _refusal(peer, reply.body)
     about = letter_about(kind + _ANSWER, sender=peer, recipient=parts.address, request_id=request_id)

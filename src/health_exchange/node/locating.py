@@ -17,7 +17,8 @@ from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import most_open, question_of, refusal
-from health_exchange.policy.consents import joined
+from health_exchange.policy.consent_rules import combined
+from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.protocol.instants import write_instant
@@ -100,12 +101,19 @@ def _directions(tx: Transaction, parts: NodeParts, asked: Asked) -> Directions |
         by=str(parts.address),
         at=write_instant(now),
         holders=tuple(holders),
-        consent=joined(subject.consent for subject in subjects.subjects_of(tx, pseudonym)),
+        consent=_objections(tx, pseudonym),
     )
 
 
 def _holders(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym) -> list[NodeAddress]:
     """Who holds something of the person, as far as this node knows."""
-    known = set(locators.holders_of(tx, pseudonym))
+    known = {holding.node for holding in locators.holders_of(tx, pseudonym)}
     known |= {NodeAddress.parse(origin) for origin in resources.origins_of(tx, pseudonym)}
     return sorted(known - {parts.address}, key=str)
+
+
+def _objections(tx: Transaction, pseudonym: Pseudonym) -> str:
+    """What the person objects to, by all that holders and those who sent copies have told; no holder's grants."""
+    holders = [holding.consent for holding in locators.holders_of(tx, pseudonym)]
+    copies = [subject.consent for subject in subjects.subjects_of(tx, pseudonym)]
+    return combined(NOTHING_SAID, [*holders, *copies])

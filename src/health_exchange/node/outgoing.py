@@ -5,6 +5,7 @@ Pure. For each change the rules decide in this order: is it ever exchanged, has 
 version but may not have this one gets a ``delete``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,8 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.cleaning import Cleaned
+from health_exchange.policy.consent_rules import as_copied
+from health_exchange.policy.consents import NOTHING_SAID, OBJECTS_TO_ALL
 from health_exchange.protocol.entries import RecordEntry
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
@@ -44,7 +47,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         pseudonym: The person, where known.
         previous: The person it was held under before, for a ``reassign``.
         subject_state: ``known``, ``no-identity`` or ``awaiting-pseudonym``; empty for a directory resource.
-        consent: The person's consent class.
+        consent: What the person's consents come to for this resource and those above, as plain text.
+        said: All that the person has said, with its conditions.
+        findable: Whether anybody above may learn that there is something of the person.
         body: The resource as kept, sealed; ``None`` for a delete, reassign or shred.
         exported_to: Who holds an earlier version.
         previous_is_gone: Whether nothing of ``previous`` is held here any more.
@@ -66,6 +71,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     body: SealedBody | None
     exported_to: frozenset[NodeAddress] = frozenset()
     announced: bool = False
+    said: str = ""
+    findable: bool = True
     previous_is_gone: bool = False
 
 
@@ -77,12 +84,18 @@ class Outgoing:
         shared: Entries by the set of nodes that may open them.
         private: Entries for one node alone (deletes, reassignments, shreddings).
         locators: Persons this node holds something of; ``False`` for one of whom that is to be forgotten.
+        said: What each of those who may be found has said about sharing.
+        taken_back: By person, how many entries take something back that a consent or a label no longer lets be held.
+        shredded: Persons whom everyone is told to forget.
         exports: Where each resource stands now.
     """
 
     shared: dict[frozenset[NodeAddress], list[RecordEntry]] = field(default_factory=dict)
     private: dict[NodeAddress, list[RecordEntry]] = field(default_factory=dict)
     locators: dict[Pseudonym, bool] = field(default_factory=dict)
+    said: dict[Pseudonym, str] = field(default_factory=dict)
+    taken_back: Counter[Pseudonym] = field(default_factory=Counter)
+    shredded: set[Pseudonym] = field(default_factory=set)
     exports: list[Standing] = field(default_factory=list)
 
     @property
@@ -160,6 +173,8 @@ def _put(change: Change, rules: Rules, cleaned: Cleaned, outgoing: Outgoing) -> 
     if recipients:
         outgoing.shared.setdefault(recipients, []).append(_entry(change, "put", cleaned.id, cleaned.body))
     _withdraw(change, change.exported_to - recipients, rules, outgoing)
+    if change.pseudonym is not None and change.exported_to - recipients:
+        outgoing.taken_back[change.pseudonym] += len(change.exported_to - recipients)
     outgoing.exports.append(_export(change, recipients, held))
 
 
@@ -190,8 +205,9 @@ def _locate(change: Change, rules: Rules, outgoing: Outgoing) -> None:
     """
     if change.pseudonym is None:
         return
-    if rules.locates(change.consent):
+    if rules.locates(NOTHING_SAID if change.findable else OBJECTS_TO_ALL):
         outgoing.locators[change.pseudonym] = True
+        outgoing.said[change.pseudonym] = change.said
     elif change.announced:
         outgoing.locators[change.pseudonym] = False
 
@@ -203,6 +219,7 @@ def _shred(change: Change, rules: Rules, outgoing: Outgoing) -> None:
         outgoing.private.setdefault(address, []).append(entry)
     if change.pseudonym is not None:
         outgoing.locators[change.pseudonym] = False
+        outgoing.shredded.add(change.pseudonym)
 
 
 def _name(change: Change, rules: Rules) -> ExchangeId:
@@ -225,6 +242,7 @@ def _entry(
         category=str(change.resource_class.category),
         changed_at=change.changed_at,
         body=body,
+        consent=as_copied(change.said) if op == "put" else "",
     )
 
 

@@ -6,12 +6,15 @@ kept and waits; a changed one is a correction and tells everyone above.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.parts import NodeParts
-from health_exchange.policy.consents import consent_class
+from health_exchange.policy.consent_rules import next_change
+from health_exchange.policy.periods import instant_text
+from health_exchange.policy.provisions import consent_class, organization_code
 from health_exchange.pseudonym.cache import cache_tag, seal_identity
 from health_exchange.pseudonym.identities import Identity, find_identities
 from health_exchange.store import pending, resources, subjects
@@ -90,6 +93,21 @@ def apply_consents(tx: Transaction, sid: int) -> None:
     sids = {sid, *(subject.sid for subject in named)}
     kept = [each for one in sorted(sids) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
     decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
-    said = consent_class(decoded)
+    said = consent_text(tx, decoded)
+    changes_at = next_change(said, after=tx.clock.now())
     for one in sids:
-        subjects.set_consent(tx, one, said)
+        subjects.set_consent(tx, one, said, instant_text(changes_at) if changes_at is not None else None)
+
+
+def consent_text(tx: Transaction, consents: Iterable[Mapping[str, object]]) -> str:
+    """What decoded Consents kept here come to; organisations are those kept here."""
+    return consent_class(consents, partial(_organization_code, tx))
+
+
+def _organization_code(tx: Transaction, reference: str) -> str:
+    """The credit code of an Organization kept here; empty where there is none."""
+    name, _slash, rest = reference.partition("/")
+    found = resources.current(tx, name, rest.partition("/")[0]) if name == "Organization" else None
+    if found is None or found.body is None:
+        return ""
+    return organization_code(msgspec.json.decode(found.body, type=dict[str, object]))

@@ -20,7 +20,7 @@ from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import facts_of
-from health_exchange.node.rights import most_open, question_of, refusal, rights
+from health_exchange.node.rights import consent_for, most_open, question_of, refusal, rights
 from health_exchange.node.searchsets import searchset, with_source
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
@@ -213,7 +213,9 @@ class Reading:
         whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
         for resource_class in {wanted.resource_class, now.resource_class}:
-            asked = question_of(caller, Action.READ, resource_class, owner.consent if owner is not None else "")
+            consent = owner.consent if owner is not None else ""
+            plain = consent_for(self._parts, caller, consent, data_at=wanted.instant)
+            asked = question_of(caller, Action.READ, resource_class, plain)
             decision = decision_on(self._parts.policies, asked)
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)

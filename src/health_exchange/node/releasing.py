@@ -5,6 +5,7 @@ once the pseudonym is known.
 """
 
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node import persons
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.pseudonym.cache import open_identity
@@ -36,3 +37,5 @@ def _assign(tx: Transaction, released: dict[PendingIdentity, Pseudonym]) -> None
         if (each.sid, each.tag) in still:
             subjects.assign_pseudonym(tx, each.sid, pseudonym)
             pending.resolved(tx, each.sid)
+            # What the person said as another Patient here holds for this one, and the other way round.
+            persons.apply_consents(tx, each.sid)

@@ -12,6 +12,7 @@ from health_exchange.model.errors import ForbiddenError
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
+from health_exchange.policy.consent_rules import effective
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import Permitted, classes_of, consents_of
@@ -67,9 +68,32 @@ def decide_on(  # a question with its parts
     consent: str = NO_CONSENT,
     *,
     reasoned: bool = False,
+    data_at: str | None = None,
 ) -> Decision:
-    """Policy's word on one class of resource under one consent class."""
-    return decision_on(parts.policies, question_of(caller, action, resource_class, consent, reasoned=reasoned))
+    """Policy's word on one class of resource under what a person has said, for this caller now.
+
+    Args:
+        parts: The node's.
+        caller: Who asks, and why.
+        action: What for.
+        resource_class: About what.
+        consent: All that the person has said, with its conditions.
+        reasoned: Whether whoever breaks the glass has said why.
+        data_at: Clinical date of the one resource that is asked for, where it is one.
+    """
+    plain = consent_for(parts, caller, consent, data_at=data_at)
+    return decision_on(parts.policies, question_of(caller, action, resource_class, plain, reasoned=reasoned))
+
+
+def consent_for(parts: NodeParts, caller: Caller, consent: str, *, data_at: str | None = None) -> str:
+    """What all that a person has said comes to for this caller now, as the plain text that policy takes."""
+    return effective(
+        consent,
+        at=parts.clock.now(),
+        organization=caller.principal.organization,
+        purpose=caller.purpose,
+        data_at=data_at,
+    )
 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
@@ -104,15 +128,18 @@ def rights(  # a question with its parts
     known = classes_of(tx, resource_type)
     question = question_of(caller, action, most_open(parts, resource_type or "Patient"))
     decision = decision_on(parts.policies, question)
-    permitted: dict[str, frozenset[int]] = {}
+    texts: dict[str, list[str]] = {}
     for consent in consents_of(tx, sids):
+        texts.setdefault(consent_for(parts, caller, consent), []).append(consent)
+    permitted: dict[str, frozenset[int]] = {}
+    for plain, consents in texts.items():
         allowed = set()
         for number, resource_class in known.items():
-            decided = decide_on(parts, caller, action, resource_class, consent)
+            decided = decide_on(parts, caller, action, resource_class, plain)
             if decided.allowed:
                 allowed.add(number)
                 decision = decided
-        permitted[consent] = frozenset(allowed)
+        permitted |= dict.fromkeys(consents, frozenset(allowed))
     return Rights(permitted=Permitted(classes=permitted), decision=decision, question=question)
 
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache, partial
 from itertools import groupby
 
@@ -20,11 +21,23 @@ from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keeping import LOCATORS
 from health_exchange.node.outgoing import Change, Outgoing, Rules, latest, may_leave, select
 from health_exchange.node.parts import NodeParts
+from health_exchange.policy.consent_rules import effective, is_findable
 from health_exchange.policy.sharing import locator_recipients, recipients_of
 from health_exchange.protocol.entries import Locator, encode_entries, encode_locators
 from health_exchange.protocol.envelope import NO_PREVIOUS, EnvelopeHeader, SealedEnvelope, Section, seal_envelope
 from health_exchange.protocol.streams import StreamHead
-from health_exchange.store import counters, exports, feed, locators, node_state, outbox, resources, streams, subjects
+from health_exchange.store import (
+    counters,
+    exports,
+    feed,
+    locators,
+    node_state,
+    notices,
+    outbox,
+    resources,
+    streams,
+    subjects,
+)
 from health_exchange.store.bodies import SealedBody
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -36,7 +49,7 @@ from health_exchange.store.subjects import Subject, SubjectState
 CURSOR = "sent"
 _OF_PERSONS = frozenset({"reassign", "shred"})
 """Changes that move or destroy what others of the same envelope might change."""
-LIGHT_LOAD, LIGHT_ENTRIES = 2_500, 300
+LIGHT_LOAD, LIGHT_ENTRIES = 600, 300
 """While no more changes wait than this, envelopes are small: the first is under way while the next is sealed. When
 more wait, they are as large as they may be, because each costs every node on its way the same.
 """
@@ -115,12 +128,14 @@ class Batch:
         last: Number of the last change of this batch; the cursor where there is none.
         changes: Those that still mean something, in order.
         head: Where our stream stands.
+        consents: What the persons of the batch have said, by subject.
     """
 
     cursor: int
     last: int
     changes: list[Change]
     head: StreamHead | None
+    consents: Mapping[int, str]
 
 
 def _read(tx: Transaction, parts: NodeParts) -> Batch:
@@ -139,22 +154,36 @@ def _read(tx: Transaction, parts: NodeParts) -> Batch:
     standings = exports.standings(tx, [row.rid for row in rows])
     announced = locators.announced(tx, parts.address, {owner.pseudonym for owner in owners.values() if owner.pseudonym})
     alive = {name for name in {row.previous for row in rows if row.previous} if subjects.subjects_of(tx, name)}
+    given = Given(announced=announced.keys(), alive=alive, at=parts.clock.now(), origin=str(parts.address))
     changes: list[Change] = []
-    names = Names(announced=announced, alive=alive)
     for row in rows:
         resource, body = kept.get(row.rid, (None, None))
         if resource is not None or row.op == "shred":
-            changes.append(_change(row, resource, body, owners.get(row.sid), standings.get(row.rid), names))
-    last = rows[-1].number if rows else cursor
-    return Batch(cursor=cursor, last=last, changes=changes, head=streams.head(tx, parts.stream))
+            changes.append(_change(row, resource, body, owners.get(row.sid), standings.get(row.rid), given))
+    return Batch(
+        cursor=cursor,
+        last=rows[-1].number if rows else cursor,
+        changes=changes,
+        head=streams.head(tx, parts.stream),
+        consents={sid: owner.consent for sid, owner in owners.items()},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """Persons of whom those above were told, and persons of whom something is still held here."""
+class Given:
+    """What all changes of a batch are decided by.
+
+    Attributes:
+        announced: Persons of whom those above were told.
+        alive: Persons of whom something is still held here.
+        at: Now.
+        origin: This node.
+    """
 
     announced: AbstractSet[Pseudonym]
     alive: AbstractSet[Pseudonym]
+    at: datetime
+    origin: str
 
 
 def _change(
@@ -163,7 +192,7 @@ def _change(
     body: SealedBody | None,
     owner: Subject | None,
     standing: Standing | None,
-    names: Names,
+    given: Given,
 ) -> Change:
     """A feed row with all that deciding about it needs, as it stands now."""
     if resource is None:
@@ -182,6 +211,7 @@ def _change(
             consent="",
             body=None,
         )
+    said = owner.consent if owner else ""
     op = "delete" if resource.deleted and row.op == "put" else row.op
     return Change(
         number=row.number,
@@ -195,11 +225,16 @@ def _change(
         pseudonym=row.pseudonym if row.op == "reassign" else (owner.pseudonym if owner else None),
         previous=row.previous,
         subject_state=str(owner.state) if owner else "",
-        consent=owner.consent if owner else "",
+        # Whoever is above asks for itself and for no organisation: what is meant for organisations binds its readers.
+        consent=effective(
+            said, at=given.at, organization=given.origin, purpose=Purpose.TREATMENT, data_at=resource.instant
+        ),
+        said=said,
+        findable=is_findable(said, at=given.at),
         body=body if op == "put" else None,
         exported_to=standing.recipients if standing else frozenset(),
-        announced=owner is not None and owner.pseudonym in names.announced,
-        previous_is_gone=row.previous is not None and row.previous not in names.alive,
+        announced=owner is not None and owner.pseudonym in given.announced,
+        previous_is_gone=row.previous is not None and row.previous not in given.alive,
     )
 
 
@@ -238,7 +273,10 @@ def sections_of(parts: NodeParts, outgoing: Outgoing) -> list[Section]:
         if group not in shared:
             for address in group:
                 private[address].extend(entries)
-    located = [Locator(pseudonym=pseudonym, withdrawn=not is_held) for pseudonym, is_held in outgoing.locators.items()]
+    located = [
+        Locator(pseudonym=pseudonym, withdrawn=not is_held, consent=outgoing.said.get(pseudonym, "") if is_held else "")
+        for pseudonym, is_held in outgoing.locators.items()
+    ]
     return [
         *(
             Section(name=f"records-{index}", recipients=tuple(sorted(group)), plaintext=encode_entries(entries))
@@ -267,6 +305,9 @@ def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, e
     """The one transaction of a sending."""
     if node_state.cursor(tx, CURSOR) != batch.cursor:
         return
+    # Who has said something else meanwhile was decided about by what no longer holds: the same changes are read again.
+    if subjects.consents_by_sids(tx, batch.consents) != batch.consents:
+        return
     node_state.set_cursor(tx, CURSOR, batch.last)
     # A person erased meanwhile has no standing any more; what was sealed is followed by its shred.
     there = resources.alive(tx, [standing.rid for standing in outgoing.exports])
@@ -276,7 +317,7 @@ def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, e
     head = streams.head(tx, parts.stream)
     sequence = head.sequence + 1 if head else 1
     recipients = parts.address.ancestors
-    _note_locators(tx, parts, outgoing)
+    _note_persons(tx, parts, outgoing, sequence)
     streams.advance(tx, parts.stream, parts.address, sequence, envelope.digest)
     outbox.enqueue(
         tx,
@@ -300,9 +341,19 @@ def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, e
     )
 
 
-def _note_locators(tx: Transaction, parts: NodeParts, outgoing: Outgoing) -> None:
-    """Remember of whom those above have been told that something is held here."""
-    locators.add(tx, parts.address, [pseudonym for pseudonym, is_held in outgoing.locators.items() if is_held])
+def _note_persons(tx: Transaction, parts: NodeParts, outgoing: Outgoing, sequence: int) -> None:
+    """Remember of whom those above have been told what, and which envelope told of a consent or an erasure."""
+    told = locators.announced(tx, parts.address, outgoing.locators)
+    news = {
+        pseudonym: outgoing.taken_back[pseudonym]
+        for pseudonym, is_held in outgoing.locators.items()
+        if told.get(pseudonym, "") != outgoing.said.get(pseudonym, "") or (pseudonym in told and not is_held)
+    }
+    news |= outgoing.taken_back
+    notices.add(tx, "consent", parts.stream, sequence, {name: news[name] for name in news.keys() - outgoing.shredded})
+    notices.add(tx, "shred", parts.stream, sequence, dict.fromkeys(outgoing.shredded, 0))
+    held = [pseudonym for pseudonym, is_held in outgoing.locators.items() if is_held]
+    locators.add(tx, parts.address, {pseudonym: outgoing.said.get(pseudonym, "") for pseudonym in held})
     for pseudonym, is_held in outgoing.locators.items():
         if not is_held:
             locators.forget(tx, pseudonym, parts.address)

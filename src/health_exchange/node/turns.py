@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, releasing, sending, witnessing
+from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, witnessing
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.store import schema
@@ -55,6 +55,7 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
     if parts.card.may(Power.ADMITS_FACILITIES) and pseudonyms is not None:
         turns += [
             Turn(name="send", take=lambda: sending.send(parts), every_s=0.02, tables=FEED, gives_way=True),
+            Turn(name="consents", take=lambda: reconsidering.reconsider(parts), every_s=1.0),
             Turn(name="release", take=lambda: releasing.release(parts, pseudonyms), every_s=0.5, tables=PENDING),
         ]
     return tuple(turns)

@@ -19,6 +19,7 @@ class Action(StrEnum):
     READ_LOG = "read-log"
     VIEW_STATISTICS = "view-statistics"
     VIEW_PERSON = "view-person"  # everything of one person across sources
+    ERASE = "erase"  # on a lawful request
     LOOK_UP = "look-up"  # a holder answers another node on demand, with the original
 
 
@@ -31,6 +32,7 @@ class PrincipalKind(StrEnum):
     AUDITOR = "auditor"
     RESEARCHER = "researcher"
     OPERATOR = "operator"
+    DESK = "desk"  # the counter or application that acts for a person who has shown who he is
     NODE = "node"
 
 

@@ -21,6 +21,7 @@ ENTRIES_MAX = 10_000
 _NAME = re.compile(r"[a-z2-7]{26}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _TEXT_MAX = 64
+_CONSENT_MAX = 8192
 _LEVEL = 3
 _WINDOW_BYTES_MAX = 8 << 20
 
@@ -48,6 +49,7 @@ class RecordEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         category: Code of the sensitive category.
         changed_at: Instant of the change as the origin wrote it.
         body: The de-identified resource, in a ``put`` always, in a ``reassign`` maybe.
+        consent: In a ``put``, what its person has said about sharing, for those who hold copies.
     """
 
     op: Literal["put", "delete", "reassign", "shred"]
@@ -60,6 +62,7 @@ class RecordEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     category: str = ""
     changed_at: str = ""
     body: bytes | None = None
+    consent: str = ""
 
     def __repr__(self) -> str:
         return f"RecordEntry({self.op} {self.type}/{self.id} version {self.version})"
@@ -82,13 +85,22 @@ class RecordEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("sensitivity is 1 to 5")
         if len(self.category) > _TEXT_MAX or len(self.changed_at) > _TEXT_MAX:
             raise ValueError("category and instant are short")
+        if self.consent and (self.op != "put" or len(self.consent) > _CONSENT_MAX):
+            raise ValueError("a put, and nothing else, carries a consent, and a short one")
 
 
 class Locator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The origin holds something of this person, no facility, date, type or level; or that is to be forgotten."""
+    """The origin holds something of this person, no facility, date, type or level; or that is to be forgotten.
+
+    Attributes:
+        pseudonym: The person.
+        withdrawn: It is to be forgotten.
+        consent: What the person has said there about sharing, with its conditions, for look-ups.
+    """
 
     pseudonym: Pseudonym
     withdrawn: bool = False
+    consent: str = ""
 
     def __repr__(self) -> str:
         return "Locator(hidden)"
@@ -96,6 +108,8 @@ class Locator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.pseudonym):
             raise ValueError("a pseudonym is 26 characters of base32")
+        if self.consent and (self.withdrawn or len(self.consent) > _CONSENT_MAX):
+            raise ValueError("a locator carries a short consent, a withdrawn one none")
 
 
 def encode_entries(entries: Sequence[RecordEntry]) -> bytes:

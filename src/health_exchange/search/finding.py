@@ -218,13 +218,16 @@ def _sids(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
 
 
 def _is_permitted(permitted: Permitted) -> ColumnElement[bool]:
-    """The caller's rights as a condition."""
+    """The caller's rights as a condition; texts that permit the same are one, for there may be as many as persons."""
+    texts: dict[frozenset[int], list[str]] = {}
+    for consent, numbers in sorted(permitted.classes.items()):
+        if numbers:
+            texts.setdefault(numbers, []).append(consent)
     return or_(
         false(),
         *(
-            and_(subjects.c.consent == consent, resources.c.class_id.in_(sorted(numbers)))
-            for consent, numbers in sorted(permitted.classes.items())
-            if numbers
+            and_(subjects.c.consent.in_(consents), resources.c.class_id.in_(sorted(numbers)))
+            for numbers, consents in texts.items()
         ),
     )
 

@@ -1,11 +1,15 @@
 """Answers given to requests, so that a repeated one gets the same answer and is carried out once."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from health_exchange.store.schema import answered
-from health_exchange.store.transaction import Transaction
+from health_exchange.store.transaction import Transaction, chunks
+
+EMPTIED = b""
+"""Body of an answer about what was erased since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,18 @@ def answer_of(tx: Transaction, key: str) -> KeptAnswer | None:
 def keep(tx: Transaction, key: str, digest: bytes, body: bytes) -> None:
     """Keep an answer. A key that is kept already fails the transaction: the other request was faster."""
     tx.execute(insert(answered).values(key=key, digest=digest, body=body, kept_at=tx.clock.now().isoformat()))
+
+
+def mentioning(tx: Transaction, mentions: Callable[[bytes], bool], *, since: str = "") -> list[str]:
+    """Keys of answers kept since an instant whose bodies mention something. Linear in them."""
+    rows = tx.execute(select(answered.c.key, answered.c.body).where(answered.c.kept_at >= since))
+    return [row.key for row in rows if row.body != EMPTIED and mentions(row.body)]
+
+
+def empty(tx: Transaction, keys: Sequence[str]) -> None:
+    """Take the bodies out of answers; that their requests were carried out stays known."""
+    for chunk in chunks(keys):
+        tx.execute(update(answered).where(answered.c.key.in_(chunk)).values(body=EMPTIED))
 
 
 def forget_before(tx: Transaction, kept_at: str) -> int:

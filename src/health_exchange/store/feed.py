@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select
 
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.store.schema import feed, resources
+from health_exchange.store.schema import feed, resources, subjects
 from health_exchange.store.transaction import Transaction
 
 _AFTER = select(feed).where(feed.c.number > bindparam("number")).order_by(feed.c.number).limit(bindparam("limit"))
@@ -68,6 +68,14 @@ def moves_after(tx: Transaction, sids: Sequence[int], number: int) -> bool:
     """Whether a ``reassign`` of one of these subjects comes after ``number``, or has no number yet."""
     moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.number.is_(None) | (feed.c.number > number))
     return tx.execute(select(feed.c.change_id).where(moves).limit(1)).first() is not None
+
+
+def waits(tx: Transaction, pseudonym: Pseudonym, number: int) -> bool:
+    """Whether a change of a person comes after ``number``, or has no number yet."""
+    theirs = feed.c.sid.in_(select(subjects.c.sid).where(subjects.c.pseudonym == pseudonym))
+    late = feed.c.number.is_(None) | (feed.c.number > number)
+    shred = (feed.c.op == "shred") & (feed.c.pseudonym == pseudonym)
+    return tx.execute(select(feed.c.change_id).where(late & (theirs | shred)).limit(1)).first() is not None
 
 
 def last_number(tx: Transaction) -> int:

@@ -5,7 +5,7 @@ The store sees neither identity nor pseudonym; ``pseudonym.cache`` makes and ope
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from health_exchange.store.schema import identity_cache
 from health_exchange.store.transaction import Transaction, chunks
@@ -18,6 +18,12 @@ _BY_TAGS = select(identity_cache.c.tag, identity_cache.c.sealed).where(
 def lookup(tx: Transaction, tags: Sequence[bytes]) -> dict[bytes, bytes]:
     """Sealed pseudonyms of the tags that are known."""
     return {row.tag: row.sealed for chunk in chunks(tags) for row in tx.execute(_BY_TAGS, {"tags": chunk})}
+
+
+def forget(tx: Transaction, tags: Sequence[bytes]) -> None:
+    """Drop what is kept under tags."""
+    for chunk in chunks(tags):
+        tx.execute(delete(identity_cache).where(identity_cache.c.tag.in_(chunk)))
 
 
 def remember(tx: Transaction, sealed: Mapping[bytes, bytes]) -> None:

@@ -6,7 +6,7 @@ Delivery is in the order of arrival, so each stream stays in order; the bytes se
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
@@ -19,6 +19,19 @@ _UNDELIVERED = (
     .order_by(outbox.c.position)
     .limit(bindparam("limit"))
 )
+_THIS = (outbox.c.stream == bindparam("of")) & (outbox.c.sequence == bindparam("at"))
+_DIGEST = select(outbox.c.digest).where(_THIS)
+_DELIVERED = update(outbox).where(_THIS).values(delivered=True)
+_ITS_RECEIPTS = (outbox_receipts.c.stream == bindparam("of")) & (outbox_receipts.c.sequence == bindparam("at"))
+_SIGNED = (
+    update(outbox_receipts)
+    .where(_ITS_RECEIPTS, outbox_receipts.c.recipient == bindparam("by"), outbox_receipts.c.raw.is_(None))
+    .values(outcome=bindparam("said"), code=bindparam("why"), raw=bindparam("signed"))
+)
+_OPEN = select(outbox_receipts.c.stream).where(
+    _ITS_RECEIPTS, outbox_receipts.c.raw.is_(None) | (outbox_receipts.c.outcome == "refused")
+)
+_LET_GO = update(outbox).where(_THIS, outbox.c.delivered.is_(True), ~_OPEN.exists()).values(raw=None)
 _AWAITED = select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)
 
 
@@ -43,11 +56,7 @@ def enqueue(  # the parts of one row
     recipients: Iterable[NodeAddress] = (),
 ) -> None:
     """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
-    tx.execute(
-        insert(outbox).values(
-            position=tx.allocate("outbox"), stream=stream, sequence=sequence, digest=digest, raw=raw, delivered=False
-        )
-    )
+    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False)])
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
@@ -63,14 +72,14 @@ def undelivered(tx: Transaction, limit: int, without: Iterable[StreamId] = ()) -
 
 def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     """The next hop has it. A relay's bytes go at once, the origin's once nobody's receipt is awaited."""
-    tx.execute(update(outbox).where(_is(stream, sequence)).values(delivered=True))
+    tx.execute(_DELIVERED, {"of": stream, "at": sequence})
     _let_go(tx, stream, sequence)
 
 
 def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
     """Send a stream again from ``sequence`` on, which the next hop has lost; whether that is still kept."""
     later = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence)
-    first = tx.execute(select(outbox.c.raw).where(_is(stream, sequence))).scalar_one_or_none()
+    first = tx.execute(select(outbox.c.raw).where(_THIS), {"of": stream, "at": sequence}).scalar_one_or_none()
     if first is None:
         return False
     tx.execute(update(outbox).where(later, outbox.c.raw.is_not(None)).values(delivered=False))
@@ -79,7 +88,7 @@ def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
 
 def contradicts(tx: Transaction, stream: StreamId, sequence: int, digest: bytes) -> bool:
     """Whether a receipt speaks of another envelope than the one that was sent in this place of the stream."""
-    sent = tx.execute(select(outbox.c.digest).where(_is(stream, sequence))).scalar_one_or_none()
+    sent = tx.execute(_DIGEST, {"of": stream, "at": sequence}).scalar_one_or_none()
     return sent is not None and sent != digest
 
 
@@ -87,16 +96,8 @@ def record_receipt(  # the parts of one receipt
     tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress, *, outcome: str, code: str, raw: bytes
 ) -> bool:
     """Keep a verified receipt for one of our envelopes; ``False`` where it was known or never awaited."""
-    kept = tx.execute(
-        update(outbox_receipts)
-        .where(
-            outbox_receipts.c.stream == stream,
-            outbox_receipts.c.sequence == sequence,
-            outbox_receipts.c.recipient == str(recipient),
-            outbox_receipts.c.raw.is_(None),
-        )
-        .values(outcome=outcome, code=code, raw=raw)
-    )
+    said = {"said": outcome, "why": code, "signed": raw}
+    kept = tx.execute(_SIGNED, {"of": stream, "at": sequence, "by": str(recipient), **said})
     _let_go(tx, stream, sequence)
     return kept.rowcount == 1
 
@@ -132,17 +133,6 @@ def undelivered_count(tx: Transaction) -> int:
     return count
 
 
-def _is(stream: StreamId, sequence: int):  # type: ignore[no-untyped-def]  # noqa: ANN202  # an SQL expression
-    return (outbox.c.stream == stream) & (outbox.c.sequence == sequence)
-
-
 def _let_go(tx: Transaction, stream: StreamId, sequence: int) -> None:
     """Drop the bytes of a delivered envelope for which no receipt is awaited, unless somebody refused it."""
-    awaited = select(outbox_receipts.c.stream).where(
-        outbox_receipts.c.stream == stream,
-        outbox_receipts.c.sequence == sequence,
-        outbox_receipts.c.raw.is_(None) | (outbox_receipts.c.outcome == "refused"),
-    )
-    tx.execute(
-        update(outbox).where(_is(stream, sequence), outbox.c.delivered.is_(True), ~awaited.exists()).values(raw=None)
-    )
+    tx.execute(_LET_GO, {"of": stream, "at": sequence})

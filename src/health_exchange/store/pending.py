@@ -29,6 +29,11 @@ def waiting(tx: Transaction, limit: int) -> list[PendingIdentity]:
     return [PendingIdentity(tag=row.tag, sid=row.sid, sealed=row.sealed) for row in rows]
 
 
+def waiting_for(tx: Transaction, tag: bytes) -> list[int]:
+    """Subjects that wait for one identity."""
+    return list(tx.execute(select(pending.c.sid).where(pending.c.tag == tag).order_by(pending.c.sid)).scalars())
+
+
 def resolved(tx: Transaction, sid: int) -> None:
     """The subject waits no longer."""
     tx.execute(delete(pending).where(pending.c.sid == sid))

@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, or_, select
+from sqlalchemy import bindparam, func, or_, select
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
 from health_exchange.protocol.receipts import read_receipt
 from health_exchange.store.schema import receipts
 from health_exchange.store.transaction import Transaction
+
+_ONE = select(receipts.c.raw).where(
+    receipts.c.stream == bindparam("of"),
+    receipts.c.sequence == bindparam("at"),
+    receipts.c.recipient == bindparam("by"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +33,13 @@ def add_receipt(  # the parts of one row
     """Keep a receipt for those below; ``False`` where it is kept already."""
     if receipt_of(tx, stream, sequence, recipient) is not None:
         return False
-    tx.execute(
-        insert(receipts).values(
-            position=tx.allocate("receipts"),
-            stream=stream,
-            sequence=sequence,
-            recipient=str(recipient),
-            origin=str(origin),
-            raw=raw,
-        )
-    )
+    tx.insert_many(receipts, [(tx.allocate("receipts"), stream, sequence, str(recipient), str(origin), raw)])
     return True
 
 
 def receipt_of(tx: Transaction, stream: StreamId, sequence: int, recipient: NodeAddress) -> bytes | None:
     """The receipt that ``recipient`` (which may be this node) gave for an envelope."""
-    raw: bytes | None = tx.execute(
-        select(receipts.c.raw).where(
-            receipts.c.stream == stream, receipts.c.sequence == sequence, receipts.c.recipient == str(recipient)
-        )
-    ).scalar_one_or_none()
+    raw: bytes | None = tx.execute(_ONE, {"of": stream, "at": sequence, "by": str(recipient)}).scalar_one_or_none()
     return raw
 
 

@@ -45,9 +45,11 @@ subjects = Table(
     Column("pseudonym", Text),
     Column("state", Text, nullable=False),
     Column("consent", Text, nullable=False),
+    Column("consent_changes_at", Text),
     Column("key_wrapped", LargeBinary),
     Index("ix_subjects_anchor", "anchor", unique=True),
     Index("ix_subjects_pseudonym", "pseudonym"),
+    Index("ix_subjects_consent_changes_at", "consent_changes_at"),
 )
 classes = Table(
     "classes",
@@ -161,6 +163,25 @@ locators = Table(
     METADATA,
     Column("pseudonym", Text, primary_key=True),
     Column("node", Text, primary_key=True),
+    Column("consent", Text, nullable=False, server_default=""),
+)
+notices = Table(
+    "notices",
+    METADATA,
+    Column("pseudonym", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("entries", BigInteger, nullable=False),
+    Column("sealed_at", Text, nullable=False),
+)
+erasures = Table(
+    "erasures",
+    METADATA,
+    Column("case_reference", Text, primary_key=True),
+    Column("pseudonym", Text, nullable=False),
+    Column("erased_at", Text, nullable=False),
+    Column("resources", BigInteger, nullable=False),
 )
 audit_entries = Table(
     "audit_entries",

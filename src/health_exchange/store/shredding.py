@@ -33,6 +33,16 @@ def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -
     return destroyed
 
 
+def names_of(tx: Transaction, pseudonym: Pseudonym) -> frozenset[tuple[str, str]]:
+    """Type and id of everything kept of a person, tombstones too."""
+    rows = tx.execute(
+        select(resources.c.type, resources.c.id)
+        .join(subjects, subjects.c.sid == resources.c.sid)
+        .where(subjects.c.pseudonym == pseudonym)
+    )
+    return frozenset((row.type, row.id) for row in rows)
+
+
 def _destroy(tx: Transaction, sid: int) -> int:
     rids = list(tx.execute(select(resources.c.rid).where(resources.c.sid == sid)).scalars())
     for chunk in chunks(rids):
@@ -43,6 +53,13 @@ def _destroy(tx: Transaction, sid: int) -> int:
     tx.execute(
         update(subjects)
         .where(subjects.c.sid == sid)
-        .values(key_wrapped=None, anchor=None, pseudonym=None, consent="", state=SubjectState.SHREDDED.value)
+        .values(
+            key_wrapped=None,
+            anchor=None,
+            pseudonym=None,
+            consent="",
+            consent_changes_at=None,
+            state=SubjectState.SHREDDED.value,
+        )
     )
     return len(rids)

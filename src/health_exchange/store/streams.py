@@ -1,6 +1,6 @@
 """How far each stream from below, and our own, has come; and which places in it were refused."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
@@ -8,17 +8,21 @@ from health_exchange.protocol.streams import StreamHead
 from health_exchange.store.schema import refused, streams
 from health_exchange.store.transaction import Transaction
 
+_OURS = streams.c.stream == bindparam("of")
+_HEAD = select(streams).where(_OURS)
+_ADVANCE = update(streams).where(_OURS).values(sequence=bindparam("to"), digest=bindparam("now"))
+
 
 def head(tx: Transaction, stream: StreamId) -> StreamHead | None:
     """Where ``stream`` stands; ``None`` before its first envelope."""
-    row = tx.execute(select(streams).where(streams.c.stream == stream)).one_or_none()
+    row = tx.execute(_HEAD, {"of": stream}).one_or_none()
     return StreamHead(stream=row.stream, sequence=row.sequence, digest=row.digest) if row else None
 
 
 def origin_of(tx: Transaction, stream: StreamId) -> NodeAddress | None:
     """Whose stream it is; ``None`` before its first envelope."""
-    origin = tx.execute(select(streams.c.origin).where(streams.c.stream == stream)).scalar_one_or_none()
-    return NodeAddress.parse(origin) if origin is not None else None
+    row = tx.execute(_HEAD, {"of": stream}).one_or_none()
+    return NodeAddress.parse(row.origin) if row is not None else None
 
 
 def heads(tx: Transaction) -> list[StreamHead]:
@@ -29,9 +33,8 @@ def heads(tx: Transaction) -> list[StreamHead]:
 
 def advance(tx: Transaction, stream: StreamId, origin: NodeAddress, sequence: int, digest: bytes) -> None:
     """Move ``stream`` on to an envelope that was judged to be its next."""
-    moved = tx.execute(update(streams).where(streams.c.stream == stream).values(sequence=sequence, digest=digest))
-    if moved.rowcount == 0:
-        tx.execute(insert(streams).values(stream=stream, origin=str(origin), sequence=sequence, digest=digest))
+    if tx.execute(_ADVANCE, {"of": stream, "to": sequence, "now": digest}).rowcount == 0:
+        tx.insert_many(streams, [(stream, str(origin), sequence, digest)])
 
 
 def refuse(tx: Transaction, stream: StreamId, sequence: int, code: str) -> None:

@@ -3,7 +3,7 @@
 Subject 0 owns the directory resources, which are nobody's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -143,14 +143,37 @@ def set_state(tx: Transaction, sid: int, state: SubjectState) -> None:
     tx.execute(update(subjects).where(subjects.c.sid == sid).values(state=state.value))
 
 
-def set_consent(tx: Transaction, sid: int, consent: str) -> bool:
-    """Keep the consent class; whether it changed, in which case all resources pass the sender again."""
+def set_consent(tx: Transaction, sid: int, consent: str, changes_at: str | None = None) -> bool:
+    """Keep the consent text; whether it changed, in which case all resources pass the sender again.
+
+    Args:
+        tx: The transaction.
+        sid: The subject.
+        consent: The text.
+        changes_at: When time alone next changes what it comes to; ``None`` for never.
+    """
     subject = by_sids(tx, [sid])[sid]
     if subject.consent == consent:
         return False
-    tx.execute(update(subjects).where(subjects.c.sid == sid).values(consent=consent))
+    note_consent(tx, sid, consent, changes_at)
     feed.add_for_subject(tx, sid, "put", subject.pseudonym, None)
     return True
+
+
+def note_consent(tx: Transaction, sid: int, consent: str, changes_at: str | None = None) -> None:
+    """Keep the consent text, for whoever reads; nothing passes the sender."""
+    tx.execute(update(subjects).where(subjects.c.sid == sid).values(consent=consent, consent_changes_at=changes_at))
+
+
+def consents_due(tx: Transaction, at: str, limit: int) -> list[Subject]:
+    """Living subjects whose consent comes to something else since ``at`` or before."""
+    due = _ALIVE.where(subjects.c.consent_changes_at <= at).order_by(subjects.c.sid).limit(limit)
+    return [_read(tx, row) for row in tx.execute(due)]
+
+
+def consents_by_sids(tx: Transaction, sids: Iterable[int]) -> Mapping[int, str]:
+    """Consent texts of living subjects."""
+    return {sid: subject.consent for sid, subject in by_sids(tx, sids).items()}
 
 
 def _make(tx: Transaction, sid: int, anchor: str | None, pseudonym: Pseudonym | None, state: str | None) -> Subject:

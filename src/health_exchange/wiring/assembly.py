@@ -12,6 +12,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import Client, read_registry
@@ -21,6 +22,7 @@ from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
+from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
@@ -32,6 +34,8 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.desks import Desks
+from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
 from health_exchange.node.oversight import Oversight
@@ -227,11 +231,20 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         *EventDoor(door=door, oversight=oversight).routes(),
         *door.routes(),
         *datacenter.routes(),
+        *_person_routes(node, door),
         *OperatorDoor(parts).routes(),
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
     return Starlette(routes=routes, exception_handlers=_HANDLERS)
+
+
+def _person_routes(node: Node, door: FhirDoor) -> list[Route]:
+    """The door for persons, where the node sees who they are and admits their records."""
+    if node.pseudonyms is None or node.admission is None:
+        return []
+    desks = Desks(node.parts, node.pseudonyms)
+    return PersonDoor(door=door, desks=desks, erasures=Erasures(node.parts, desks)).routes()
 
 
 async def _fault(_request: Request, error: Exception) -> Response:
