@@ -146,7 +146,7 @@ def test_every_policy_decides_something() -> None:
     assert decisive == POLICIES.rules.keys()
 
 
-def test_values_that_no_policy_names_are_decided_like_the_one_that_stands_for_them() -> None:
+def test_what_no_policy_names_or_looks_at_is_decided_like_what_stands_for_it() -> None:
     dice = Random(11)
     chosen = dice.sample([one for one in table().decisions if one.is_on_records], SAMPLES)
     for one in chosen:
@@ -157,6 +157,7 @@ def test_values_that_no_policy_names_are_decided_like_the_one_that_stands_for_th
             category=dice.choice(table().stands_for[one.category]),
         )
         mine, theirs = table().decisions[one], decision_on(POLICIES, other.question())
+        assert mine == decision_on(POLICIES, one.question()), one
         assert (mine.allowed, mine.policies) == (theirs.allowed, theirs.policies), other
 
 
