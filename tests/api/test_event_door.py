@@ -12,8 +12,11 @@ from tests.federation.records import national_id, observation, patient, transact
 
 from health_exchange.api.event_search import PARAMETERS, read_event_search
 from health_exchange.audit.balp import KIND_SYSTEM, PSEUDONYM_SYSTEM, REQUEST_SYSTEM
+from health_exchange.audit.entries import AuditEntry
 from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import ExchangeError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node.journal import log
 
 READINGS = ("log-read", "evaluate")
 
@@ -130,6 +133,24 @@ async def test_pages_follow_their_links_to_the_first_entry_and_show_each_event_o
     assert seen[-1] == "0"
     positions = [int(each.partition(".")[0]) for each in seen]
     assert positions == sorted(positions, reverse=True)
+
+
+async def test_entries_about_many_persons_fill_a_page_and_none_of_their_events_is_lost(door: Door) -> None:
+    parts = door.node.parts
+    persons = tuple(Pseudonym(f"{number:026d}") for number in range(300))
+    shared = {"kind": "share", "action": "share", "outcome": "allowed", "node": COUNTY, "subjects": persons}
+    for second in range(4):
+        at = f"2026-11-24T10:00:0{second}+00:00"
+        parts.store.write_now(lambda tx, at=at: log(tx, AuditEntry(at=at, **shared)))  # type: ignore[misc, arg-type]  # fields by name
+    link, seen, pages = "/fhir/AuditEvent?subtype=share&date=ge2026-11-24T10:00:00Z", list[str](), list[int]()
+    while link:
+        bundle = (await door.send("GET", link, who="auditor")).json()
+        pages.append(len(bundle.get("entry", [])))
+        seen += [entry["resource"]["id"] for entry in bundle.get("entry", [])]
+        link = {each["relation"]: each["url"] for each in bundle["link"]}.get("next", "")
+
+    assert len(seen) == len(set(seen)) == 1200
+    assert max(pages) == 600
 
 
 @pytest.mark.parametrize("who", ["hospital", "viewer", "researcher"])

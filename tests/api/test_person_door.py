@@ -57,7 +57,16 @@ async def test_who_saw_what_is_told_in_words_and_the_view_itself_is_logged(door:
     words = [each["words"] for each in view["disclosures"]]
     assert any("facility hospital of 121000001000791901 read: 1 Observation, for treatment" in each for each in words)
     assert any("desk desk" in each and "looked at everything kept here" in each for each in words)
-    assert view["not_asked"] == ["cn", "cn/33", "cn/33/3305", "cn/51", "cn/51/5100"]
+    assert view["not_asked"] == []
+    assert {each["node"] for each in view["disclosures"]} == {COUNTY, "cn/33/3305", "cn/33", "cn"}
+
+
+async def test_a_node_whose_log_could_not_be_asked_is_named_in_the_view(door: Door) -> None:
+    await fill(door)
+    door.network.faults.down.add(NodeAddress.parse("cn/33"))
+    view = (await door.send("POST", VIEW, WHO, who="desk")).json()
+
+    assert view["not_asked"] == ["cn/33: away"]
 
 
 async def test_a_view_tells_what_the_person_has_said_and_who_above_has_signed_for_it(door: Door) -> None:

@@ -22,6 +22,7 @@ from health_exchange.audit.reconciliation import (
     UNFINISHED,
     UNLOGGED_ANSWER,
     UNLOGGED_LOOK_UP,
+    UNLOGGED_TICKET,
     WALKING,
     Reconciliation,
     reconcile,
@@ -156,11 +157,18 @@ def plant(network: Network, address: str, **fields: object) -> None:
     parts.store.write_now(lambda tx: log(tx, entry))
 
 
-def look_up(network: Network, number: int, *, logged: bool = True, answered: bool = True) -> None:
+def look_up(
+    network: Network,
+    number: int,
+    *,
+    logged: bool = True,
+    answered: bool = True,
+    holders: tuple[str, ...] = ("cn/33", "cn/51"),
+) -> None:
     """A look-up as its ends log it: two key holders, the asking node, one holder of records."""
     who = {"principal": "dr-wang", "principal_kind": "clinician", "request_id": f"look-up-{number}"}
     person = (f"person{number:020d}",)
-    for holder in ("cn/33", "cn/51"):
+    for holder in holders:
         plant(network, holder, kind="evaluate", peer=COUNTY, summary="1 blinded element", **who)
     if answered:
         plant(network, OTHER, kind="answer", peer=COUNTY, subjects=person, summary="2 resources", **who)
@@ -211,6 +219,15 @@ async def test_a_holder_that_answers_without_logging_is_found(tmp_path: Path, ne
     result, _missing = await reconciled(tmp_path, network)
 
     assert kinds(result) == {(UNLOGGED_ANSWER, OTHER, "")}
+    assert "look-up-2" in result.suspicions[0].what
+
+
+async def test_a_key_holder_that_signs_without_logging_is_found(tmp_path: Path, network: Network) -> None:
+    look_up(network, 1)
+    look_up(network, 2, holders=("cn/33",))
+    result, _missing = await reconciled(tmp_path, network)
+
+    assert kinds(result) == {(UNLOGGED_TICKET, COUNTY, "dr-wang")}
     assert "look-up-2" in result.suspicions[0].what
 
 

@@ -9,7 +9,7 @@ from health_exchange.policy.questions import Question
 CARE = {"TREAT", "ETREAT"}
 CATEGORIES = {"general", "PSY", "SEX", "GDIS", "SDV", "SUD", "HIV"}
 LEVELS_OPENED = {"city": 2, "province": 3, "nation": 3}
-HOLDINGS = {"read-log", "view-statistics", "locate"}
+HOLDINGS = {"read-log", "view-disclosures", "view-statistics", "locate"}
 READING = {"read", "search", "view-person"}
 
 
@@ -38,6 +38,9 @@ def _may_with_holdings(question: Question) -> bool:
     if action == "read-log":
         # "auditor reads logs and no records"
         return who.kind == "auditor" and purpose == "HLEGAL"
+    if action == "view-disclosures":
+        # Issue 3: "who has seen them", for the person as for auditors.
+        return (who.kind, purpose) in {("auditor", "HLEGAL"), ("desk", "PATRQT")}
     if action == "view-statistics":
         # "researcher nothing at person level"; authorised readers and those who plan see counts, nobody by force.
         return who.kind in {"viewer", "researcher", "operator"} and purpose != "BTG"

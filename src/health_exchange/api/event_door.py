@@ -6,6 +6,7 @@ checked against the log's own checkpoint, as in the auditors' other door.
 Source: FHIR R4, AuditEvent; IHE ITI-81.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from health_exchange.api.fhir_door import FHIR_JSON, FORM_BYTES_MAX, FhirDoor, p
 from health_exchange.audit.answers import NodeReply
 from health_exchange.audit.balp import audit_event, event_ids, pattern_of
 from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.audit.excerpts import ProvenEntry
 from health_exchange.audit.questions import LogQuestion
 from health_exchange.fhir.splicing import JsonBytes, join_array, join_object, quote
 from health_exchange.model.errors import NotFoundError, UnavailableError
@@ -26,6 +28,8 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.oversight import Oversight
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
+EVENTS_MAX = 500
+"""A page ends at the entry that reaches so many events: one envelope may be about hundreds of persons."""
 ABSENT = "the log has no such entry, or its retention has ended"
 
 
@@ -76,8 +80,18 @@ class EventDoor:
         """One page of events."""
         search = read_event_search(pairs)
         reply = await self._ask(search.question, caller, before=search.before, count=search.count)
-        events = [event for event in self._events(reply) if self._is_wanted(event, search)]
-        return Response(self._searchset(search, reply.before, events), media_type=FHIR_JSON)
+        return Response(await asyncio.to_thread(self._page, search, reply), media_type=FHIR_JSON)
+
+    def _page(self, search: EventSearch, reply: NodeReply) -> bytes:
+        """The page's Bundle: it ends early, at an entry, where entries about many persons fill it."""
+        events: list[_Event] = []
+        before = reply.before
+        for number, proven in enumerate(reply.entries, start=1):
+            events += [event for event in _events_of(proven) if self._is_wanted(event, search)]
+            if len(events) >= EVENTS_MAX and number < len(reply.entries):
+                before = proven.position
+                break
+        return self._searchset(search, before, events)
 
     async def _read(self, request: Request, caller: Caller) -> Response:
         event_id = request.path_params["id"]
@@ -85,7 +99,7 @@ class EventDoor:
         if not (position.isascii() and position.isdecimal() and len(position) <= len(str(2**50))):
             raise NotFoundError(ABSENT)
         reply = await self._ask(LogQuestion(position=int(position)), caller, before=None, count=1)
-        for event in self._events(reply):
+        for event in (event for proven in reply.entries for event in _events_of(proven)):
             if event.id == event_id:
                 return Response(event.body(self.door), media_type=FHIR_JSON)
         raise NotFoundError(ABSENT)
@@ -98,13 +112,6 @@ class EventDoor:
         if reply.detail and not reply.entries and reply.before is None:
             raise UnavailableError(f"the log cannot be read now: {reply.detail}", retry_after_s=5)
         return reply
-
-    def _events(self, reply: NodeReply) -> Iterable[_Event]:
-        """Every event that the reply's entries become."""
-        for proven in reply.entries:
-            entry = decode_entry(bytes(proven.entry))
-            for number, event_id in enumerate(event_ids(entry, proven.position)):
-                yield _Event(entry=entry, position=proven.position, number=number, id=event_id)
 
     def _is_wanted(self, event: _Event, search: EventSearch) -> bool:
         """Whether an event is what was searched for: of several persons of an entry, only the one asked about."""
@@ -135,3 +142,10 @@ class EventDoor:
                 for event in events
             )
         return join_object(members)
+
+
+def _events_of(proven: ProvenEntry) -> Iterable[_Event]:
+    """Every event that an entry becomes."""
+    entry = decode_entry(bytes(proven.entry))
+    for number, event_id in enumerate(event_ids(entry, proven.position)):
+        yield _Event(entry=entry, position=proven.position, number=number, id=event_id)

@@ -25,6 +25,7 @@ UNFINISHED = "unfinished"
 WALKING = "walking"
 UNLOGGED_LOOK_UP = "unlogged-look-up"
 UNLOGGED_ANSWER = "unlogged-answer"
+UNLOGGED_TICKET = "unlogged-ticket"
 
 _LOOK_UP = "look-up"
 _ANSWERED = "answered: "
@@ -93,7 +94,7 @@ class _LookUp:
 
     day: str
     who: str = ""
-    ticketed: bool = False
+    tickets: set[str] = field(default_factory=set)
     asked: bool = False
     answered: tuple[str, ...] = ()
     answers: set[str] = field(default_factory=set)
@@ -136,7 +137,7 @@ def reconcile(
     suspicions = [
         *(found for balance in balances for found in _judge(balance, tolerance)),
         *(found for found in _walks(seen, tolerance) if found.day >= since),
-        *(found for found in _silences(seen, logs) if found.day >= since),
+        *(found for found in _silences(seen, logs, threshold) if found.day >= since),
     ]
     return Reconciliation(
         balances=tuple(balances),
@@ -190,7 +191,7 @@ def _take_look_up(seen: _Seen, entry: AuditEntry, day: str) -> None:
     one = seen.look_ups.setdefault((asker, entry.request_id), _LookUp(day))
     one.who = one.who or entry.principal
     if entry.kind == "evaluate":
-        one.ticketed = True
+        one.tickets.add(entry.node)
     elif entry.peer and entry.kind in {"answer", "refuse"}:
         one.answers.add(entry.node)
     elif not entry.peer:
@@ -214,7 +215,7 @@ def _balances(seen: _Seen, threshold: int) -> Iterable[Balance]:
             evaluated[one.node][one.day] += one.count
         else:
             unfinished[one.node, one.day] += one.count
-    look_ups = _per_day((node, one.day) for (node, _request), one in seen.look_ups.items() if one.ticketed)
+    look_ups = _per_day((node, one.day) for (node, _request), one in seen.look_ups.items() if one.tickets)
     audits = _per_day((node, day) for (node, _request), day in seen.audits.items())
     nodes = sorted({*evaluated, *(node for node, _day in (*unfinished, *look_ups))})
     for node in nodes:
@@ -291,12 +292,16 @@ def _walks(seen: _Seen, tolerance: int) -> Iterable[Suspicion]:
             yield Suspicion(kind=WALKING, node=node, day=day, who=who, what=what)
 
 
-def _silences(seen: _Seen, logs: frozenset[str]) -> Iterable[Suspicion]:
-    """Look-ups of which one end has logged nothing."""
+def _silences(seen: _Seen, logs: frozenset[str], threshold: int) -> Iterable[Suspicion]:
+    """Look-ups of which somebody who took part has logged nothing."""
     for (asker, request), one in seen.look_ups.items():
         if not one.asked and asker in logs:
             what = f"request {request} stands in others' logs and not in the asking node's"
             yield Suspicion(kind=UNLOGGED_LOOK_UP, node=asker, day=one.day, who=one.who, what=what)
+        # Nobody answers without the signed receipts of enough key holders, each for an entry of its own.
+        if one.answered and len(one.tickets) < threshold:
+            what = f"request {request} was answered and stands in the logs of {len(one.tickets)} key holders only"
+            yield Suspicion(kind=UNLOGGED_TICKET, node=asker, day=one.day, who=one.who, what=what)
         for holder in one.answered:
             if holder not in one.answers and holder in logs:
                 what = f"it answered request {request} of {asker} and has not logged it"

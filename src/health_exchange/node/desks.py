@@ -16,7 +16,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.person_log import AskElsewhere, Disclosure, Elsewhere, in_order, local_disclosures
+from health_exchange.node.person_log import AskElsewhere, Disclosure, in_order, local_disclosures
 from health_exchange.node.persons import consent_text
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import EVERYTHING_MAX, TooMuchError
@@ -62,7 +62,7 @@ class PersonView(msgspec.Struct, frozen=True, kw_only=True):
         sharing: What all of it comes to, a sentence each.
         consents_above: Whether those above know of it.
         disclosures: Who has seen or changed what, broken glass first, then the latest.
-        not_asked: Nodes whose logs are not in ``disclosures``.
+        not_asked: Nodes whose logs are not in ``disclosures``, or not in full, each with the reason.
     """
 
     node: str
@@ -81,13 +81,13 @@ class Desks:
     Args:
         parts: The node's.
         pseudonyms: Resolves identities.
-        elsewhere: Asks other nodes' logs; without it they are named as not asked.
+        elsewhere: Asks other nodes' logs.
     """
 
-    def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient, elsewhere: AskElsewhere | None = None) -> None:
+    def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient, elsewhere: AskElsewhere) -> None:
         self._parts = parts
         self._pseudonyms = pseudonyms
-        self._elsewhere = elsewhere or self._nobody
+        self._elsewhere = elsewhere
 
     async def person(self, identity: Identity) -> Pseudonym:
         """Who the person is to the exchange.
@@ -123,7 +123,7 @@ class Desks:
             raise NotFoundError("nothing is kept here of that person")
         if count > EVERYTHING_MAX:
             raise TooMuchError(f"there are more than {EVERYTHING_MAX} resources; search by type")
-        other = await self._elsewhere(person)
+        other = await self._elsewhere(person, caller)
         disclosures = in_order([*view.disclosures, *other.disclosures])
         return msgspec.structs.replace(view, disclosures=disclosures, not_asked=other.not_asked)
 
@@ -179,11 +179,6 @@ class Desks:
             summary=summary,
         )
         await self._parts.store.write(lambda tx: log(tx, entry))
-
-    async def _nobody(self, _person: Pseudonym) -> Elsewhere:
-        """Other nodes were not asked."""
-        others = sorted(str(address) for address in self._parts.directory.nodes if address != self._parts.address)
-        return Elsewhere(disclosures=[], not_asked=others)
 
 
 def _in_words(tx: Transaction, kept: StoredResource) -> ConsentInWords:

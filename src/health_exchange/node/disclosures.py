@@ -90,7 +90,8 @@ async def disclose(
     Raises:
         ForbiddenError: Policy does not let the caller read the log; the refusal is in the log.
     """
-    asked = question_of(caller, Action.READ_LOG, None)
+    action = Action.VIEW_DISCLOSURES if question.person else Action.READ_LOG
+    asked = question_of(caller, action, None)
     decision = decision_on(parts.policies, asked)
     excerpt = await read_log(parts, question, before=before, count=count) if decision.allowed else None
     found = f"{len(excerpt.entries)} entries" if excerpt is not None else "entries"
@@ -98,7 +99,7 @@ async def disclose(
         parts,
         caller,
         kind="refuse" if excerpt is None else "log-read",
-        action=str(Action.READ_LOG),
+        action=str(action),
         outcome="refused" if excerpt is None else "allowed",
         reason="; ".join(decision.reasons) if excerpt is None else "",
         policy=decision.digest,

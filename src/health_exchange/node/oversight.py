@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from health_exchange.audit.answers import ANSWERED, PARTIAL, LogAnswer, NodeReply
-from health_exchange.audit.entries import Facts
+from health_exchange.audit.entries import Facts, decode_entry
 from health_exchange.audit.evidence import evidence_folder
 from health_exchange.audit.questions import LogQuestion, check_question
 from health_exchange.model.addresses import NodeAddress
@@ -24,6 +24,7 @@ from health_exchange.node.disclosures import ask_log, log_keys
 from health_exchange.node.journal import journal, log
 from health_exchange.node.log_reading import COUNT_MAX
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.person_log import Elsewhere, disclosure_of
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import question_of, refusal
@@ -91,13 +92,7 @@ class Oversight:
         at = parts.clock.now().isoformat()
         if parts.address not in nodes:
             await self._note(caller, question, nodes)
-        slots = asyncio.Semaphore(AT_ONCE)
-
-        async def one(node: NodeAddress) -> NodeReply:
-            async with slots:
-                return await ask_log(parts, caller, node, question, before=before, count=count)
-
-        replies = await asyncio.gather(*(one(node) for node in sorted(nodes, key=lambda node: node.segments)))
+        replies = await self._replies(caller, question, nodes, before, count)
         return LogAnswer(
             request_id=caller.request_id,
             at=at,
@@ -105,7 +100,31 @@ class Oversight:
             person=question.person,
             holders=[str(holder.address) for holder in parts.directory.key.holders],
             threshold=parts.directory.key.threshold,
-            replies=list(replies),
+            replies=replies,
+        )
+
+    async def _replies(
+        self, caller: Caller, question: LogQuestion, nodes: Sequence[NodeAddress], before: int | None, count: int
+    ) -> list[NodeReply]:
+        """What each node says, in the order of their addresses."""
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(node: NodeAddress) -> NodeReply:
+            async with slots:
+                return await ask_log(self._parts, caller, node, question, before=before, count=count)
+
+        return await asyncio.gather(*(one(node) for node in sorted(nodes, key=lambda node: node.segments)))
+
+    async def elsewhere(self, person: Pseudonym, caller: Caller) -> Elsewhere:
+        """What the other nodes' logs say of a person, for the person; a node whose word is missing is named."""
+        others = [node for node in self.everywhere() if node != self._parts.address]
+        question = LogQuestion(person=person)
+        replies = await self._replies(caller, question, others, None, COUNT_MAX)
+        return Elsewhere(
+            disclosures=[
+                disclosure_of(decode_entry(bytes(proven.entry))) for reply in replies for proven in reply.entries
+            ],
+            not_asked=[f"{reply.node}: {reply.outcome}" for reply in replies if reply.outcome != ANSWERED],
         )
 
     async def evidence(self, caller: Caller, question: LogQuestion, nodes: Sequence[NodeAddress]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import msgspec
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
+from health_exchange.node.callers import Caller
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.policy.consent_words import PURPOSES
 from health_exchange.store import audit_log
@@ -68,8 +69,8 @@ class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
     not_asked: list[str]
 
 
-AskElsewhere = Callable[[Pseudonym], Awaitable[Elsewhere]]
-"""Asks the other nodes that may hold entries about a person."""
+AskElsewhere = Callable[[Pseudonym, Caller], Awaitable[Elsewhere]]
+"""Asks the other nodes that may hold entries about a person, for whoever asks here."""
 
 
 def disclosure_of(entry: AuditEntry) -> Disclosure:

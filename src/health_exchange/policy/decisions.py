@@ -17,6 +17,7 @@ class Action(StrEnum):
     OPEN = "open"  # a node above the origin opens a section of an envelope
     LOCATE = "locate"  # a node learns who holds something of a person
     READ_LOG = "read-log"
+    VIEW_DISCLOSURES = "view-disclosures"  # a log's entries about one person
     VIEW_STATISTICS = "view-statistics"
     VIEW_PERSON = "view-person"  # everything of one person across sources
     ERASE = "erase"  # on a lawful request

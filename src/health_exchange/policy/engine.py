@@ -33,6 +33,7 @@ _ENTITY_TYPES: Mapping[str, str] = {kind: kind.capitalize() for kind in Principa
 _HOLDINGS: Mapping[Action, str] = {
     Action.LOCATE: "Locator",
     Action.READ_LOG: "Log",
+    Action.VIEW_DISCLOSURES: "Log",
     Action.VIEW_STATISTICS: "Statistics",
 }
 

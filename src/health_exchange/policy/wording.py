@@ -45,7 +45,7 @@ CATEGORIES: Mapping[SensitiveCategory, str] = MappingProxyType(
     }
 )
 LEVELS: Mapping[Sensitivity, str] = MappingProxyType({level: level.name.lower() for level in Sensitivity})
-ON_HOLDINGS = frozenset({Action.LOCATE, Action.READ_LOG, Action.VIEW_STATISTICS})
+ON_HOLDINGS = frozenset({Action.LOCATE, Action.READ_LOG, Action.VIEW_DISCLOSURES, Action.VIEW_STATISTICS})
 """Actions that are about no record."""
 HERE = "cn/33/3305/330521"
 """Where a record comes from if a question does not say: some admitting node."""

@@ -243,7 +243,7 @@ def _person_routes(node: Node, door: FhirDoor) -> list[Route]:
     """The door for persons, where the node sees who they are and admits their records."""
     if node.pseudonyms is None or node.admission is None:
         return []
-    desks = Desks(node.parts, node.pseudonyms)
+    desks = Desks(node.parts, node.pseudonyms, Oversight(node.parts, node.pseudonyms).elsewhere)
     return PersonDoor(door=door, desks=desks, erasures=Erasures(node.parts, desks)).routes()
 
 
