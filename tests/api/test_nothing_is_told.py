@@ -97,6 +97,17 @@ async def test_a_person_whom_the_node_has_met_is_not_told_by_the_links_of_a_sear
     assert told[0] == told[1]
 
 
+async def test_the_id_of_a_hidden_patient_leads_no_look_up_to_the_person(tmp_path: Path) -> None:
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "purpose", "valueCode": "TREAT"}]}
+    told = []
+    for door in await twins_at_the_origin(tmp_path):
+        answer = await door.send("POST", "/fhir/Patient/h0/$everything", asked, who="dr-wang", X_Request_Id="adversary")
+        told.append((answer.status_code, sorted(answer.headers.items()), answer.content))
+
+    assert told[0] == told[1]
+    assert told[0][0] == 404
+
+
 async def test_the_unchanged_twins_do_differ_for_those_who_may_see_the_rest(tmp_path: Path) -> None:
     knowing, ignorant = await twins_at_the_origin(tmp_path)
     facility = replace(readers(COUNTY)[0], principal=Principal(kind="facility", id="hospital", address=COUNTY))

@@ -133,6 +133,18 @@ async def test_every_kind_of_refusal_at_the_door_is_found_by_its_reference(
     assert told == "; ".join(refusal["explanation"]["reasons"])
 
 
+async def test_a_refused_look_up_is_found_by_its_reference_with_the_purpose_it_was_asked_for(door: Door) -> None:
+    who = {"name": "resource", "resource": {"resourceType": "Patient", **patient("x", identity=national_id(1))}}
+    purpose = {"name": "purpose", "valueCode": "BTG"}
+    asked = {"resourceType": "Parameters", "parameter": [who, purpose]}
+    answer = await door.send("POST", "/fhir/Patient/$everything", asked, who="dr-wang")
+
+    assert answer.status_code == 403
+    [refusal] = await refusals_under(door, reference_of(answer))
+    assert (refusal["entry"]["purpose"], refusal["entry"]["facts"]["reasoned"]) == ("BTG", False)
+    assert refusal["explanation"]["advice"].startswith("it would be allowed with a reason; or")
+
+
 async def test_a_refused_entry_of_a_batch_carries_the_reference_too(door: Door) -> None:
     write = {"resource": {"resourceType": "Location"}, "request": {"method": "POST", "url": "Location"}}
     batch = {"resourceType": "Bundle", "type": "batch", "entry": [write]}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.audit.entries import AuditEntry, Facts, decode_entry
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.datacenter.person import Group, person_view
 from health_exchange.datacenter.population import population_view
@@ -32,6 +32,7 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import GoneError, Reading
 from health_exchange.node.statistics import Statistics
 from health_exchange.peers.in_process import InProcessTransport
+from health_exchange.policy.consent_rules import EVERYTHING, ConsentRules, Objection, write_rules
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
 from health_exchange.pseudonym.cache import cache_tag, seal_name
@@ -252,6 +253,50 @@ async def test_former_versions_are_read_but_never_around_a_raised_sensitivity(na
     nation.keep(condition("c1", code="B20"), sensitivity=5)
     with pytest.raises(NotFoundError):
         await nation.reading.vread("Condition", "c1", 1, VIEWER)
+
+
+def say(node: Node, person: Pseudonym, *objections: Objection) -> None:
+    """What a person says, kept as admission and reception keep it."""
+
+    def write(tx: Transaction) -> None:
+        for subject in subjects.subjects_of(tx, person):
+            subjects.set_consent(tx, subject.sid, write_rules(ConsentRules(objections=objections)))
+
+    node.parts.store.write_now(write)
+
+
+def at_organization(name: str) -> Caller:
+    return replace(VIEWER, principal=replace(VIEWER.principal, organization=name))
+
+
+async def test_a_patients_id_names_the_person_only_to_those_whom_the_persons_objection_does_not_bind(
+    nation: Node,
+) -> None:
+    nation.keep({"resourceType": "Patient", "id": "p1"})
+    nation.keep(condition("c1"))
+    say(nation, ANNE, Objection(kinds=tuple(sorted(EVERYTHING)), organizations=("bound",)))
+    free, bound = (
+        replace(VIEWER, principal=replace(VIEWER.principal, organization=name)) for name in ("free", "bound")
+    )
+
+    assert json.loads(await nation.reading.everything("p1", free))["total"] == 2
+    with pytest.raises(NotFoundError):
+        await nation.reading.everything("p1", bound)
+    refused = nation.log()[-1]
+    assert (refused.outcome, refused.subjects) == ("refused", (ANNE,))
+    assert isinstance(refused.facts, Facts)
+    assert refused.facts.consent == "deny:*"
+
+
+async def test_a_former_version_is_not_read_around_an_objection_to_the_date_it_has_now(nation: Node) -> None:
+    nation.keep(condition("c1", date="2020-05-06"))
+    nation.keep(condition("c1", date="2024-05-06"))
+    say(nation, ANNE, Objection(kinds=tuple(sorted(EVERYTHING)), data_since="2024-01-01T00:00:00.000000Z"))
+    by = at_organization("any")
+
+    for version in (1, 2):
+        with pytest.raises(NotFoundError):
+            await nation.reading.vread("Condition", "c1", version, by)
 
 
 async def test_what_was_deleted_is_gone(nation: Node) -> None:

@@ -213,10 +213,10 @@ class Reading:
         owner = subjects.by_sids(tx, [now.sid]).get(now.sid)
         whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
-        for resource_class in {wanted.resource_class, now.resource_class}:
+        for kept in (wanted, now):
             consent = owner.consent if owner is not None else ""
-            plain = consent_for(self._parts, caller, consent, data_at=wanted.instant)
-            asked = question_of(caller, Action.READ, resource_class, plain)
+            plain = consent_for(self._parts, caller, consent, data_at=kept.instant)
+            asked = question_of(caller, Action.READ, kept.resource_class, plain)
             decision = decision_on(self._parts.policies, asked)
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)
@@ -285,12 +285,12 @@ class Reading:
             summary=f"everything: {len(found)} resources",
         )
 
-    @staticmethod
-    def _on_kept(caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:
+    def _on_kept(self, caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:
         """What policy is asked about one resource of a person, where there is one."""
         if kept is None or kept.sid not in owners:
             return None
-        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, owners[kept.sid].consent)
+        plain = consent_for(self._parts, caller, owners[kept.sid].consent, data_at=kept.instant)
+        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, plain)
 
     def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
         """Where a link to a page goes on; ``None`` where the request is no such link."""

@@ -30,7 +30,7 @@ _ENTITIES_CACHED = 8_192
 _ENTITY_TYPES: Mapping[str, str] = {kind: kind.capitalize() for kind in PrincipalKind}
 
 # What an action is about where it is not about records.
-_HOLDINGS: Mapping[Action, str] = {
+HOLDINGS: Mapping[Action, str] = {
     Action.LOCATE: "Locator",
     Action.READ_LOG: "Log",
     Action.VIEW_DISCLOSURES: "Log",
@@ -205,7 +205,7 @@ def _decide(
     reasoned: bool,  # noqa: FBT001  # the cache keys by position
 ) -> Decision:
     kind = _ENTITY_TYPES.get(principal.kind)
-    holding = _HOLDINGS.get(action)
+    holding = HOLDINGS.get(action)
     if kind is None or (resource_class is None and holding is None):
         reason = "policies know no such kind of principal" if kind is None else f"{action} needs a class of resource"
         return Decision(allowed=False, policies=(), reasons=(reason,), digest=policies.digest)

@@ -3,11 +3,12 @@
 Enumerated are action, kind of principal, where it is registered as it lies to the record's origin, purpose, reason,
 consent as it lies to the record's category, category, type and level. Values that no policy names cannot be told apart
 by any (Cedar compares texts; where a policy compares with a pattern nothing is left out), so one of them stands for
-all. Only what is allowed has a line; everything else is refused.
+all; nor can situations that differ only in facts at which no policy looks that could speak of them. Only what is
+allowed has a line; everything else is refused.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from itertools import product
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.model.powers import Tier
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.policy.conditions import Fact
 from health_exchange.policy.consents import OBJECTS_TO_ALL
 from health_exchange.policy.decisions import Action, Decision, Principal, PrincipalKind
 from health_exchange.policy.engine import PolicySet
@@ -55,6 +57,7 @@ _CONSENTS: Mapping[str, str] = MappingProxyType(
 )
 _REASONS: Mapping[str, bool] = MappingProxyType({"no": False, "yes": True})
 _PERSONS = [str(kind) for kind in PrincipalKind if kind is not PrincipalKind.NODE]
+_ANY_CATEGORY = str(SensitiveCategory.GENERAL)
 _FEW = 5
 """A group that lacks fewer than one of so many values is named by what it lacks."""
 
@@ -122,14 +125,18 @@ class DecisionTable:
 
     @classmethod
     def of(cls, policies: PolicySet) -> "DecisionTable":
-        """Decide everything; some 10 s."""
+        """Decide everything; some 15 s."""
         purposes = standing_for_all(policies, list(Purpose))
         categories = standing_for_all(policies, list(SensitiveCategory))
         types = standing_for_all(policies, sorted(resource_types(), key=lambda name: (name != "Observation", name)))
-        decisions = {
-            situation: decision_on(policies, situation.question())
-            for situation in _situations([Purpose(name) for name in purposes], list(types), list(categories))
-        }
+        looked_at = _looked_at(policies)
+        decided: dict[Situation, Decision] = {}
+        decisions: dict[Situation, Decision] = {}
+        for situation in _situations([Purpose(name) for name in purposes], list(types), list(categories)):
+            seen = _seen(situation, looked_at[situation.who.partition(" ")[0], situation.action])
+            if seen not in decided:
+                decided[seen] = decision_on(policies, seen.question())
+            decisions[situation] = decided[seen]
         return cls(decisions=decisions, stands_for=MappingProxyType(purposes | categories | types))
 
     def lines(self) -> list[str]:
@@ -179,6 +186,34 @@ def moved(before: Iterable[str], after: Iterable[str]) -> list[str]:
     """Lines that a change of policy takes away (``-``) and brings (``+``)."""
     changes = unified_diff(list(before), list(after), lineterm="", n=0)
     return [line for line in changes if not line.startswith(("---", "+++", "@@"))]
+
+
+def _looked_at(policies: PolicySet) -> dict[tuple[str, Action], frozenset[Fact]]:
+    """By kind of principal and action, what any policy that could speak of them looks at."""
+    return {
+        (kind, action): frozenset(
+            fact
+            for rule in policies.rules.values()
+            if rule.kind in {"", kind.capitalize()} and rule.speaks_of(action)
+            for fact in rule.facts
+        )
+        for kind in (*PrincipalKind, STRANGER.partition(" ")[0])
+        for action in Action
+    }
+
+
+def _seen(situation: Situation, looked_at: frozenset[Fact]) -> Situation:
+    """The one situation that stands for all that differ only in what nobody looks at."""
+    tier = situation.who.partition(" ")[2]
+    places = _NODES[Tier(tier)] if situation.who.startswith(PrincipalKind.NODE) else _PLACES
+    return replace(
+        situation,
+        where=situation.where if Fact.PLACE in looked_at else next(iter(places)),
+        reasoned=situation.reasoned and Fact.REASON in looked_at,
+        consent=situation.consent if Fact.CONSENT in looked_at else "-",
+        category=situation.category if Fact.CATEGORY in looked_at or situation.category == "-" else _ANY_CATEGORY,
+        level=situation.level if Fact.SENSITIVITY in looked_at or situation.level == "-" else 1,
+    )
 
 
 def _situations(purposes: Sequence[Purpose], types: Sequence[str], categories: Sequence[str]) -> Iterator[Situation]:

@@ -17,6 +17,7 @@ from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.policy.consents import read_consent_class
 from health_exchange.policy.decisions import Action, Principal, PrincipalKind
+from health_exchange.policy.engine import HOLDINGS
 from health_exchange.policy.questions import Question
 
 PURPOSES: Mapping[Purpose, str] = MappingProxyType(
@@ -45,7 +46,7 @@ CATEGORIES: Mapping[SensitiveCategory, str] = MappingProxyType(
     }
 )
 LEVELS: Mapping[Sensitivity, str] = MappingProxyType({level: level.name.lower() for level in Sensitivity})
-ON_HOLDINGS = frozenset({Action.LOCATE, Action.READ_LOG, Action.VIEW_DISCLOSURES, Action.VIEW_STATISTICS})
+ON_HOLDINGS = frozenset(HOLDINGS)
 """Actions that are about no record."""
 HERE = "cn/33/3305/330521"
 """Where a record comes from if a question does not say: some admitting node."""
