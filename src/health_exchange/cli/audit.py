@@ -14,13 +14,12 @@ from health_exchange.audit.wording import line, paragraph
 from health_exchange.cli import reconcile
 from health_exchange.cli.auditor import (
     AuditorClient,
-    BadRequestError,
-    add_connection,
     add_question,
     entries_of,
     question_of,
-    with_client,
 )
+from health_exchange.cli.client import BadRequestError
+from health_exchange.cli.connection import add_connection, connected
 from health_exchange.wiring.inspection import export_log, write_files
 from health_exchange.wiring.settings import read_settings
 
@@ -66,7 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run_list(arguments: argparse.Namespace) -> int:
     """Print the entries found, the latest first, then who is missing."""
     body = question_of(arguments) | {"count": arguments.count, "before": arguments.before}
-    answer = asyncio.run(with_client(arguments, lambda client: client.search(body)))
+    answer = asyncio.run(connected(arguments, lambda client: AuditorClient(client).search(body)))
     found = sorted(entries_of(answer), key=lambda pair: (pair[0].at, pair[1]), reverse=True)
     for entry, position in found:
         print(line(entry, position))
@@ -78,7 +77,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print one entry in words, and the entries of the same request anywhere."""
-    answer, hops = asyncio.run(with_client(arguments, lambda client: _show(client, arguments)))
+    answer, hops = asyncio.run(connected(arguments, lambda client: _show(AuditorClient(client), arguments)))
     [(entry, position)] = entries_of(answer)
     print(paragraph(entry, position))
     if hops is None:
@@ -100,7 +99,9 @@ async def _show(client: AuditorClient, arguments: argparse.Namespace) -> tuple[L
 
 def run_prove(arguments: argparse.Namespace) -> int:
     """Write or print one entry's proof, once it is seen to hold."""
-    raw = asyncio.run(with_client(arguments, lambda client: client.proof(arguments.position, arguments.node)))
+    raw = asyncio.run(
+        connected(arguments, lambda client: AuditorClient(client).proof(arguments.position, arguments.node))
+    )
     proof = verify_proof(raw)
     if proof.problem:
         print(f"the node's proof does not hold: {proof.problem}")
@@ -118,7 +119,7 @@ def run_evidence(arguments: argparse.Namespace) -> int:
     """Write an evidence folder, once it is seen to verify."""
     refuse_existing(arguments.out)
     body: dict[str, Any] = question_of(arguments)
-    files = asyncio.run(with_client(arguments, lambda client: client.evidence(body)))
+    files = asyncio.run(connected(arguments, lambda client: AuditorClient(client).evidence(body)))
     report = verify_evidence(files)
     print(render_evidence(report))
     if report.failures:

@@ -4,12 +4,7 @@ The identity of whoever is asked about goes into the body of one request; it is 
 """
 
 import argparse
-import getpass
-import ssl
-import sys
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
@@ -18,24 +13,7 @@ from health_exchange.audit.answers import LogAnswer
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.excerpts import LogExcerpt, check_excerpt
 from health_exchange.cli.client import RegisteredClient
-from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError, UnavailableError
-
-NATIONAL_ID_SYSTEM = "urn:oid:2.16.156.10011.1.3"
-TIMEOUT_S = 120.0
-ASK = "?"
-"""Where ``--person`` is given without a value: ask for it, without showing it."""
-
-T = TypeVar("T")
-
-
-class BadRequestError(ExchangeError):
-    """The node found the question wrong, or a file that the command names cannot be used."""
-
-    category = Category.INCORRECT
-    code = "bad-request"
-
-
-_BY_STATUS: dict[int, type[ExchangeError]] = {401: ForbiddenError, 403: ForbiddenError, 404: NotFoundError}
+from health_exchange.cli.connection import ASK, NATIONAL_ID_SYSTEM, read_identity_of
 
 
 class AuditorClient:
@@ -45,50 +23,21 @@ class AuditorClient:
         self._client = client
 
     async def search(self, body: dict[str, Any]) -> LogAnswer:
-        """One question, answered; raises as :meth:`fetch`."""
-        return _checked(await self.fetch("POST", "/operator/v1/audit/search", body))
+        """One question, answered; raises as ``RegisteredClient.fetch``."""
+        return _checked(await self._client.fetch("POST", "/operator/v1/audit/search", msgspec.json.encode(body)))
 
     async def entry(self, position: int, node: str) -> LogAnswer:
-        """One entry; raises as :meth:`fetch`."""
-        return _checked(await self.fetch("GET", f"/operator/v1/audit/entries/{position}{_node(node)}"))
+        """One entry; raises as ``RegisteredClient.fetch``."""
+        return _checked(await self._client.fetch("GET", f"/operator/v1/audit/entries/{position}{_node(node)}"))
 
     async def proof(self, position: int, node: str) -> bytes:
-        """One entry's proof file; raises as :meth:`fetch`."""
-        return await self.fetch("GET", f"/operator/v1/audit/entries/{position}/proof{_node(node)}")
+        """One entry's proof file; raises as ``RegisteredClient.fetch``."""
+        return await self._client.fetch("GET", f"/operator/v1/audit/entries/{position}/proof{_node(node)}")
 
     async def evidence(self, body: dict[str, Any]) -> dict[str, bytes]:
-        """An evidence folder's files; raises as :meth:`fetch`."""
-        raw = await self.fetch("POST", "/operator/v1/audit/evidence", body)
+        """An evidence folder's files; raises as ``RegisteredClient.fetch``."""
+        raw = await self._client.fetch("POST", "/operator/v1/audit/evidence", msgspec.json.encode(body))
         return msgspec.json.decode(raw, type=dict[str, bytes])
-
-    async def fetch(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        """One answer's bytes.
-
-        Raises:
-            ExchangeError: The node refuses, does not answer, or does not know the client; its reason is in ``detail``.
-        """
-        refused = 0
-        try:
-            headers = {"Authorization": f"Bearer {await self._client.token()}", "Content-Type": "application/json"}
-            answer = await self._client.http.request(
-                method,
-                self._client.base_url + path,
-                content=msgspec.json.encode(body) if body is not None else None,
-                headers=headers,
-                timeout=TIMEOUT_S,
-            )
-        except httpx.HTTPStatusError as error:
-            refused = error.response.status_code
-            answer = error.response
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"{self._client.base_url} cannot be reached ({type(error).__name__})") from None
-        if refused:
-            raise ForbiddenError(f"the node does not accept this client (status {refused})")
-        if answer.is_success:
-            return answer.content
-        if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise UnavailableError(_said(answer))
-        raise _BY_STATUS.get(answer.status_code, BadRequestError)(_said(answer))
 
 
 def entries_of(answer: LogAnswer) -> list[tuple[AuditEntry, int]]:
@@ -96,15 +45,6 @@ def entries_of(answer: LogAnswer) -> list[tuple[AuditEntry, int]]:
     return [
         (decode_entry(bytes(proven.entry)), proven.position) for reply in answer.replies for proven in reply.entries
     ]
-
-
-def add_connection(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Add the words by which a command reaches a node as an auditor."""
-    group = parser.add_argument_group("the node, and who asks")
-    group.add_argument("--url", required=required, help="the node's FHIR door, https://host:port")
-    group.add_argument("--ca", type=Path, required=required, help="the network's certificate authority, PEM")
-    group.add_argument("--client-id", required=required, help="as registered at the node")
-    group.add_argument("--key", type=Path, required=required, help="the client's private key, PEM")
 
 
 def add_question(parser: argparse.ArgumentParser) -> None:
@@ -157,43 +97,6 @@ def question_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return body
 
 
-def read_identity_of(given: str) -> str:
-    """The identity: typed unseen, read from standard input, or as given.
-
-    Raises:
-        BadRequestError: It is empty.
-    """
-    if given == ASK:
-        value = getpass.getpass("Whose entries (identity, not shown): ")
-    else:
-        value = sys.stdin.readline() if given == "-" else given
-    if not value.strip():
-        raise BadRequestError("no identity was given")
-    return value.strip()
-
-
-async def with_client(arguments: argparse.Namespace, use: Callable[[AuditorClient], Awaitable[T]]) -> T:
-    """What ``use`` makes of a client by the command's words.
-
-    Raises:
-        BadRequestError: The authority or the key cannot be read.
-    """
-    try:
-        key = arguments.key.read_bytes()
-        context = ssl.create_default_context(cafile=str(arguments.ca))
-    except OSError as error:
-        problem = f"{arguments.key} or {arguments.ca}: {error.strerror or 'cannot be used'}"
-        raise BadRequestError(problem) from None
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
-        client = RegisteredClient(
-            client_id=arguments.client_id,
-            private_key_pem=key,
-            base_url=arguments.url.rstrip("/").removesuffix("/fhir"),
-            http=http,
-        )
-        return await use(AuditorClient(client))
-
-
 def _checked(raw: bytes) -> LogAnswer:
     """The answer, every entry of it proven here once more: nobody has to believe the node that asked.
 
@@ -212,12 +115,3 @@ def _checked(raw: bytes) -> LogAnswer:
 def _node(node: str) -> str:
     """The query that names a node."""
     return f"?{httpx.QueryParams({'node': node})}" if node else ""
-
-
-def _said(answer: httpx.Response) -> str:
-    """What the node says of a failure."""
-    try:
-        issue = msgspec.json.decode(answer.content)["issue"][0]
-        return str(issue.get("diagnostics") or f"status {answer.status_code}")
-    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return f"the node answers with status {answer.status_code}"

@@ -9,10 +9,24 @@ from dataclasses import dataclass, field
 
 import httpx
 import jwt
+import msgspec
+
+from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError, UnavailableError
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_SECONDS = 240
 TOKEN_MARGIN_S = 30.0
+TIMEOUT_S = 120.0
+
+
+class BadRequestError(ExchangeError):
+    """The node found the request wrong, or a file that the command names cannot be used."""
+
+    category = Category.INCORRECT
+    code = "bad-request"
+
+
+_BY_STATUS: dict[int, type[ExchangeError]] = {401: ForbiddenError, 403: ForbiddenError, 404: NotFoundError}
 
 
 @dataclass(slots=True)
@@ -69,3 +83,38 @@ class RegisteredClient:
         granted = answer.json()
         self._token, self._expires_at = granted["access_token"], time.monotonic() + granted["expires_in"]
         return self._token
+
+    async def fetch(
+        self, method: str, path: str, body: bytes | None = None, *, media_type: str = "application/json"
+    ) -> bytes:
+        """One answer's bytes.
+
+        Raises:
+            ExchangeError: The node refuses, does not answer, or does not know the client; its reason is in ``detail``.
+        """
+        problem: ExchangeError
+        try:
+            headers = {"Authorization": f"Bearer {await self.token()}", "Content-Type": media_type}
+            answer = await self.http.request(
+                method, self.base_url + path, content=body, headers=headers, timeout=TIMEOUT_S
+            )
+            if answer.is_success:
+                return answer.content
+            if answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                problem = UnavailableError(_said(answer))
+            else:
+                problem = _BY_STATUS.get(answer.status_code, BadRequestError)(_said(answer))
+        except httpx.HTTPStatusError as error:
+            problem = ForbiddenError(f"the node does not accept this client (status {error.response.status_code})")
+        except httpx.HTTPError as error:
+            problem = UnavailableError(f"{self.base_url} cannot be reached ({type(error).__name__})")
+        raise problem
+
+
+def _said(answer: httpx.Response) -> str:
+    """What the node says of a failure."""
+    try:
+        issue = msgspec.json.decode(answer.content)["issue"][0]
+        return str(issue.get("diagnostics") or f"status {answer.status_code}")
+    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return f"the node answers with status {answer.status_code}"

@@ -6,30 +6,18 @@ shell histories.
 
 import argparse
 import asyncio
-import ssl
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
-from health_exchange.cli.auditor import ASK, add_connection, read_identity_of
 from health_exchange.cli.client import RegisteredClient
-from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.cli.connection import add_connection, connected, typed_identity
 from health_exchange.model.purposes import Purpose
 from health_exchange.pseudonym.identities import NATIONAL_ID_SYSTEMS
 
-TIMEOUT_S = 30.0
 _PURPOSES = (Purpose.TREATMENT, Purpose.EMERGENCY_TREATMENT, Purpose.BREAK_THE_GLASS)
-
-
-class LookupRefusedError(ExchangeError):
-    """The node refuses the look-up; ``detail`` says why."""
-
-    category = Category.FORBIDDEN
-    code = "look-up-refused"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,7 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Look up and print; 0 where everybody who was asked has answered in full, 1 otherwise."""
     parameters = lookup_parameters(
-        read_identity_of(ASK if sys.stdin.isatty() else "-"),
+        typed_identity(),
         system=arguments.system,
         purpose=arguments.purpose,
         reason=arguments.reason,
@@ -59,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         start=arguments.start,
         end=arguments.end,
     )
-    raw = asyncio.run(_ask(arguments, parameters))
+    raw = asyncio.run(connected(arguments, lambda client: look_up(client, parameters)))
     if arguments.json is not None:
         arguments.json.touch(mode=0o600)
         arguments.json.chmod(0o600)
@@ -97,7 +85,7 @@ def lookup_lines(bundle: Mapping[str, Any]) -> list[str]:
     for entry in bundle["entry"]:
         resource = entry["resource"]
         if resource["resourceType"] != "OperationOutcome":
-            source = resource["meta"]["source"].removeprefix("urn:health-exchange:")
+            source = str(resource.get("meta", {}).get("source", "")).removeprefix("urn:health-exchange:")
             counts[source, resource["resourceType"]] = counts.get((source, resource["resourceType"]), 0) + 1
     lines = [f"{source}: {number} {kind}" for (source, kind), number in sorted(counts.items())]
     return [*(lines or ["nothing"]), *(f"{issue['severity']}: {issue['diagnostics']}" for issue in issues_of(bundle))]
@@ -109,44 +97,6 @@ def issues_of(bundle: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [issue for outcome in outcomes for issue in outcome["issue"]]
 
 
-async def _ask(arguments: argparse.Namespace, parameters: bytes) -> bytes:
-    """The node's answer.
-
-    Raises:
-        LookupRefusedError: It refuses.
-        UnavailableError: It does not answer, or cannot now.
-    """
-    trust = ssl.create_default_context(cafile=str(arguments.ca))
-    problem = ""
-    async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=TIMEOUT_S) as http:
-        client = RegisteredClient(
-            client_id=arguments.client_id,
-            private_key_pem=arguments.key.read_bytes(),
-            base_url=arguments.url.rstrip("/").removesuffix("/fhir"),
-            http=http,
-        )
-        try:
-            return await look_up(client, parameters)
-        except httpx.HTTPError as error:
-            problem = type(error).__name__
-    raise UnavailableError(f"{arguments.url} does not answer: {problem}")
-
-
 async def look_up(client: RegisteredClient, parameters: bytes) -> bytes:
-    """The Bundle that a registered client gets.
-
-    Raises:
-        LookupRefusedError: The node refuses.
-        UnavailableError: It cannot look up now.
-    """
-    answer = await client.http.post(
-        f"{client.base_url}/fhir/Patient/$everything",
-        content=parameters,
-        headers={"Authorization": f"Bearer {await client.token()}", "Content-Type": "application/fhir+json"},
-    )
-    if answer.is_success:
-        return answer.content
-    issue = msgspec.json.decode(answer.content)["issue"][0]
-    if answer.is_server_error:
-        raise UnavailableError(issue.get("diagnostics", "the node cannot look up now"))
-    raise LookupRefusedError(issue.get("diagnostics", "the node refuses"))
+    """The Bundle that a registered client gets; raises as ``RegisteredClient.fetch``."""
+    return await client.fetch("POST", "/fhir/Patient/$everything", parameters, media_type="application/fhir+json")

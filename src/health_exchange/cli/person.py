@@ -6,33 +6,11 @@ The identity is typed or piped in, never an argument: arguments stand in process
 import argparse
 import asyncio
 import json
-import ssl
-import sys
-from getpass import getpass
-from pathlib import Path
 from typing import Any
 
-import httpx
+import msgspec
 
-from health_exchange.cli.demo.facility import FacilityClient
-from health_exchange.model.errors import Category, ExchangeError, UnavailableError
-
-NATIONAL_ID_SYSTEM = "urn:oid:2.16.156.10011.1.3"
-TIMEOUT_S = 30.0
-
-
-class RefusedError(ExchangeError):
-    """The node did not do it; its own words say why."""
-
-    category = Category.FORBIDDEN
-    code = "refused"
-
-
-class UnreadableFileError(ExchangeError):
-    """A file of the command line cannot be used."""
-
-    category = Category.INCORRECT
-    code = "unreadable-file"
+from health_exchange.cli.connection import NATIONAL_ID_SYSTEM, add_connection, connected, typed_identity
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,10 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_common(parser: argparse.ArgumentParser, *, identified: bool = True) -> None:
     """The words that all share: where, and who asks."""
-    parser.add_argument("--url", required=True, help="the node's FHIR door, without /fhir")
-    parser.add_argument("--ca", type=Path, required=True, help="PEM of the authority it is trusted by")
-    parser.add_argument("--client-id", required=True, help="as registered at the node, of kind desk or operator")
-    parser.add_argument("--key", type=Path, required=True, help="PEM of the client's private key")
+    add_connection(parser)
     parser.add_argument("--json", action="store_true", help="print the node's answer as it is")
     if identified:
         parser.add_argument(
@@ -132,8 +107,7 @@ def _above(what: str, effect: dict[str, Any]) -> list[str]:
 
 def _identifier(arguments: argparse.Namespace) -> dict[str, str]:
     """The identity, typed unseen or read from the standard input."""
-    value = getpass("Identity: ") if sys.stdin.isatty() else sys.stdin.readline()
-    return {"system": arguments.system, "value": value.strip()}
+    return {"system": arguments.system, "value": typed_identity()}
 
 
 def _print(arguments: argparse.Namespace, answer: dict[str, Any], render: Any) -> None:  # noqa: ANN401  # a function
@@ -141,44 +115,8 @@ def _print(arguments: argparse.Namespace, answer: dict[str, Any], render: Any) -
 
 
 def _ask(arguments: argparse.Namespace, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-    """The node's answer to one request.
-
-    Raises:
-        UnreadableFileError: The authority or the key is not where it should be, or is none.
-        UnavailableError: It does not answer.
-        RefusedError: It refused.
-    """
-    problem: ExchangeError
-    try:
-        trust = ssl.create_default_context(cafile=str(arguments.ca))
-        key = arguments.key.read_bytes()
-        status, answer = asyncio.run(_request(arguments, trust, key, method, path, body))
-        if status == httpx.codes.OK:
-            return answer
-        issue = answer.get("issue", [{}])[0]
-        problem = RefusedError(f"{status}: {issue.get('diagnostics', 'no reason given')}")
-    except httpx.HTTPStatusError as error:
-        problem = RefusedError(f"the node gives this client no token ({error.response.status_code})")
-    except httpx.HTTPError:
-        problem = UnavailableError(f"{arguments.url} cannot be reached")
-    except (OSError, ValueError):
-        problem = UnreadableFileError("the file of --ca or --key cannot be read, or is no certificate or key")
-    raise problem
-
-
-async def _request(
-    arguments: argparse.Namespace,
-    trust: ssl.SSLContext,
-    key: bytes,
-    method: str,
-    path: str,
-    body: dict[str, Any] | None,
-) -> tuple[int, dict[str, Any]]:
-    """Status and decoded body."""
-    async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=TIMEOUT_S) as http:
-        client = FacilityClient(
-            client_id=arguments.client_id, private_key_pem=key, base_url=arguments.url.rstrip("/"), http=http
-        )
-        headers = {"Authorization": f"Bearer {await client.token()}"}
-        answer = await http.request(method, f"{client.base_url}{path}", json=body, headers=headers)
-        return answer.status_code, answer.json()
+    """The node's decoded answer to one request; raises as ``RegisteredClient.fetch``."""
+    content = msgspec.json.encode(body) if body is not None else None
+    raw = asyncio.run(connected(arguments, lambda client: client.fetch(method, path, content)))
+    answer: dict[str, Any] = msgspec.json.decode(raw)
+    return answer

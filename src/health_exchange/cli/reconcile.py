@@ -14,7 +14,9 @@ from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.export import ExportedEntry
 from health_exchange.audit.reconciliation import KINDS, TOLERANCE, reconcile, render
 from health_exchange.audit.verification import verify_folder
-from health_exchange.cli.auditor import AuditorClient, BadRequestError, add_connection, with_client
+from health_exchange.cli.auditor import AuditorClient
+from health_exchange.cli.client import BadRequestError
+from health_exchange.cli.connection import add_connection
 
 PAGE = 500
 DONE, WRONG, INCOMPLETE = 0, 1, 3
@@ -42,7 +44,7 @@ def run_reconcile(arguments: argparse.Namespace) -> int:
     else:
         if not all((arguments.url, arguments.ca, arguments.client_id, arguments.key)):
             raise BadRequestError("name exported folders, or --url, --ca, --client-id and --key of a node to ask")
-        answer, missing = asyncio.run(with_client(arguments, gather))
+        answer, missing = asyncio.run(connected(arguments, lambda client: gather(AuditorClient(client))))
         entries = [decode_entry(bytes(proven.entry)) for reply in answer.replies for proven in reply.entries]
         logs = frozenset(reply.node for reply in answer.replies if reply.outcome == ANSWERED)
         # A key holder that is away cannot show what it logged.
