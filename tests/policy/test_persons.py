@@ -10,6 +10,7 @@ from health_exchange.policy.engine import PolicySet, decide
 
 POLICIES = PolicySet.load(TEXTS, SCHEMA)
 COUNTY = "cn/33/3305/330521"
+OWED = {Action.READ, Action.VIEW_PERSON, Action.VIEW_DISCLOSURES, Action.ERASE}
 CONSENTS = ("", "deny:PSY", "deny:R", "permit:HIV", "deny:*")
 
 
@@ -24,7 +25,7 @@ def _somebody(kind: str, address: str = COUNTY) -> Principal:
 @pytest.mark.parametrize("purpose", list(Purpose))
 @pytest.mark.parametrize("action", list(Action))
 def test_a_desk_reads_and_erases_on_the_persons_request_and_nothing_else(action: Action, purpose: Purpose) -> None:
-    is_owed = purpose is Purpose.PATIENT_REQUEST and action in {Action.READ, Action.VIEW_PERSON, Action.ERASE}
+    is_owed = purpose is Purpose.PATIENT_REQUEST and action in OWED
     for level in Sensitivity:
         for consent in CONSENTS:
             decided = decide(POLICIES, _somebody("desk"), action, _record(level), purpose=purpose, consent=consent)

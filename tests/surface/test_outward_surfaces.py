@@ -103,7 +103,7 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
                 *("--client-id", "c", "--key", "/nowhere", "--ca", "/nowhere"),
             ],
             2,
-            "unreadable-file",
+            "bad-request",
         ),
         (["policy", "explain", "zhang", "reads"], 2, "unclear-question"),
         (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),

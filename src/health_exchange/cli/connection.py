@@ -58,14 +58,12 @@ async def connected(arguments: argparse.Namespace, use: Callable[[RegisteredClie
     Raises:
         BadRequestError: The authority or the key cannot be read.
     """
-    problem = ""
     try:
         key = arguments.key.read_bytes()
         context = ssl.create_default_context(cafile=str(arguments.ca))
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or "cannot be used"
-    if problem:
-        raise BadRequestError(f"{arguments.key} or {arguments.ca}: {problem}")
+        raise BadRequestError(f"{arguments.key} or {arguments.ca}: {problem}") from None
     async with httpx.AsyncClient(verify=context, trust_env=False) as http:
         client = RegisteredClient(
             client_id=arguments.client_id,

@@ -76,7 +76,7 @@ def render_view(view: dict[str, Any]) -> list[str]:
     lines.append("Who saw or changed it, broken glass first:")
     lines += [f"  {each['at']}  {each['words']}" for each in view["disclosures"]]
     if view["not_asked"]:
-        lines.append(f"Not asked for their entries: {', '.join(view['not_asked'])}")
+        lines.append(f"Not heard, or not wholly: {', '.join(view['not_asked'])}")
     return lines
 
 

@@ -16,7 +16,7 @@ from health_exchange.audit.reconciliation import KINDS, TOLERANCE, reconcile, re
 from health_exchange.audit.verification import verify_folder
 from health_exchange.cli.auditor import AuditorClient
 from health_exchange.cli.client import BadRequestError
-from health_exchange.cli.connection import add_connection
+from health_exchange.cli.connection import add_connection, connected
 
 PAGE = 500
 DONE, WRONG, INCOMPLETE = 0, 1, 3
