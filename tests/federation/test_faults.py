@@ -280,7 +280,7 @@ async def run_story(seed: int, folder: Path) -> None:
     await network.settle()
     for _survey in range(2):
         network.clock.advance(minutes=1)
-        await network.round()
+        await network.settle()
     for person in range(4):
         await story.look_up(national_id(person), insist=True)
     check_end(story)
