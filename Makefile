@@ -29,13 +29,13 @@ lint: setup
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/pytest -n $(PYTEST_JOBS) -m "not slow"
+	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -m "not slow"
 
 test: lint
-	$(BIN)/pytest -n $(PYTEST_JOBS)
+	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup
 
 drill: setup
-	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadgroup tests/federation -m "slow" --seeds 10000
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

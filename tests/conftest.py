@@ -6,7 +6,7 @@
 import pytest
 from hypothesis import settings
 
-FAST_SEEDS = 12
+FAST_SEEDS = 8
 SLOW_SEEDS = 1000
 
 settings.register_profile("shared-machine", deadline=None)

@@ -111,6 +111,7 @@ def test_policies_and_oracle_agree_on_a_small_world() -> None:
     assert _disagreements(1000, 10_000) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "slip"),
     [
