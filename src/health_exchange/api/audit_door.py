@@ -21,7 +21,7 @@ from health_exchange.model.errors import ForbiddenError, NotFoundError, Unavaila
 from health_exchange.node.callers import Caller
 from health_exchange.node.log_reading import COUNT_MAX
 from health_exchange.node.oversight import Oversight
-from health_exchange.pseudonym.identities import looks_like_national_id
+from health_exchange.pseudonym.identities import holds_national_id
 
 BODY_BYTES_MAX = 64 << 10
 POSITION_DIGITS_MAX = 15
@@ -152,7 +152,7 @@ def _decode(raw: bytes) -> AuditSearch:
     question = asked.question
     texts = [getattr(question, name) for name in question.conditions]
     flat = [text for value in texts for text in (value if isinstance(value, tuple) else (value,))]
-    if any(isinstance(text, str) and looks_like_national_id(text) for text in (*flat, *asked.nodes)):
+    if any(isinstance(text, str) and holds_national_id(text) for text in (*flat, *asked.nodes)):
         raise BadQuestionError("a national ID is asked for by identity, and nowhere else")
     if not 0 < asked.count <= COUNT_MAX:
         raise BadQuestionError(f"count is between 1 and {COUNT_MAX}")

@@ -58,7 +58,7 @@ def _question(raw: bytes) -> Question:
         UnclearQuestionError: No question can be made of it.
     """
     fields: dict[str, str | int | bool | None] | None = None
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, ValueError):
         fields = msgspec.json.decode(raw, type=dict[str, str | int | bool | None])
     if fields is None:
         raise MalformedResourceError("send a JSON object: words, or the fields of a question")

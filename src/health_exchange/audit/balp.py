@@ -213,7 +213,7 @@ def _people(entry: AuditEntry, row: Pattern) -> list[dict[str, Any]]:
         "who": {"identifier": {"system": CLIENT_SYSTEM, "value": entry.principal}},
         "name": entry.principal,
         "requestor": True,
-        "role": [{"text": entry.principal_kind}],
+        "role": [{"text": entry.principal_kind.strip() or "not recorded"}],
     }
     if entry.purpose:
         user["purposeOfUse"] = [{"coding": [_purpose(entry)]}]

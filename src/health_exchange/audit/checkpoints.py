@@ -7,7 +7,6 @@ Source: C2SP tlog-checkpoint, signed-note, tlog-cosignature (cosignature/v1).
 """
 
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -22,6 +21,7 @@ ED25519 = 0x01
 COSIGNATURE_V1 = 0x04
 KEY_ID_BYTES = 4
 NOTE_BYTES_MAX = 16 << 10
+SIZE_DIGITS_MAX = 18
 
 _DASH = "\N{EM DASH} "
 
@@ -99,10 +99,11 @@ def parse_checkpoint(note: str) -> Checkpoint:
     if len(note) <= NOTE_BYTES_MAX and len(lines) > 4 and lines[3] == "" and lines[0]:  # noqa: PLR2004  # three lines, then an empty one
         try:
             root = b64decode(lines[2], validate=True)
-        except Base64Error:
+        except ValueError:
             root = b""
-        if len(root) == HASH_BYTES and lines[1].isascii() and lines[1].isdecimal() and lines[1] == str(int(lines[1])):
-            return Checkpoint(origin=lines[0], size=int(lines[1]), root=Hash(root))
+        digits = lines[1] if len(lines[1]) <= SIZE_DIGITS_MAX and lines[1].isascii() and lines[1].isdecimal() else ""
+        if len(root) == HASH_BYTES and digits and digits == str(int(digits)):
+            return Checkpoint(origin=lines[0], size=int(digits), root=Hash(root))
     raise BadCheckpointError("not a checkpoint")
 
 
@@ -164,7 +165,7 @@ def _read_line(line: str) -> tuple[str, bytes]:
     if line.startswith(_DASH) and name:
         try:
             raw = b64decode(encoded, validate=True)
-        except Base64Error:
+        except ValueError:
             raw = b""
         if len(raw) > KEY_ID_BYTES:
             return name, raw

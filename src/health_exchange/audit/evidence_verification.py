@@ -3,6 +3,7 @@
 Shares with the code that writes such folders nothing but hashing and the signature primitive.
 """
 
+import re
 from base64 import b64encode
 from binascii import Error as Base64Error
 from collections import Counter
@@ -105,6 +106,12 @@ def verify_evidence(files: Mapping[str, bytes]) -> EvidenceReport:
     return report
 
 
+_PATH = re.compile(
+    r"README\.txt|report\.html|keys\.json|(checkpoints|proofs)/[a-z0-9-]{1,80}/[0-9]{1,20}(\.json|\.txt)?"
+)
+"""What an evidence folder holds: whoever writes it to a disk trusts no other name."""
+
+
 def render_evidence(report: EvidenceReport) -> str:
     """The report for somebody who has never seen one."""
     lines = [
@@ -160,7 +167,9 @@ def _check_manifest(
     if not holds:
         report.fail("manifest.sig", f"{manifest.asker} did not sign this manifest")
     for path, digest in manifest.files.items():
-        if path not in files:
+        if not _PATH.fullmatch(path):
+            report.fail("manifest.json", "names a file that no evidence has")
+        elif path not in files:
             report.fail(path, "was taken out")
         elif sha256(files[path]).hexdigest() != digest:
             report.fail(path, "is not the file that the manifest names")

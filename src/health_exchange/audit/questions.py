@@ -3,6 +3,7 @@
 A person is asked for by pseudonym; whoever has an identity in hand has it made into one first (``node.oversight``).
 """
 
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,6 +13,9 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 
 _TEXT_MAX = 200
+POSITION_MAX = 2**53
+_PSEUDONYM = re.compile(r"[a-z2-7]{26}")
+_YEARS = (1900, 9000)
 
 
 class BadQuestionError(ExchangeError):
@@ -69,9 +73,11 @@ def check_question(question: LogQuestion) -> LogQuestion:
         texts = value if isinstance(value, tuple) else (value,)
         if any(isinstance(text, str) and len(text) > _TEXT_MAX for text in texts):
             raise BadQuestionError(f"the condition {name} is longer than {_TEXT_MAX} characters")
+    if question.person and not _PSEUDONYM.fullmatch(question.person):
+        raise BadQuestionError("a person is asked for by pseudonym, 26 letters and digits")
     read_bound(question.since, "since")
     read_bound(question.until, "until")
-    if question.position is not None and question.position < 0:
+    if question.position is not None and not 0 <= question.position < POSITION_MAX:
         raise BadQuestionError("a position is a whole number from 0")
     return question
 
@@ -88,7 +94,7 @@ def read_bound(text: str, name: str) -> datetime | None:
         instant = datetime.fromisoformat(text)
     except ValueError:
         instant = None
-    if instant is None:
+    if instant is None or not _YEARS[0] <= instant.year <= _YEARS[1]:
         raise BadQuestionError(f"{name} must be a date (2026-11-24) or an instant (2026-11-24T08:00:00Z)")
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 

@@ -173,12 +173,12 @@ def _take(seen: _Seen, entry: AuditEntry) -> None:
     elif entry.kind == "evaluate" and isinstance(entry.count, int):
         one = seen.rounds.setdefault((entry.peer, entry.request_id), _Round(entry.peer, day, entry.count))
         one.holders.add(entry.node)
-    elif entry.kind == "receive" and entry.outcome == "allowed":
+    elif entry.kind == "receive" and entry.outcome == "allowed" and entry.peer.startswith(f"{entry.node}/"):
         _first(seen.delivered[entry.peer], entry, day)
         seen.received[entry.node].update(entry.subjects)
     elif entry.kind == "write":
         _first(seen.written[entry.node], entry, day)
-    elif entry.kind == "log-read" and entry.subjects and entry.peer:
+    elif entry.kind == "log-read" and entry.subjects and entry.peer not in {"", entry.node}:
         # The asking node's own word explains nothing; the nodes that it asked have entered the question, too.
         seen.audits.setdefault((entry.peer, entry.request_id), day)
     if entry.kind in {"read", _LOOK_UP} and entry.principal_kind not in _NOT_PEOPLE:

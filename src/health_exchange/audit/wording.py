@@ -49,7 +49,7 @@ def line(entry: AuditEntry, position: int) -> str:
     """One entry in one line: when, where, what, who, why, with what outcome."""
     who = f"{entry.principal_kind} {entry.principal}".strip() or "-"
     outcome = entry.outcome if not entry.reason else f"{entry.outcome}: {entry.reason}"
-    return (
+    return printable(
         f"{entry.at[:19]}  {entry.node} #{position}  {entry.kind:<9} {who}"
         f"{f' at {entry.peer}' if entry.peer and entry.peer != entry.principal else ''}"
         f"  {entry.purpose or '-'}  {outcome}{f'  ({entry.summary})' if entry.summary else ''}"
@@ -73,7 +73,12 @@ def paragraph(entry: AuditEntry, position: int) -> str:
         ("policy", _policy(entry)),
         ("request", entry.request_id),
     ]
-    return "\n".join(f"{name:<11} {text}" for name, text in rows if text)
+    return "\n".join(printable(f"{name:<11} {text}") for name, text in rows if text)
+
+
+def printable(text: str) -> str:
+    """Somebody else's words without what would steer a terminal or begin another line."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _policy(entry: AuditEntry) -> str:

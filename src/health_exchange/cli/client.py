@@ -104,6 +104,8 @@ class RegisteredClient:
                 problem = UnavailableError(_said(answer))
             else:
                 problem = _BY_STATUS.get(answer.status_code, BadRequestError)(_said(answer))
+        except jwt.PyJWTError:
+            problem = BadRequestError("the private key is none that assertions can be signed with")
         except httpx.HTTPStatusError as error:
             problem = ForbiddenError(f"the node does not accept this client (status {error.response.status_code})")
         except httpx.HTTPError as error:

@@ -58,6 +58,8 @@ async def connected(arguments: argparse.Namespace, use: Callable[[RegisteredClie
     Raises:
         BadRequestError: The authority or the key cannot be read.
     """
+    if not arguments.url.startswith("https://"):
+        raise BadRequestError("--url is https://host:port: a token and an identity go through it")
     try:
         key = arguments.key.read_bytes()
         context = ssl.create_default_context(cafile=str(arguments.ca))

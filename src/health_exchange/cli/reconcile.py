@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from health_exchange.audit.answers import ANSWERED, PARTIAL, LogAnswer, NodeReply
+from health_exchange.audit.answers import ANSWERED, PARTIAL, UNPROVEN, LogAnswer, NodeReply
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.audit.export import ExportedEntry
 from health_exchange.audit.reconciliation import KINDS, TOLERANCE, reconcile, render
@@ -70,6 +70,8 @@ async def gather(client: AuditorClient) -> tuple[LogAnswer, list[str]]:
         while reply.outcome == PARTIAL:
             body = {"question": question, "nodes": [reply.node], "before": reply.before, "count": PAGE}
             [more] = (await client.search(body)).replies
+            if more.before is not None and reply.before is not None and more.before >= reply.before:
+                more = msgspec.structs.replace(more, outcome=UNPROVEN, detail="it repeats itself")
             kept = [*reply.entries, *more.entries]
             reply = msgspec.structs.replace(more, entries=kept, checkpoints=[])
         replies.append(reply)

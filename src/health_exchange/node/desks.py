@@ -13,6 +13,7 @@ from health_exchange.model.errors import NotFoundError, UnavailableError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
+from health_exchange.node.entitlement import people_of
 from health_exchange.node.journal import journal, log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
@@ -26,7 +27,7 @@ from health_exchange.policy.decisions import Action, Decision
 from health_exchange.pseudonym.cache import cache_tag
 from health_exchange.pseudonym.identities import Identity
 from health_exchange.search.finding import of_subjects
-from health_exchange.store import identity_cache, subjects
+from health_exchange.store import identity_cache
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 
@@ -144,7 +145,7 @@ class Desks:
 
     def _view(self, tx: Transaction, person: Pseudonym, caller: Caller) -> PersonView | None:
         """What is kept here, as of now; ``None`` where nothing is."""
-        owners = {owner.sid: owner for owner in subjects.subjects_of(tx, person)}
+        owners = {owner.sid: owner for owner in people_of(tx, person)}
         if not owners:
             return None
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)

@@ -5,14 +5,16 @@ are wanted, by pseudonym. Question and answer are letters, the answer bound to t
 proves itself against the answering log's signed checkpoint: what does not is not shown.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 
 import msgspec
 
 from health_exchange.audit.answers import ANSWERED, AWAY, PARTIAL, REFUSED, UNPROVEN, LogKeys, NodeReply
+from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.excerpts import LogExcerpt, UnprovenEntryError, check_excerpt
-from health_exchange.audit.questions import BadQuestionError, LogQuestion, check_question
+from health_exchange.audit.questions import BadQuestionError, Conditions, LogQuestion, check_question
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.errors import RETRYABLE, ExchangeError
@@ -31,6 +33,7 @@ from health_exchange.protocol.letters import UnreadableLetterError
 
 DISCLOSURES_PATH = "/exchange/v1/disclosures"
 LETTER = "disclosures"
+NAME_MAX = 256
 
 
 class DisclosureRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +74,8 @@ async def answer_disclosure(parts: NodeParts, raw: bytes, sender: NodeAddress) -
         ForbiddenError: Policy here does not let the sender's auditor read the log; the refusal is in the log.
     """
     name, request = open_request(parts, raw, sender, LETTER, DisclosureRequest)
+    if not (request.kind.strip() and request.principal.strip()) or len(request.kind + request.principal) > NAME_MAX:
+        raise BadQuestionError("a question to a log says who asks")
     if not 0 < request.count <= COUNT_MAX:
         raise BadQuestionError(f"count is between 1 and {COUNT_MAX}")
     question = check_question(request.question)
@@ -124,7 +129,8 @@ async def ask_log(
             excerpt = await disclose(parts, caller, question, before=before, count=count)
         else:
             excerpt = await _ask(parts, caller, node, question, before, count)
-        check_excerpt(excerpt, origin=keys.origin, public=keys.public_key)
+        entries = check_excerpt(excerpt, origin=keys.origin, public=keys.public_key)
+        _check_answers(excerpt, entries, question, before=before, count=count)
     except (UnprovenEntryError, UnreadableLetterError) as error:
         return NodeReply(node=str(node), outcome=UNPROVEN, detail=error.detail, keys=keys)
     except ExchangeError as error:
@@ -140,6 +146,27 @@ async def ask_log(
         before=excerpt.before,
         withheld=excerpt.withheld,
     )
+
+
+def _check_answers(
+    excerpt: LogExcerpt, entries: Sequence[AuditEntry], question: LogQuestion, *, before: int | None, count: int
+) -> None:
+    """Check that proven entries are those that were asked for, and that asking on leads anywhere.
+
+    Raises:
+        UnprovenEntryError: They are not, or it does not.
+    """
+    conditions = Conditions(question)
+    positions = [proven.position for proven in excerpt.entries]
+    end = before if before is not None else 2**62
+    fits = (
+        len(entries) <= count
+        and all(conditions.hold_for(entry) for entry in entries)
+        and all(question.position in {None, position} and position < end for position in positions)
+        and (excerpt.before is None or 0 < excerpt.before < end)
+    )
+    if not fits:
+        raise UnprovenEntryError("the entries are not those that were asked for")
 
 
 def log_keys(directory: NetworkDirectory, node: NodeAddress) -> LogKeys:
@@ -172,6 +199,6 @@ async def _ask(
     disclosed = await ask_peer(parts, node, DISCLOSURES_PATH, LETTER, name, request, Disclosed, timeout_s=timeout_s)
     try:
         return msgspec.json.decode(disclosed.excerpt, type=LogExcerpt)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     raise UnprovenEntryError("its answer cannot be read")

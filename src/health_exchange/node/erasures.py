@@ -19,6 +19,7 @@ from health_exchange.node.erasing import erase
 from health_exchange.node.journal import journal, log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.persons import apply_consents
 from health_exchange.node.rights import decide_on, most_open, refusal
 from health_exchange.node.writes import decode_results
 from health_exchange.policy.decisions import Action, Decision
@@ -40,7 +41,7 @@ from health_exchange.store.engine import Transaction
 from health_exchange.store.erasures import Erasure
 
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LONG_DIGITS = re.compile(r"[0-9]{15}")
+_LONG_DIGITS = re.compile(r"[0-9]{15}|^[A-Z]{0,3}[0-9]{7,}[0-9X]?$")
 
 
 class BadCaseError(ExchangeError):
@@ -120,7 +121,7 @@ class Erasures:
         await self._permit(caller, case)
         person = await self._desks.person(identity)
         parts = self._parts
-        await parts.store.write(lambda tx: self._claim(tx, identity, person))
+        await parts.store.write(lambda tx: self._claim(tx, identity, person, case))
         # Found before, without holding up the writer; what is answered meanwhile is looked through inside.
         begun = parts.clock.now()
         places = await parts.store.read(lambda tx: shredding.names_of(tx, person))
@@ -167,11 +168,19 @@ class Erasures:
         )
         await self._parts.store.write(partial(log, entry=entry))
 
-    def _claim(self, tx: Transaction, identity: Identity, person: Pseudonym) -> None:
-        """Whoever here still waits for this identity's pseudonym is that person too."""
+    def _claim(self, tx: Transaction, identity: Identity, person: Pseudonym, case: str) -> None:
+        """Whoever here still waits for this identity's pseudonym is that person too.
+
+        Raises:
+            CaseTakenError: The case is another person's: nothing is done.
+        """
+        before = erasures.of_case(tx, case)
+        if before is not None and before.pseudonym != person:
+            raise CaseTakenError("that case is another person's erasure")
         for sid in pending.waiting_for(tx, cache_tag(self._parts.keys.identity_cache, identity)):
             subjects.assign_pseudonym(tx, sid, person)
             pending.resolved(tx, sid)
+            apply_consents(tx, sid)
 
     def _erase(  # what was found before, and who asks
         self,

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import msgspec
 
+from health_exchange.audit.wording import printable
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import RETRYABLE, Category, ExchangeError, ForbiddenError, UnavailableError
 from health_exchange.node.parts import NodeParts
@@ -91,11 +92,6 @@ def _refusal(peer: NodeAddress, raw: bytes) -> ExchangeError:
     if refusal.category in {"", *RETRYABLE, Category.FAULT}:
         return UnavailableError(f"{peer} cannot answer now: {detail}")
     return PeerRefusedError(detail, by_policy=refusal.code == ForbiddenError.code)
-
-
-def printable(text: str) -> str:
-    """A peer's words without what would steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _decoded(raw: bytes, want: type[_M]) -> _M:

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from health_exchange.audit.entries import Facts
+from health_exchange.audit.wording import printable
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import RequestId
@@ -25,7 +26,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.guidance import guidance_for
 from health_exchange.node.holders import Holders
 from health_exchange.node.journal import journal, log
-from health_exchange.node.letterbox import PeerRefusedError, ask_peer, printable
+from health_exchange.node.letterbox import PeerRefusedError, ask_peer
 from health_exchange.node.lookup_results import HolderOutcome, LookupResult, Wanted
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity

@@ -113,7 +113,7 @@ class Oversight:
             async with slots:
                 return await ask_log(self._parts, caller, node, question, before=before, count=count)
 
-        return await asyncio.gather(*(one(node) for node in sorted(nodes, key=lambda node: node.segments)))
+        return await asyncio.gather(*(one(node) for node in sorted(set(nodes), key=lambda node: node.segments)))
 
     async def elsewhere(self, person: Pseudonym, caller: Caller) -> Elsewhere:
         """What the other nodes' logs say of a person, for the person; a node whose word is missing is named."""
@@ -132,7 +132,8 @@ class Oversight:
         answer = await self.ask(caller, question, nodes=nodes, before=None, count=COUNT_MAX)
         whole = [await self._rest(caller, question, reply) for reply in answer.replies]
         parts = self._parts
-        return evidence_folder(
+        return await asyncio.to_thread(
+            evidence_folder,
             structs.replace(answer, replies=whole),
             auditor=caller.principal.id,
             conditions=list(question.conditions),

@@ -89,14 +89,25 @@ def apply_consents(tx: Transaction, sid: int) -> None:
     Whoever is several Patients here has said it for all of them.
     """
     own = subjects.by_sids(tx, [sid]).get(sid)
-    named = subjects.subjects_of(tx, own.pseudonym) if own is not None and own.pseudonym is not None else ()
-    sids = {sid, *(subject.sid for subject in named)}
+    if own is None:
+        return
+    # Whoever waits or has no identity now may be somebody else than the pseudonym it had says.
+    is_known = own.state is SubjectState.KNOWN
+    named = subjects.subjects_of(tx, own.pseudonym) if is_known and own.pseudonym is not None else ()
+    sids = {sid, *(subject.sid for subject in named if subject.state is SubjectState.KNOWN)}
     kept = [each for one in sorted(sids) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
     decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
     said = consent_text(tx, decoded)
     changes_at = next_change(said, after=tx.clock.now())
     for one in sids:
         subjects.set_consent(tx, one, said, instant_text(changes_at) if changes_at is not None else None)
+
+
+def apply_consents_of(tx: Transaction, pseudonym: Pseudonym | None) -> None:
+    """As :func:`apply_consents`, for whoever at this node still is the person."""
+    left = [each for each in subjects.subjects_of(tx, pseudonym) if each.state is SubjectState.KNOWN]
+    if left:
+        apply_consents(tx, left[0].sid)
 
 
 def consent_text(tx: Transaction, consents: Iterable[Mapping[str, object]]) -> str:

@@ -28,7 +28,7 @@ from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
-from health_exchange.store import counters, resources
+from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
@@ -112,8 +112,12 @@ class Preparation:
             raise StaleReadError("another request was faster", retry_after_s=0.1)
         held: dict[str, str] = {}
         sids: dict[str, int] = {}
+        left = set()
         for anchor in dict.fromkeys(version.draft.anchor for version in self.versions if version.draft.anchor):
+            was = subjects.by_anchor(tx, anchor) if anchor in self.claims else None
             subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor))
+            if was is not None and was.pseudonym and (was.pseudonym, was.state) != (subject.pseudonym, subject.state):
+                left.add(was.pseudonym)
             sids[anchor], held[anchor] = subject.sid, persons.why_held(subject)
         stale = False
         try:
@@ -127,9 +131,18 @@ class Preparation:
         consents = [version for version in self.versions if version.planned.place.type == "Consent"]
         for anchor in dict.fromkeys([*(version.draft.anchor or "" for version in consents), *self.claims]):
             persons.apply_consents(tx, sids[anchor])
+        # Whoever is left behind by a corrected identity, or by a Consent that was another's, has said less now.
+        for sid in {self.snapshot.standing[each.planned.place].sid for each in consents if self._is_kept(each)}:
+            persons.apply_consents(tx, sid)
+        for pseudonym in left:
+            persons.apply_consents_of(tx, pseudonym)
         self._log(tx, sids)
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
+
+    def _is_kept(self, version: Version) -> bool:
+        """Whether there was a version of it before."""
+        return version.planned.place in self.snapshot.standing
 
     def _new(self, version: Version, sids: Mapping[str, int]) -> NewVersion:
         """The version as the store keeps it."""

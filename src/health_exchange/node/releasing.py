@@ -35,7 +35,9 @@ def _assign(tx: Transaction, released: dict[PendingIdentity, Pseudonym]) -> None
     still = {(each.sid, each.tag) for each in pending.waiting(tx, 10 * BATCH)}
     for each, pseudonym in released.items():
         if (each.sid, each.tag) in still:
+            before = subjects.by_sids(tx, [each.sid]).get(each.sid)
             subjects.assign_pseudonym(tx, each.sid, pseudonym)
             pending.resolved(tx, each.sid)
             # What the person said as another Patient here holds for this one, and the other way round.
             persons.apply_consents(tx, each.sid)
+            persons.apply_consents_of(tx, before.pseudonym if before is not None else None)

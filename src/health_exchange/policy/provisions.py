@@ -39,6 +39,8 @@ _READ = frozenset(
     {"id", "type", "period", "actor", "action", "securityLabel", "purpose", "dataPeriod", "provision", "extension"}
 )
 _NO_CONDITION = frozenset({"id", "type", "period", "provision", "action", "extension"})
+_OWN = frozenset({"id", "type", "provision", "securityLabel", "extension"})
+"""What a provision says for itself; everything else of the provision around it is a condition of its own, too."""
 _NORMAL = frozenset({"U", "L", "M", "N"})
 _CONFIDENTIAL = frozenset({*_NORMAL, "R", "V"})
 _SENSITIVE = frozenset({str(category) for category in SensitiveCategory} - {str(SensitiveCategory.GENERAL)})
@@ -93,12 +95,14 @@ class _Reader:
 
     def _nested(self, provision: Mapping[str, object], parent: Mapping[str, object], bounds: Span) -> None:
         """A provision inside another one: a denial stands by itself, a permit may also grant."""
+        inherited = {name: value for name, value in parent.items() if name not in _OWN}
+        whole = {**inherited, **provision}
         if provision.get("type") == "deny":
             self._object(provision, bounds)
-        else:
-            self._grant(provision, bounds, parent)
+        elif provision.get("type") == "permit":
+            self._grant(whole, bounds)
         for nested in _maps(provision.get("provision")):
-            self._nested(nested, provision, bounds)
+            self._nested(nested, whole, bounds)
 
     def _object(self, provision: Mapping[str, object], bounds: Span, *, as_base: bool = False) -> None:
         """An objection with the permits directly under it as exceptions.
@@ -123,21 +127,18 @@ class _Reader:
 
     def _permit_only(self, base: Mapping[str, object], bounds: Span) -> None:
         """A base permit: what it names is granted; with conditions it is all that is permitted."""
-        self._grant(base, bounds, {})
+        self._grant(base, bounds)
         labels = _labels(base)
         names_categories = bool(labels) and not labels & _CONFIDENTIAL
         if not names_categories and (labels or base.keys() - _NO_CONDITION):
             self._object({"provision": [base, *_maps(base.get("provision"))]}, bounds)
 
-    def _grant(self, permit: Mapping[str, object], bounds: Span, parent: Mapping[str, object]) -> None:
+    def _grant(self, permit: Mapping[str, object], bounds: Span) -> None:
         """A grant of the strictly restricted records of the categories that a permit names.
 
-        Who and what for are those of the permit around it where it does not say.
+        Every condition of the provisions around it that it does not state itself is its own: a grant is never wider.
         """
-        inherited = {name: parent[name] for name in ("actor", "purpose") if name in parent and name not in permit}
-        if parent.get("type") == "deny":
-            inherited = {}
-        scope = self._narrowest({**inherited, **permit}, bounds)
+        scope = self._narrowest(permit, bounds)
         named = _granted(_labels(permit))
         if scope is not None and named:
             self.grants.append(msgspec.structs.replace(scope, kinds=tuple(sorted(named))))
@@ -242,10 +243,8 @@ def _denied(labels: set[str]) -> Iterable[str]:
     if not labels or labels - LABEL_CATEGORIES.keys() - _CONFIDENTIAL:
         return _ALL
     kinds = {str(LABEL_CATEGORIES[label]) for label in labels if label in LABEL_CATEGORIES}
-    if "R" in labels:
+    if labels & {"R", "V"}:
         kinds |= {*_SENSITIVE, RESTRICTED}
-    if "V" in labels:
-        kinds |= {_HIV, RESTRICTED}
     if labels & _NORMAL:
         kinds.add(str(SensitiveCategory.GENERAL))
     return sorted(kinds)

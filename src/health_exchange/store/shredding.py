@@ -15,13 +15,17 @@ SCRUB = "scrub"
 def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -> int:
     """Destroy everything of the person and add one ``shred`` to the feed; how many resources there were.
 
+    A subject whose identity was taken back or is being corrected may be somebody else: it stays.
+
     Args:
         tx: The transaction.
         pseudonym: Whose.
         anchor: Only of the subject with this anchor: above the origins, what one origin sent.
     """
     living = select(subjects.c.sid, subjects.c.key_wrapped).where(
-        subjects.c.pseudonym == pseudonym, subjects.c.key_wrapped.is_not(None)
+        subjects.c.pseudonym == pseudonym,
+        subjects.c.state == SubjectState.KNOWN.value,
+        subjects.c.key_wrapped.is_not(None),
     )
     people = list(tx.execute(living if anchor is None else living.where(subjects.c.anchor == anchor)))
     destroyed = sum(_destroy(tx, person.sid) for person in people)
@@ -38,7 +42,7 @@ def names_of(tx: Transaction, pseudonym: Pseudonym) -> frozenset[tuple[str, str]
     rows = tx.execute(
         select(resources.c.type, resources.c.id)
         .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(subjects.c.pseudonym == pseudonym)
+        .where(subjects.c.pseudonym == pseudonym, subjects.c.state == SubjectState.KNOWN.value)
     )
     return frozenset((row.type, row.id) for row in rows)
 

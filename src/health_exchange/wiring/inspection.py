@@ -15,6 +15,7 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.directory import NetworkDirectory
+from health_exchange.model.errors import ForbiddenError
 from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
@@ -104,10 +105,13 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
 
     Raises:
         FileExistsError: The folder exists.
+        ForbiddenError: A path leads out of it.
     """
     folder.mkdir(parents=True)
     for path, content in files.items():
         target = folder / path
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise ForbiddenError("a file of the export would lie outside its folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
 
