@@ -41,6 +41,7 @@ from health_exchange.model.purposes import Purpose
 from health_exchange.node import sending
 from health_exchange.node.callers import Caller
 from health_exchange.node.cleaning import AllCleaned, clean_all
+from health_exchange.node.erasing import erase_person
 from health_exchange.policy.decisions import Principal
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.store import subjects
@@ -49,6 +50,7 @@ from health_exchange.store.schema import identity_cache
 
 HOSPITALS_OF_51 = "cn/51/5100"
 NOT_FOR_PUBLIC_HEALTH = permit(provision=[deny(purpose=purposes("PUBHLTH"))])
+HIV_GRANT = permit(securityLabel=labels("HIV"))
 
 
 @pytest.fixture
@@ -271,3 +273,57 @@ async def test_what_one_patient_said_holds_for_another_who_turns_out_later_to_be
 
 def _forget_cache(tx: Transaction) -> None:
     tx.execute(delete(identity_cache))
+
+
+async def test_a_grant_goes_with_the_consent_that_is_moved_to_another_patient(network: Network) -> None:
+    one, two = patient("p1", identity=national_id(1)), patient("p2", identity=national_id(2))
+    await admit(network, one, two, consent("n1", "p1", HIV_GRANT))
+    assert said_at(network, COUNTY, person_of(network)) == {"permit:HIV"}
+    await admit(network, consent("n1", "p2", HIV_GRANT))
+
+    assert said_at(network, COUNTY, person_of(network)) == {""}
+    assert said_at(network, COUNTY, person_of(network, "p2")) == {"permit:HIV"}
+
+
+async def test_a_grant_goes_with_whoever_turns_out_to_be_somebody_else(network: Network) -> None:
+    one, two = (patient(name, identity=national_id(1)) for name in ("p1", "p2"))
+    await admit(network, one, two, consent("n1", "p2", HIV_GRANT))
+    assert said_at(network, COUNTY, person_of(network)) == {"permit:HIV"}
+    await admit(network, patient("p2", identity=national_id(2)))
+
+    assert said_at(network, COUNTY, person_of(network)) == {""}
+
+
+async def test_an_erasure_leaves_whose_identity_is_being_corrected(network: Network) -> None:
+    await admit(network, patient("p1", identity=national_id(1)), observation("o1", "p1"))
+    person = person_of(network)
+    network.faults.cut |= {frozenset(map(NodeAddress.parse, (COUNTY, holder))) for holder in ("cn", "cn/33", "cn/51")}
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(2))), "corrected")
+    caller = Caller(
+        principal=Principal(kind="operator", id="operator"),
+        purpose=Purpose.PATIENT_REQUEST,
+        request_id=RequestId("erasure"),
+    )
+
+    assert await erase_person(network[COUNTY].parts, person, caller) == 0
+    assert set(network.kept(COUNTY)) == {("Patient", "p1"), ("Observation", "o1")}
+
+
+@pytest.mark.parametrize(
+    ("provision", "granted"),
+    [
+        (HIV_GRANT, True),
+        (deny(provision=[HIV_GRANT]), True),
+        (deny(purpose=purposes("PUBHLTH"), provision=[HIV_GRANT]), False),
+        (deny(actor=recipient(OTHER_HOSPITAL), provision=[HIV_GRANT]), False),
+        (permit(actor=recipient(OTHER_HOSPITAL), provision=[permit(provision=[HIV_GRANT])]), False),
+        ({"provision": [{"securityLabel": labels("HIV")}]}, False),
+        (permit(dataPeriod={"start": "2030-01-01"}, provision=[HIV_GRANT]), False),
+    ],
+)
+async def test_a_grant_is_never_wider_than_the_provisions_around_it(
+    network: Network, provision: dict[str, Any], *, granted: bool
+) -> None:
+    await admit(network, patient("p1", identity=national_id(1)), consent("n1", "p1", provision))
+
+    assert ("HIV" in may_look_up(network, OUR_HOSPITAL)) == granted

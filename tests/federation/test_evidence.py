@@ -12,10 +12,12 @@ from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.evidence_verification import render_evidence, verify_evidence
 from health_exchange.audit.proof_verification import verify_proof
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ForbiddenError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.journal import log
 from health_exchange.store import audit_log
 from health_exchange.store.engine import Transaction
+from health_exchange.wiring.inspection import write_files
 
 COUNTY = "cn/33/3305/330521"
 SOMEBODY = national_id(1)
@@ -137,3 +139,18 @@ async def test_evidence_is_for_auditors(tmp_path: Path, who: str) -> None:
     answer = await auditor.door.send("POST", "/operator/v1/audit/evidence", {"everywhere": True}, who=who)
 
     assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["../elsewhere", "/etc/elsewhere", "proofs/../../elsewhere"])
+def test_no_file_of_an_export_is_written_outside_its_folder(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ForbiddenError):
+        write_files(tmp_path / "evidence", {"report.html": b"", path: b"mine"})
+    assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_a_manifest_that_names_another_kind_of_file_is_a_finding(folder: Folder) -> None:
+    manifest = folder["manifest.json"].replace(b'"report.html"', b'"../report.html"')
+    changed = {name: raw for name, raw in folder.items() if name != "report.html"}
+    report = verify_evidence({**changed, "../report.html": folder["report.html"], "manifest.json": manifest})
+
+    assert any("no evidence has" in finding.what for finding in report.failures)
