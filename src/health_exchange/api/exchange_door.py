@@ -25,6 +25,7 @@ from health_exchange.node import (
     locating,
     network,
     reception,
+    surveying,
     ticketing,
     witnessing,
 )
@@ -107,6 +108,12 @@ async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAdd
     return msgspec.json.encode(await network.network_status(parts))
 
 
+async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    if sender != parts.address.parent:
+        raise ForbiddenError("a node tells its pulse to the node it reports to")
+    return msgspec.json.encode(await surveying.pulse(parts))
+
+
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
@@ -115,6 +122,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", locating.LOCATORS_PATH): _locate,
     ("POST", "/exchange/v1/witness"): _witness,
     ("GET", network.STATUS_PATH): _status,
+    ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
 }
 

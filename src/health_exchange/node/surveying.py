@@ -4,32 +4,40 @@ A node is behind where it does not answer, or where its envelopes have waited fo
 the first survey, or when the last one is old, this node says that it does not know its own subtree.
 """
 
+import asyncio
 from datetime import datetime, timedelta
 
 import msgspec
 
-from health_exchange.node.network import network_status
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import node_state
+from health_exchange.store import node_state, outbox
 from health_exchange.store.engine import Transaction
 
+PULSE_PATH = "/exchange/v1/pulse"
+TIMEOUT_S = 2.0
 EVERY = timedelta(seconds=10)
 GOOD_FOR = 6 * EVERY
 _NAME = "survey"
 
 
-class Survey(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the subtree.
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """What a survey asks of a subtree: cheap, however much a node keeps.
 
     Attributes:
-        at: When.
         away: Nodes that did not answer; nothing is known of what lies below them.
-        waiting: Nodes whose envelopes waited for their parent.
-        behind: Who is behind, by this survey and the one before.
+        waiting: Nodes whose envelopes wait for their parent.
     """
 
-    at: datetime
     away: list[str]
+    waiting: list[str]
+
+
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the subtree: when, whose envelopes waited, and who is behind by this look and the one before."""
+
+    at: datetime
     waiting: list[str]
     behind: list[str]
 
@@ -39,17 +47,39 @@ async def survey(parts: NodeParts) -> bool:
     last = await parts.store.read(_last)
     if last is not None and abs(parts.clock.now() - last.at) < EVERY:
         return False
-    status = await network_status(parts)
-    waiting = [node.address for node in status.nodes if node.undelivered]
+    found = await pulse(parts)
     before = last.waiting if last is not None else []
-    found = Survey(
+    looked = Survey(
         at=parts.clock.now(),
-        away=status.away,
-        waiting=waiting,
-        behind=sorted({*status.away, *(set(waiting) & set(before))}),
+        waiting=found.waiting,
+        behind=sorted({*found.away, *(set(found.waiting) & set(before))}),
     )
-    await parts.store.write(lambda tx: node_state.put(tx, _NAME, msgspec.json.encode(found)))
+    await parts.store.write(lambda tx: node_state.put(tx, _NAME, msgspec.json.encode(looked)))
     return False
+
+
+async def pulse(parts: NodeParts) -> Pulse:
+    """This node's pulse and those of its subtree."""
+    children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
+    answers = await asyncio.gather(*(_ask(parts, child) for child in children))
+    is_waiting = await parts.store.read(outbox.undelivered_count) > 0
+    away, waiting = list[str](), [str(parts.address)] if is_waiting else []
+    for child, answer in zip(children, answers, strict=True):
+        if answer is None:
+            away.append(str(child))
+        else:
+            away += answer.away
+            waiting += answer.waiting
+    return Pulse(away=away, waiting=waiting)
+
+
+async def _ask(parts: NodeParts, child: NodeAddress) -> Pulse | None:
+    """A child's subtree, or ``None``."""
+    try:
+        answer = await parts.transport.send(child, "GET", PULSE_PATH, timeout_s=TIMEOUT_S)
+        return msgspec.json.decode(answer.body, type=Pulse) if answer.is_ok else None
+    except (ExchangeError, msgspec.MsgspecError, ValueError):
+        return None
 
 
 def behind(tx: Transaction, parts: NodeParts) -> tuple[str, ...]:
