@@ -202,7 +202,8 @@ def _binds_copies(objection: Objection) -> bool:
     """Whether an objection may forbid somebody a copy that the origin has handed out."""
     if objection.picks_askers or any(each.picks_askers for each in objection.exceptions):
         return True
-    return any(each.since or each.until for each in (objection, *objection.exceptions))
+    is_timed = any(each.since or each.until for each in (objection, *objection.exceptions))
+    return is_timed and not objection.picks_data
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
