@@ -188,7 +188,7 @@ def as_copied(text: str) -> str:
     """
     if not text.startswith(_PREFIX):
         return OBJECTS_TO_ALL if read_consent_class(text).objects else NOTHING_SAID
-    kept = [_undated(objection) for objection in read_rules(text).objections if _binds_copies(objection)]
+    kept = [_for_copies(objection) for objection in read_rules(text).objections if _binds_copies(objection)]
     return write_rules(ConsentRules(objections=tuple(kept)))
 
 
@@ -196,6 +196,18 @@ def _undated(objection: Objection) -> Objection:
     """An objection whose exceptions hold for records of any date."""
     exceptions = [msgspec.structs.replace(each, data_since="", data_until="") for each in objection.exceptions]
     return msgspec.structs.replace(objection, exceptions=tuple(exceptions))
+
+
+def _for_copies(objection: Objection) -> Objection:
+    """An objection as copies need it.
+
+    One for everybody was obeyed when the copy was handed out, dates and all. One for some askers was not: of it, an
+    exception for some dates would be one for all of them where no date is asked about.
+    """
+    if not objection.picks_askers:
+        return _undated(objection)
+    kept = tuple(each for each in objection.exceptions if not each.picks_data)
+    return msgspec.structs.replace(objection, exceptions=kept)
 
 
 def _binds_copies(objection: Objection) -> bool:
