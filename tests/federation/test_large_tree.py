@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.federation.network import Network, plan_of
+from tests.federation.practitioners import look_up, resources_of
 from tests.federation.records import immunization, national_id, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
@@ -53,6 +54,18 @@ async def test_one_person_of_thirty_counties_is_one_person_at_the_nation(tmp_pat
             assert set(kept) == network.granted(str(node.address))
             assert all(node.address.contains(NodeAddress.parse(origin)) for origin, *_rest in kept.values())
     assert network.log_failures() == []
+
+
+async def test_a_person_of_sixty_counties_is_looked_up_in_all_of_them(tmp_path: Path) -> None:
+    counties = [f"cn/11/1101{number:02d}" for number in range(1, 61)]
+    network = Network(tmp_path, plan_of(["cn", "cn/11", "cn/12", *counties], holders=["cn", "cn/11", "cn/12"]))
+    for number, county in enumerate(counties):
+        await network.admit(county, transaction(patient("p0", identity=national_id(0))), f"request-{number}")
+    await network.settle()
+    result = await look_up(network, national_id(0), at=counties[0])
+
+    assert len(resources_of(result)) == len(counties)
+    assert result.is_whole
 
 
 @pytest.mark.parametrize("count", [31])

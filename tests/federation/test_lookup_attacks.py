@@ -34,6 +34,7 @@ from health_exchange.node.ticketing import Ticketed, obtain_ticket
 from health_exchange.node.vouching import UnprovenAnswerError, check_answer
 from health_exchange.protocol.instants import write_instant
 from health_exchange.protocol.lookups import (
+    Located,
     LocateRequest,
     LookupAnswer,
     LookupRequest,
@@ -184,7 +185,7 @@ async def test_a_forged_ticket_is_refused_by_nation_and_holder(attack: Attack, f
             LOCATE,
             attack.request_id,
             LocateRequest(ticket=forged, pseudonym=ticketed.name.pseudonym, reason=""),
-            SignedDirections,
+            Located,
         )
     assert attack.alarms() == attack.alarms("cn") == ["ticket-forged"]
 
@@ -290,7 +291,7 @@ async def test_directions_that_hide_an_objection_are_refused(attack: Attack) -> 
             msgspec.structs.replace(honest, by="cn/33/3305"), keys[NodeAddress.parse("cn/33/3305")]
         ),
         "of another look-up": sign_directions(msgspec.structs.replace(honest, ticket_sha256="ab" * 32), nation),
-        "naming others only": sign_directions(msgspec.structs.replace(honest, consents={}), nation),
+        "to another holder": sign_directions(msgspec.structs.replace(honest, holder=HOSPITALS_OF_51), nation),
     }
     for forged in forgeries.values():
         with pytest.raises(PeerRefusedError, match="directions-forged"):

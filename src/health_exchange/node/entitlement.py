@@ -11,10 +11,8 @@ from health_exchange.node.locating import CONSENT
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import best_identity
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.policy.consents import NOTHING_SAID
 from health_exchange.protocol.letters import open_letter
 from health_exchange.protocol.lookups import (
-    ForgedDirectionsError,
     LookupRequest,
     blinding_about,
     check_directions,
@@ -50,7 +48,7 @@ def told_by(parts: NodeParts, request: LookupRequest, claims: TicketClaims) -> T
     """What the directions tell.
 
     Raises:
-        ForgedDirectionsError: They are not for this look-up, or do not name this node.
+        ForgedDirectionsError: They are not for this look-up, or not to this node.
         UnreadableLetterError: What they tell was not sealed to this node.
     """
     directions = check_directions(
@@ -62,14 +60,8 @@ def told_by(parts: NodeParts, request: LookupRequest, claims: TicketClaims) -> T
         now=parts.clock.now(),
     )
     by = NodeAddress.parse(directions.by)
-    letter = directions.consents.get(str(parts.address))
-    if letter is None:
-        # A node's own records are found by itself; anybody else asks only whom the directions name.
-        if claims.node != str(parts.address):
-            raise ForgedDirectionsError("the directions do not name this node")
-        return Told(consent=NOTHING_SAID, by_nation=by.parent is None)
     about = letter_about(CONSENT, sender=by, recipient=parts.address, request_id=directions.ticket_sha256)
-    consent = open_letter(parts.keys.box, letter, about=about).decode("utf-8", "replace")
+    consent = open_letter(parts.keys.box, directions.consent, about=about).decode("utf-8", "replace")
     return Told(consent=consent, by_nation=by.parent is None)
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import ExchangeError, ForbiddenError, UnavailableError
 from health_exchange.model.powers import Power
 from health_exchange.node.letterbox import PeerRefusedError, ask_peer
 from health_exchange.node.locating import LETTER, LOCATORS_PATH
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.ticketing import Ticketed
-from health_exchange.protocol.lookups import LocateRequest, SignedDirections, check_directions
+from health_exchange.protocol.lookups import Located, LocateRequest, SignedDirections, check_directions
 from health_exchange.store import subjects
 
 
@@ -35,17 +34,15 @@ async def guidance_for(parts: NodeParts, ticketed: Ticketed, reason: str) -> Gui
     """
     cards = parts.directory.nodes.values()
     nation = next(card.address for card in cards if card.address.parent is None)
-    first = await _directions(parts, nation, ticketed, reason)
-    if isinstance(first, SignedDirections):
+    first = await _located(parts, nation, ticketed, reason)
+    if isinstance(first, Located):
         return await _routes(parts, [(nation, first)], (), ticketed)
     if isinstance(first, PeerRefusedError) and first.by_policy:
         raise ForbiddenError(first.detail)
     provinces = [card.address for card in cards if card.address.parent == nation and card.may(Power.AGGREGATES)]
-    answers = await asyncio.gather(*(_directions(parts, each, ticketed, reason) for each in provinces))
+    answers = await asyncio.gather(*(_located(parts, each, ticketed, reason) for each in provinces))
     given = [
-        (address, answer)
-        for address, answer in zip(provinces, answers, strict=True)
-        if isinstance(answer, SignedDirections)
+        (address, answer) for address, answer in zip(provinces, answers, strict=True) if isinstance(answer, Located)
     ]
     lost = [
         (address, answer.detail)
@@ -57,59 +54,55 @@ async def guidance_for(parts: NodeParts, ticketed: Ticketed, reason: str) -> Gui
     return await _routes(parts, given, ((nation, first.detail), *lost), ticketed)
 
 
-async def _directions(
-    parts: NodeParts, node: NodeAddress, ticketed: Ticketed, reason: str
-) -> SignedDirections | ExchangeError:
-    """One node's directions, checked, or why there are none."""
-    claims = ticketed.ticket.claims
+async def _located(parts: NodeParts, node: NodeAddress, ticketed: Ticketed, reason: str) -> Located | ExchangeError:
+    """What one node answers, or why it does not."""
     request = LocateRequest(ticket=ticketed.ticket, pseudonym=ticketed.name.pseudonym, reason=reason)
     try:
-        signed = await ask_peer(parts, node, LOCATORS_PATH, LETTER, claims.request_id, request, SignedDirections)
-        check_directions(
-            signed,
-            claims=claims,
-            pseudonym=ticketed.name.pseudonym,
-            holder=node,
-            cards=parts.directory.nodes,
-            now=parts.clock.now(),
-        )
+        return await ask_peer(parts, node, LOCATORS_PATH, LETTER, ticketed.ticket.claims.request_id, request, Located)
     except ExchangeError as error:
         return error
-    return signed
 
 
 async def _routes(
     parts: NodeParts,
-    given: Sequence[tuple[NodeAddress, SignedDirections]],
+    given: Sequence[tuple[NodeAddress, Located]],
     lost: tuple[tuple[NodeAddress, str], ...],
     ticketed: Ticketed,
 ) -> Guidance:
     """By holder, the directions to show it; this node too, where it keeps something of the person."""
-    known = {str(address): address for address, card in parts.directory.nodes.items() if _admits(card)}
     routes: dict[NodeAddress, SignedDirections] = {}
-    unknown: list[tuple[NodeAddress, str]] = []
-    behind: set[str] = set()
-    for by, signed in given:
-        behind.update(signed.directions.behind)
-        for name in signed.directions.consents:
-            holder = known.get(name)
-            if holder is None or not by.contains(holder):
-                unknown.append((by, "it names a holder that this node does not know"))
+    unusable: list[tuple[NodeAddress, str]] = []
+    for by, located in given:
+        for signed in located.directions:
+            holder = _holder(parts, signed, ticketed)
+            if holder is None:
+                unusable.append((by, "it names a holder that this node does not know, or does not sign for it"))
             else:
                 routes[holder] = signed
     pseudonym = ticketed.name.pseudonym
-    if await parts.store.read(lambda tx: bool(subjects.subjects_of(tx, pseudonym))):
-        ours = [signed for by, signed in given if by.contains(parts.address)]
-        if ours:
-            routes[parts.address] = ours[0]
+    if not await parts.store.read(lambda tx: bool(subjects.subjects_of(tx, pseudonym))):
+        routes.pop(parts.address, None)
     return Guidance(
-        by=tuple(by for by, _signed in given),
-        lost=(*lost, *unknown),
-        behind=tuple(sorted(behind)),
+        by=tuple(by for by, _located in given),
+        lost=(*lost, *unusable),
+        behind=tuple(sorted({name for _by, located in given for name in located.behind})),
         routes=routes,
     )
 
 
-def _admits(card: NodeCard) -> bool:
-    """Whether a node may hold originals."""
-    return card.may(Power.ADMITS_FACILITIES)
+def _holder(parts: NodeParts, signed: SignedDirections, ticketed: Ticketed) -> NodeAddress | None:
+    """Whom directions lead to; ``None`` where they lead nowhere that may hold originals, or are not good."""
+    try:
+        holder = NodeAddress.parse(signed.directions.holder)
+        check_directions(
+            signed,
+            claims=ticketed.ticket.claims,
+            pseudonym=ticketed.name.pseudonym,
+            holder=holder,
+            cards=parts.directory.nodes,
+            now=parts.clock.now(),
+        )
+    except (ExchangeError, ValueError):
+        return None
+    card = parts.directory.nodes.get(holder)
+    return holder if card is not None and card.may(Power.ADMITS_FACILITIES) else None

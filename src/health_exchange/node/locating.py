@@ -24,7 +24,14 @@ from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.protocol.instants import write_instant
 from health_exchange.protocol.letters import seal_letter
-from health_exchange.protocol.lookups import Directions, LocateRequest, letter_about, sign_directions
+from health_exchange.protocol.lookups import (
+    Directions,
+    Located,
+    LocateRequest,
+    SignedDirections,
+    letter_about,
+    sign_directions,
+)
 from health_exchange.protocol.tickets import SpentTicketError, TicketClaims, claims_digest
 from health_exchange.store import locators, resources, subjects
 from health_exchange.store.engine import Transaction
@@ -63,8 +70,11 @@ async def answer_locate(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
         raise spent
     if not decision.allowed:
         raise refusal(decision)
-    directions = _directions(parts, asked, known)
-    return seal_answer(parts, sender, LETTER, request_id, sign_directions(directions, parts.keys.log_seed))
+    # The asking node is told what binds it, too: only itself knows whether it keeps something just admitted.
+    ours = [sender] if parts.address.contains(sender) else []
+    holders = sorted({*known.holders, *ours}, key=str)
+    directions = tuple(_directions(parts, asked, known.consent, holder) for holder in holders)
+    return seal_answer(parts, sender, LETTER, request_id, Located(directions=directions, behind=known.behind))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,33 +120,31 @@ def _locate(tx: Transaction, parts: NodeParts, asked: Asked) -> Known | None:
     return Known(holders=tuple(holders), consent=_objections(tx, pseudonym), behind=behind(tx, parts))
 
 
-def _directions(parts: NodeParts, asked: Asked, known: Known) -> Directions:
-    """The directions: what the person objects to is sealed to each holder, for whoever asks has no business with it."""
+def _directions(parts: NodeParts, asked: Asked, consent: str, holder: NodeAddress) -> SignedDirections:
+    """The directions to one holder: what the person objects to is for the holder, not for whoever asks."""
     digest = claims_digest(asked.claims)
-    return Directions(
+    letter = seal_letter(
+        parts.directory.nodes[holder].box_key,
+        consent.encode(),
+        about=letter_about(CONSENT, sender=parts.address, recipient=holder, request_id=digest),
+        randomness=parts.randomness,
+    )
+    directions = Directions(
         ticket_sha256=digest,
         pseudonym=asked.pseudonym,
         by=str(parts.address),
         at=write_instant(parts.clock.now()),
-        consents={
-            str(holder): seal_letter(
-                parts.directory.nodes[holder].box_key,
-                known.consent.encode(),
-                about=letter_about(CONSENT, sender=parts.address, recipient=holder, request_id=digest),
-                randomness=parts.randomness,
-            )
-            for holder in known.holders
-            if holder in parts.directory.nodes
-        },
-        behind=known.behind,
+        holder=str(holder),
+        consent=letter,
     )
+    return sign_directions(directions, parts.keys.log_seed)
 
 
 def _holders(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym) -> list[NodeAddress]:
     """Who holds something of the person, as far as this node knows."""
     known = {holding.node for holding in locators.holders_of(tx, pseudonym)}
     known |= {NodeAddress.parse(origin) for origin in resources.origins_of(tx, pseudonym)}
-    return sorted(known - {parts.address}, key=str)
+    return sorted((known - {parts.address}) & parts.directory.nodes.keys(), key=str)
 
 
 def _objections(tx: Transaction, pseudonym: Pseudonym) -> str:

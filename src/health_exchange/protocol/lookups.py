@@ -24,6 +24,7 @@ from health_exchange.protocol.tickets import LIFETIME, Digest, Ticket, TicketCla
 
 _FIRST_LINE = b"health_exchange directions v1\n"
 HOLDERS_MAX = 4096
+CONSENT_BYTES_MAX = 16 << 10
 RESOURCES_MAX = 5_000
 """Most resources of one answer."""
 TYPES_MAX = 200
@@ -68,24 +69,24 @@ class LocateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Directions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to ask, and what the person's consents say.
+    """That one holder is to be asked, and what the person's consents say. It hears of no other holder.
 
     Attributes:
         ticket_sha256: Of the ticket's claims, in hex: they are for this look-up and no other.
         pseudonym: The person.
         by: Address of the node that gives them.
         at: When.
-        consents: By holder, what the person objects to, over all origins that said so: a letter to that holder, which
-            whoever asks cannot read.
-        behind: Admitting nodes that were not heard of lately: what they admitted may not be known.
+        holder: Who is to be asked.
+        consent: What the person objects to, over all origins that said so: a letter to the holder, which whoever asks
+            cannot read.
     """
 
     ticket_sha256: Word
     pseudonym: Person
     by: Word
     at: Word
-    consents: Annotated[dict[Word, bytes], msgspec.Meta(max_length=HOLDERS_MAX)]
-    behind: Annotated[tuple[Word, ...], msgspec.Meta(max_length=HOLDERS_MAX)] = ()
+    holder: Word
+    consent: Annotated[bytes, msgspec.Meta(max_length=CONSENT_BYTES_MAX)]
 
 
 class SignedDirections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +94,18 @@ class SignedDirections(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     directions: Directions
     signature: Annotated[bytes, msgspec.Meta(max_length=64)]
+
+
+class Located(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is answered to a :class:`LocateRequest`.
+
+    Attributes:
+        directions: One for each node that holds something, and one for the asking node, which may.
+        behind: Admitting nodes that were not heard of lately: what they admitted may not be known.
+    """
+
+    directions: Annotated[tuple[SignedDirections, ...], msgspec.Meta(max_length=HOLDERS_MAX)]
+    behind: Annotated[tuple[Word, ...], msgspec.Meta(max_length=HOLDERS_MAX)]
 
 
 class LookupRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -190,7 +203,7 @@ def check_directions(  # the parts of what they must fit
     cards: Mapping[NodeAddress, NodeCard],
     now: datetime,
 ) -> Directions:
-    """The directions, once they are seen to be the nation's or ``holder``'s province's, for this look-up, lately.
+    """The directions, once they are seen to be the nation's or a province's, to ``holder``, for this look-up, lately.
 
     Raises:
         ForgedDirectionsError: They do not.
@@ -201,7 +214,8 @@ def check_directions(  # the parts of what they must fit
         by = NodeAddress.parse(directions.by)
         verify_ed25519(cards[by].log_key, _message(directions), signed.signature)
         fits = (
-            by.contains(holder)
+            directions.holder == str(holder)
+            and by.contains(holder)
             and cards[by].may(Power.AGGREGATES)
             and (directions.ticket_sha256, directions.pseudonym) == (claims_digest(claims), pseudonym)
             and abs(now - read_instant(directions.at)) <= LIFETIME
@@ -209,7 +223,7 @@ def check_directions(  # the parts of what they must fit
     except (ValueError, KeyError, SignatureMismatchError):
         pass
     if not fits:
-        raise ForgedDirectionsError("the directions are not a node's above, for this look-up")
+        raise ForgedDirectionsError("the directions are not a node's above, to this holder, for this look-up")
     return directions
 
 
