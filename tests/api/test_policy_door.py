@@ -118,12 +118,19 @@ async def test_an_objection_is_told_to_the_auditor_and_not_to_the_refused(door: 
         ("GET", "/fhir/Patient/p1/$everything", "auditor", "view-person"),
         ("DELETE", "/fhir/Patient/p1", "viewer", "write"),
         ("GET", "/operator/v1/policy/refusals/r1", "viewer", "read-log"),
+        ("GET", "/operator/v1/consents/x1/effect", "researcher", "read"),
+        ("GET", "/operator/v1/person/erasure/case-1", "viewer", "erase"),
+        ("POST", "/operator/v1/person/erasure", "viewer", "erase"),
+        ("POST", "/operator/v1/person/view", "researcher", "view-person"),
+        ("POST", "/operator/v1/person/view", "viewer", "view-person"),
     ],
 )
 async def test_every_kind_of_refusal_at_the_door_is_found_by_its_reference(
     door: Door, method: str, path: str, who: str, action: str
 ) -> None:
-    answer = await door.send(method, path, who=who)
+    person: dict[str, Any] = {"identifier": {"system": "urn:oid:2.16.156.10011.1.3", "value": national_id(1)}}
+    case = {"case": "case-1"} if path.endswith("/erasure") else {}
+    answer = await door.send(method, path, person | case if method == "POST" else None, who=who)
 
     assert answer.status_code == 403
     [refusal] = await refusals_under(door, reference_of(answer))
@@ -131,6 +138,7 @@ async def test_every_kind_of_refusal_at_the_door_is_found_by_its_reference(
     assert refusal["entry"]["facts"]["address"] == "cn/33/3305/330521"
     told = issue_of(answer)["diagnostics"]
     assert told == "; ".join(refusal["explanation"]["reasons"])
+    assert refusal["decided_alike"] is True
 
 
 async def test_a_refused_look_up_is_found_by_its_reference_with_the_purpose_it_was_asked_for(door: Door) -> None:

@@ -4,7 +4,6 @@ The desk says who the person is; the identity becomes a pseudonym and goes no fu
 the log, made before anything is shown.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -14,22 +13,26 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
 from health_exchange.node.entitlement import people_of
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.person_log import AskElsewhere, Disclosure, in_order, local_disclosures
 from health_exchange.node.persons import consent_text
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import EVERYTHING_MAX, TooMuchError
-from health_exchange.node.rights import decide_on, most_open, refusal, rights
+from health_exchange.node.refusals import decision_entry, permit
+from health_exchange.node.rights import most_open, question_of, rights
 from health_exchange.policy.consent_words import words_of
 from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question
 from health_exchange.pseudonym.cache import cache_tag
 from health_exchange.pseudonym.identities import Identity
 from health_exchange.search.finding import of_subjects
 from health_exchange.store import identity_cache
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+
+_SUMMARY = "a person's view"
 
 
 class ConsentInWords(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,12 +114,16 @@ class Desks:
             UnavailableError: Too few key holders answer.
         """
         parts = self._parts
-        general = await self._permit(caller)
+        question, decision = await self._permit(caller)
         person = await self.person(identity)
         view = await parts.store.read(lambda tx: self._view(tx, person, caller))
         outcome = "allowed" if view is not None and len(view.records) <= EVERYTHING_MAX else "failed"
         count = len(view.records) if view is not None else 0
-        await self._enter(caller, general, (person,), outcome, f"a person's view: {count} resources")
+        summary = f"a person's view: {count} resources"
+        entry = decision_entry(
+            parts, caller, question, decision, kind="read", outcome=outcome, subjects=(person,), summary=summary
+        )
+        await parts.store.write(lambda tx: log(tx, entry))
         if view is None:
             # That somebody was asked for leaves nothing here that could be asked again.
             tag = cache_tag(parts.keys.identity_cache, identity)
@@ -128,20 +135,20 @@ class Desks:
         disclosures = in_order([*view.disclosures, *other.disclosures])
         return msgspec.structs.replace(view, disclosures=disclosures, not_asked=other.not_asked)
 
-    async def _permit(self, caller: Caller) -> Decision:
+    async def _permit(self, caller: Caller) -> tuple[Question, Decision]:
         """Go on only where policy lets the caller, for his own purpose and for the person's request.
 
         Who saw a person's records is told to that person alone: who may see the records may not see this for it.
         """
-        asked = [caller, replace(caller, purpose=Purpose.PATIENT_REQUEST)]
-        decisions = [
-            decide_on(self._parts, each, Action.VIEW_PERSON, most_open(self._parts, "Patient")) for each in asked
-        ]
-        for decision in decisions:
-            if not decision.allowed:
-                await self._enter(caller, decision, (), "refused", "a person's view")
-                raise refusal(decision)
-        return decisions[0]
+        parts = self._parts
+        on_behalf = replace(caller, purpose=Purpose.PATIENT_REQUEST)
+        await permit(parts, on_behalf, self._question(on_behalf), summary=_SUMMARY)
+        question = self._question(caller)
+        decision = await permit(parts, caller, question, summary=_SUMMARY)
+        return question, decision
+
+    def _question(self, caller: Caller) -> Question:
+        return question_of(caller, Action.VIEW_PERSON, most_open(self._parts, "Patient"))
 
     def _view(self, tx: Transaction, person: Pseudonym, caller: Caller) -> PersonView | None:
         """What is kept here, as of now; ``None`` where nothing is."""
@@ -163,23 +170,6 @@ class Desks:
             disclosures=local_disclosures(tx, person),
             not_asked=[],
         )
-
-    async def _enter(
-        self, caller: Caller, decision: Decision, persons: Iterable[Pseudonym], outcome: str, summary: str
-    ) -> None:
-        """Make the entry durable."""
-        entry = journal(
-            self._parts,
-            caller,
-            kind="refuse" if outcome == "refused" else "read",
-            action=str(Action.VIEW_PERSON),
-            outcome=outcome,
-            reason="; ".join(decision.reasons) if outcome == "refused" else "",
-            policy=decision.digest,
-            subjects=persons,
-            summary=summary,
-        )
-        await self._parts.store.write(lambda tx: log(tx, entry))
 
 
 def _in_words(tx: Transaction, kept: StoredResource) -> ConsentInWords:

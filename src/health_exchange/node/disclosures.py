@@ -21,11 +21,11 @@ from health_exchange.model.errors import RETRYABLE, ExchangeError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.letterbox import ask_peer, open_request, seal_answer
 from health_exchange.node.log_reading import COUNT_MAX, read_log
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.refusals import facts_of
+from health_exchange.node.refusals import decision_entry
 from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action, Principal
 from health_exchange.policy.questions import decision_on
@@ -100,18 +100,15 @@ async def disclose(
     decision = decision_on(parts.policies, asked)
     excerpt = await read_log(parts, question, before=before, count=count) if decision.allowed else None
     found = f"{len(excerpt.entries)} entries" if excerpt is not None else "entries"
-    entry = journal(
+    entry = decision_entry(
         parts,
         caller,
-        kind="refuse" if excerpt is None else "log-read",
-        action=str(action),
-        outcome="refused" if excerpt is None else "allowed",
-        reason="; ".join(decision.reasons) if excerpt is None else "",
-        policy=decision.digest,
+        asked,
+        decision,
+        kind="log-read",
         subjects=(question.person,) if question.person else (),
         summary=f"{found} by {', '.join(question.conditions) or 'nothing'}",
         peer=peer,
-        facts=facts_of(asked, decision) if excerpt is None else None,
     )
     await parts.store.write(partial(log, entry=entry))
     if excerpt is None:

@@ -16,13 +16,15 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
 from health_exchange.node.desks import Desks
 from health_exchange.node.erasing import erase
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import apply_consents
-from health_exchange.node.rights import decide_on, most_open, refusal
+from health_exchange.node.refusals import decision_entry, permit
+from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.writes import decode_results
 from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question
 from health_exchange.pseudonym.cache import cache_tag
 from health_exchange.pseudonym.identities import Identity, find_identities
 from health_exchange.store import (
@@ -40,6 +42,7 @@ from health_exchange.store import (
 from health_exchange.store.engine import Transaction
 from health_exchange.store.erasures import Erasure
 
+_SUMMARY = "an erasure's report"
 _CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONG_DIGITS = re.compile(r"[0-9]{15}|^[A-Z]{0,3}[0-9]{7,}[0-9X]?$")
 
@@ -137,36 +140,30 @@ class Erasures:
             ForbiddenError: Policy does not let the caller.
             NotFoundError: There was none under that case.
         """
-        decision = await self._permit(caller, case)
-        erased = await self._parts.store.read(lambda tx: erasures.of_case(tx, case))
-        await self._enter(caller, decision, "allowed" if erased else "failed", [erased.pseudonym] if erased else [])
+        question, decision = await self._permit(caller, case)
+        parts = self._parts
+        erased = await parts.store.read(lambda tx: erasures.of_case(tx, case))
+        entry = decision_entry(
+            parts,
+            caller,
+            question,
+            decision,
+            kind="read",
+            outcome="allowed" if erased else "failed",
+            subjects=[erased.pseudonym] if erased else [],
+            summary=_SUMMARY,
+        )
+        await parts.store.write(partial(log, entry=entry))
         if erased is None:
             raise NotFoundError("no erasure was carried out here for that case")
-        return await self._parts.store.read(lambda tx: self._report(tx, erased))
+        return await parts.store.read(lambda tx: self._report(tx, erased))
 
-    async def _permit(self, caller: Caller, case: str) -> Decision:
+    async def _permit(self, caller: Caller, case: str) -> tuple[Question, Decision]:
         """Go on only where policy lets the caller; a refusal is in the log before he hears of it."""
         if not _CASE.fullmatch(case) or _LONG_DIGITS.search(case):
             raise BadCaseError("a case reference has 1 to 64 letters, digits, dots, dashes and is no identity")
-        decision = decide_on(self._parts, caller, Action.ERASE, most_open(self._parts, "Patient"))
-        if not decision.allowed:
-            await self._enter(caller, decision, "refused", [])
-            raise refusal(decision)
-        return decision
-
-    async def _enter(self, caller: Caller, decision: Decision, outcome: str, persons: Iterable[Pseudonym]) -> None:
-        entry = journal(
-            self._parts,
-            caller,
-            kind="refuse" if outcome == "refused" else "read",
-            action=str(Action.ERASE),
-            outcome=outcome,
-            reason="; ".join(decision.reasons) if outcome == "refused" else "",
-            policy=decision.digest,
-            subjects=persons,
-            summary="an erasure's report",
-        )
-        await self._parts.store.write(partial(log, entry=entry))
+        question = question_of(caller, Action.ERASE, most_open(self._parts, "Patient"))
+        return question, await permit(self._parts, caller, question, summary=_SUMMARY)
 
     def _claim(self, tx: Transaction, identity: Identity, person: Pseudonym, case: str) -> None:
         """Whoever here still waits for this identity's pseudonym is that person too.

@@ -12,10 +12,10 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.node.callers import Caller
 from health_exchange.node.checking import alarm, check_ticket, spend_ticket
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.refusals import facts_of
+from health_exchange.node.refusals import decision_entry
 from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.node.surveying import behind
 from health_exchange.policy.consent_rules import combined
@@ -103,18 +103,15 @@ def _locate(tx: Transaction, parts: NodeParts, asked: Asked) -> Known | None:
     if not spend_ticket(tx, claims, parts.clock.now()):
         return None
     holders = _holders(tx, parts, pseudonym) if decision.allowed else []
-    entry = journal(
+    entry = decision_entry(
         parts,
         asked.caller,
-        kind="locate" if decision.allowed else "refuse",
-        action=Action.LOOK_UP,
-        outcome="allowed" if decision.allowed else "refused",
-        reason="" if decision.allowed else "; ".join(decision.reasons),
-        policy=decision.digest,
+        asked.question,
+        decision,
+        kind="locate",
         subjects=[pseudonym],
         summary=f"{len(holders)} holders",
         peer=claims.node,
-        facts=None if decision.allowed else facts_of(asked.question, decision),
     )
     log(tx, entry)
     return Known(holders=tuple(holders), consent=_objections(tx, pseudonym), behind=behind(tx, parts))

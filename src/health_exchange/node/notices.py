@@ -8,11 +8,13 @@ import msgspec
 from health_exchange.model.errors import NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.rights import decide_on, most_open, refusal
+from health_exchange.node.refusals import decision_entry
+from health_exchange.node.rights import consent_for, most_open, question_of, refusal
 from health_exchange.node.sending import CURSOR
 from health_exchange.policy.decisions import Action
+from health_exchange.policy.questions import decision_on
 from health_exchange.store import feed, node_state, notices, resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.notices import Kind
@@ -87,25 +89,26 @@ def _consent_effect(
     tx: Transaction, parts: NodeParts, caller: Caller, consent_id: str
 ) -> tuple[Effect | None, Exception | None]:
     """The effect, or the refusal, and its entry in the log."""
-    general = decide_on(parts, caller, Action.READ, most_open(parts, "Consent"))
+    question = question_of(caller, Action.READ, most_open(parts, "Consent"))
+    general = decision_on(parts.policies, question)
     kept = resources.current(tx, "Consent", consent_id)
     owner = subjects.by_sids(tx, [kept.sid]).get(kept.sid) if kept is not None else None
     decision = general
     if kept is not None and owner is not None and general.allowed:
-        decision = decide_on(parts, caller, Action.READ, kept.resource_class, owner.consent)
+        plain = consent_for(parts, caller, owner.consent)
+        question = question_of(caller, Action.READ, kept.resource_class, plain)
+        decision = decision_on(parts.policies, question)
     whose = [owner.pseudonym] if owner is not None and owner.pseudonym is not None else []
     effect = None
     if kept is not None and decision.allowed:
         effect = effect_of(tx, "consent", whose, since=kept.changed_at)
-    found = "allowed" if effect is not None else "failed"
-    entry = journal(
+    entry = decision_entry(
         parts,
         caller,
-        kind="read" if decision.allowed else "refuse",
-        action=str(Action.READ),
-        outcome=found if decision.allowed else "refused",
-        reason="" if decision.allowed else "; ".join(decision.reasons),
-        policy=decision.digest,
+        question,
+        decision,
+        kind="read",
+        outcome="allowed" if effect is not None else "failed",
         subjects=whose,
         summary="effect of 1 Consent",
     )

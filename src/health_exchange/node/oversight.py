@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import structs
 
 from health_exchange.audit.answers import ANSWERED, PARTIAL, LogAnswer, NodeReply
-from health_exchange.audit.entries import Facts, decode_entry
+from health_exchange.audit.entries import decode_entry
 from health_exchange.audit.evidence import evidence_folder
 from health_exchange.audit.questions import LogQuestion, check_question
 from health_exchange.model.addresses import NodeAddress
@@ -26,10 +26,9 @@ from health_exchange.node.log_reading import COUNT_MAX
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.person_log import Elsewhere, disclosure_of
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.refusals import facts_of
-from health_exchange.node.rights import question_of, refusal
+from health_exchange.node.refusals import permit
+from health_exchange.node.rights import question_of
 from health_exchange.policy.decisions import Action
-from health_exchange.policy.questions import decision_on
 from health_exchange.pseudonym.identities import InvalidIdentityError, read_identity
 
 AT_ONCE = 32
@@ -60,7 +59,7 @@ class Oversight:
             UnavailableError: Too few key holders answer.
         """
         parts = self._parts
-        await self._permit(caller)
+        await permit(parts, caller, question_of(caller, Action.READ_LOG, None), summary="entries")
         if self._pseudonyms is None or not parts.card.may(Power.SEES_NATIONAL_IDS):
             error = IdentityNotSeenHereError(f"{parts.address} sees no national IDs; ask {self._where_to_ask()}")
             await self._refuse(caller, error.code)
@@ -88,7 +87,7 @@ class Oversight:
         unknown = [str(node) for node in nodes if node not in parts.directory.nodes]
         if unknown:
             raise NotFoundError(f"the directory has no node {', '.join(unknown)}")
-        await self._permit(caller)
+        await permit(self._parts, caller, question_of(caller, Action.READ_LOG, None), summary="entries")
         at = parts.clock.now().isoformat()
         if parts.address not in nodes:
             await self._note(caller, question, nodes)
@@ -184,15 +183,7 @@ class Oversight:
         )
         await self._parts.store.write(lambda tx: log(tx, entry))
 
-    async def _permit(self, caller: Caller) -> None:
-        """Go on only where policy lets the caller read logs."""
-        question = question_of(caller, Action.READ_LOG, None)
-        decision = decision_on(self._parts.policies, question)
-        if not decision.allowed:
-            await self._refuse(caller, "; ".join(decision.reasons), facts_of(question, decision))
-            raise refusal(decision)
-
-    async def _refuse(self, caller: Caller, reason: str, facts: Facts | None = None) -> None:
+    async def _refuse(self, caller: Caller, reason: str) -> None:
         """A refusal is in the log before the caller hears of it."""
         entry = journal(
             self._parts,
@@ -203,6 +194,5 @@ class Oversight:
             reason=reason,
             policy=self._parts.policies.digest,
             summary="entries",
-            facts=facts,
         )
         await self._parts.store.write(lambda tx: log(tx, entry))

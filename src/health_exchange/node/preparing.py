@@ -8,13 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Self
 
 import msgspec
 
-from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
-from health_exchange.model.sensitivity import ResourceClass
+from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
@@ -22,12 +20,11 @@ from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.refusals import facts_of
+from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult
 from health_exchange.policy.decisions import Action
-from health_exchange.policy.questions import decision_on
 from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -282,7 +279,7 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         conditions += [request.type] if request.if_none_exist is not None else []
         asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
     for action, resource_type in sorted(asked):
-        await _permit(parts, caller, action, most_open(parts, resource_type))
+        await permit(parts, caller, question_of(caller, action, most_open(parts, resource_type)), summary=resource_type)
 
 
 def _change(version: Version) -> str:
@@ -299,26 +296,6 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
     for resource_class in {version.draft.resource_class for version in versions}:
-        await _permit(parts, caller, Action.WRITE, resource_class)
+        question = question_of(caller, Action.WRITE, resource_class)
+        await permit(parts, caller, question, summary=resource_class.type)
     return parts.policies.digest
-
-
-async def _permit(parts: NodeParts, caller: Caller, action: Action, resource_class: ResourceClass) -> None:
-    """Go on only where policy lets the caller; a refusal is in the log before he hears of it."""
-    question = question_of(caller, action, resource_class)
-    decision = decision_on(parts.policies, question)
-    if not decision.allowed:
-        reasons = "; ".join(decision.reasons)
-        entry = journal(
-            parts,
-            caller,
-            kind="refuse",
-            action=str(action),
-            outcome="refused",
-            policy=decision.digest,
-            reason=reasons,
-            summary=resource_class.type,
-            facts=facts_of(question, decision),
-        )
-        await parts.store.write(partial(log, entry=entry))
-        raise ForbiddenError(reasons or "no policy allows this")

@@ -5,12 +5,14 @@ on (the class of the record, the person's consents) is for auditors; finding it 
 row for each person it is about.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec
 
 from health_exchange.audit.entries import AuditEntry, Facts, decode_entry
 from health_exchange.model.errors import NotFoundError
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
@@ -55,6 +57,67 @@ def facts_of(question: Question, decision: Decision) -> Facts:
         reasoned=question.reasoned,
         policies=decision.policies,
     )
+
+
+def decision_entry(  # noqa: PLR0913  # a decision, and what its entry says beside it
+    parts: NodeParts,
+    caller: Caller,
+    question: Question,
+    decision: Decision,
+    *,
+    kind: str,
+    outcome: str = "allowed",
+    subjects: Iterable[Pseudonym] = (),
+    summary: str = "",
+    peer: str = "",
+) -> AuditEntry:
+    """The entry of what policy decided: a refusal with its reasons and facts, else what was done.
+
+    Args:
+        parts: The node's.
+        caller: Who asked, for the purpose that was decided on.
+        question: What policy was asked.
+        decision: Its word.
+        kind: Kind of entry where it is allowed.
+        outcome: What came of it where it is allowed.
+        subjects: Whom it is about.
+        summary: What of.
+        peer: Node that asked, where one did.
+    """
+    allowed = decision.allowed
+    return journal(
+        parts,
+        caller,
+        kind=kind if allowed else "refuse",
+        action=str(question.action),
+        outcome=outcome if allowed else "refused",
+        reason="" if allowed else "; ".join(decision.reasons),
+        policy=decision.digest,
+        subjects=subjects,
+        summary=summary,
+        peer=peer,
+        facts=None if allowed else facts_of(question, decision),
+    )
+
+
+async def permit(parts: NodeParts, caller: Caller, question: Question, *, summary: str) -> Decision:
+    """Go on only where policy lets the caller; a refusal is in the log before he hears of it.
+
+    Args:
+        parts: The node's.
+        caller: Who asks, for the purpose that is asked about.
+        question: What policy is asked.
+        summary: What of, for the refusal's entry.
+
+    Raises:
+        ForbiddenError: Policy refuses.
+    """
+    decision = decision_on(parts.policies, question)
+    if not decision.allowed:
+        entry = decision_entry(parts, caller, question, decision, kind="refuse", summary=summary)
+        await parts.store.write(lambda tx: log(tx, entry))
+        raise refusal(decision)
+    return decision
 
 
 def question_in(entry: AuditEntry) -> Question | None:
@@ -107,17 +170,14 @@ class Refusals:
             else []
         )
         entries = [decode_entry(raw[SALT_BYTES:]) for raw in found]
-        own = journal(
+        own = decision_entry(
             parts,
             caller,
-            kind="log-read" if decision.allowed else "refuse",
-            action=str(Action.READ_LOG),
-            outcome="allowed" if decision.allowed else "refused",
-            reason="" if decision.allowed else "; ".join(decision.reasons),
-            policy=decision.digest,
+            question,
+            decision,
+            kind="log-read",
             subjects={subject for entry in entries for subject in entry.subjects},
             summary=f"{len(entries)} refusals by reference",
-            facts=None if decision.allowed else facts_of(question, decision),
         )
         await parts.store.write(lambda tx: log(tx, own))
         if not decision.allowed:

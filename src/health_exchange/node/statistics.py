@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
-from health_exchange.node.refusals import facts_of
+from health_exchange.node.refusals import decision_entry
 from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
@@ -56,17 +56,7 @@ class Statistics:
         """
         question = question_of(caller, Action.VIEW_STATISTICS, None)
         decision = decision_on(self._parts.policies, question)
-        entry = journal(
-            self._parts,
-            caller,
-            kind="read" if decision.allowed else "refuse",
-            action=str(Action.VIEW_STATISTICS),
-            outcome="allowed" if decision.allowed else "refused",
-            reason="" if decision.allowed else "; ".join(decision.reasons),
-            policy=decision.digest,
-            summary="population",
-            facts=None if decision.allowed else facts_of(question, decision),
-        )
+        entry = decision_entry(self._parts, caller, question, decision, kind="read", summary="population")
         await self._parts.store.write(lambda tx: log(tx, entry))
         if not decision.allowed:
             raise refusal(decision)
