@@ -44,7 +44,6 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
     """The turns this node takes, by its powers."""
     carrier = delivery.Delivery(parts)
     turns = [
-        Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=1.0),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),

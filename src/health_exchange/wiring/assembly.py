@@ -31,7 +31,7 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
-from health_exchange.model.errors import FaultError, NotFoundError
+from health_exchange.model.errors import ExchangeError, FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.desks import Desks
@@ -55,7 +55,7 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import BadSettingsError, Settings
+from health_exchange.wiring.settings import BadSettingsError, Settings, database_password
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -164,7 +164,7 @@ def assemble(settings: Settings) -> AssembledNode:
             key=Path(settings.certificate_key),
         ),
     )
-    store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
+    store = _open_store(settings, address, keys)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
@@ -192,6 +192,31 @@ def assemble(settings: Settings) -> AssembledNode:
         workers=workers,
         background=background,
     )
+
+
+def _open_store(settings: Settings, address: NodeAddress, keys: NodeKeys) -> Store:
+    """The node's database, claimed for this process.
+
+    Raises:
+        DatabaseTakenError: Another process is its node.
+        BadSettingsError: It is another node's.
+    """
+    store = Store.open(
+        settings.database,
+        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        SystemClock(),
+        os.urandom,
+        password=database_password(settings),
+    )
+    try:
+        store.claim(os.urandom(16).hex())
+        owner = store.write_now(lambda tx: node_state.owner(tx, address))
+        if owner != address:
+            raise BadSettingsError(f"the database is that of {owner}, not of {address}")
+    except ExchangeError:
+        store.close()
+        raise
+    return store
 
 
 def _worker_count() -> int:
