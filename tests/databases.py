@@ -17,10 +17,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 from tests.requirements import missing
 
-from health_exchange.store import migrations
+from health_exchange.store import migrations, roles
 
+NODE_ROLE = "node"
+"""Has a node's rights in every database of this schema, and no others."""
 KINDS = ("sqlite", "postgresql")
 NewDatabase = Callable[[], str]
 _UNSAFE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=300")
@@ -38,7 +41,7 @@ class PostgresqlServer:
     made: list[str] = field(default_factory=list)
 
     def url(self, database: str, role: str = "postgres") -> str:
-        """Where a database is, for SQLAlchemy."""
+        """Where a database is, and as whom to go there."""
         return f"postgresql+psycopg://{role}@/{database}?host={self.folder}&port={self.port}"
 
     @property
@@ -100,11 +103,22 @@ def running_server(settings: Sequence[str] = _UNSAFE) -> Iterator[PostgresqlServ
         _run(binaries / "initdb", *place, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N")
         server.start()
         server.execute("CREATE DATABASE node_template TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'UTF8'")
-        migrations.upgrade(server.url("node_template"))
+        server.execute(f"CREATE ROLE {NODE_ROLE} LOGIN")
+        _prepare(server.url("node_template"))
         yield server
         server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prepare(url: str) -> None:
+    """This release's schema, and the node's rights in it."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        migrations.upgrade_connection(connection)
+        roles.grant(connection, node=NODE_ROLE)
+        connection.commit()
+    engine.dispose()
 
 
 def _binaries() -> Path:
@@ -148,4 +162,4 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> NewDatabase:
     if request.param == "sqlite":
         return lambda: f"sqlite:///{tmp_path}/node-{next(_NUMBERS)}.db"
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return lambda: server.url(server.new_database())
+    return lambda: server.url(server.new_database(), NODE_ROLE)

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from sqlalchemy import make_url, select
-from tests.databases import PostgresqlServer
+from tests.databases import NODE_ROLE, PostgresqlServer
 from tests.federation.faults import CrashError, Faults, FaultyWire, StoryStore
 
 from health_exchange.audit.export import export_folder
@@ -154,7 +154,7 @@ class Network:
         """An empty database's URL."""
         server = SERVER.get()
         if server is not None:
-            return server.url(server.new_database())
+            return server.url(server.new_database(), NODE_ROLE)
         path = self.folder / f"{str(address).replace('/', '-')}.sqlite"
         shutil.copy(empty_database(), path)
         return f"sqlite:///{path}"

@@ -1,18 +1,28 @@
 """The schema goes up and down, and ends where the code expects it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
-from tests.databases import NewDatabase
+from tests.databases import KINDS, PostgresqlServer
 
 from health_exchange.store import migrations
 from health_exchange.store.schema import METADATA
 
 
-def test_the_migrations_go_up_down_and_up_again_and_end_at_the_schema_of_the_code(new_database: NewDatabase) -> None:
-    url = new_database()
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, as its owner."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/node.db"
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return server.url(server.new_database("template0"))
+
+
+def test_the_migrations_go_up_down_and_up_again_and_end_at_the_schema_of_the_code(url: str) -> None:
     migrations.upgrade(url)
     migrations.downgrade(url)
     engine = create_engine(url)

@@ -110,6 +110,7 @@ class AssembledNode:
 
     Attributes:
         node: The node.
+        run: Names its claim on its database, for its further processes.
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
@@ -118,6 +119,7 @@ class AssembledNode:
     """
 
     node: Node
+    run: str
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
@@ -132,8 +134,12 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings) -> AssembledNode:
+def assemble(settings: Settings, run: str = "") -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
+
+    Args:
+        settings: The node's.
+        run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -164,7 +170,12 @@ def assemble(settings: Settings) -> AssembledNode:
             key=Path(settings.certificate_key),
         ),
     )
-    store = _open_store(settings, address, keys)
+    store = _open_store(settings, keys)
+    joined = bool(run)
+    if joined:
+        store.join(run)
+    else:
+        run = _claim(store, address)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
@@ -182,10 +193,12 @@ def assemble(settings: Settings) -> AssembledNode:
         background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
     )
-    note_start(parts)
+    if not joined:
+        note_start(parts)
     node = make_node(parts)
     return AssembledNode(
         node=node,
+        run=run,
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
@@ -194,29 +207,33 @@ def assemble(settings: Settings) -> AssembledNode:
     )
 
 
-def _open_store(settings: Settings, address: NodeAddress, keys: NodeKeys) -> Store:
-    """The node's database, claimed for this process.
-
-    Raises:
-        DatabaseTakenError: Another process is its node.
-        BadSettingsError: It is another node's.
-    """
-    store = Store.open(
+def _open_store(settings: Settings, keys: NodeKeys) -> Store:
+    return Store.open(
         settings.database,
         StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
         SystemClock(),
         os.urandom,
         password=database_password(settings),
     )
+
+
+def _claim(store: Store, address: NodeAddress) -> str:
+    """Make this process the database's node; the name of its run.
+
+    Raises:
+        DatabaseTakenError: Another process is.
+        BadSettingsError: The database is another node's.
+    """
+    run = os.urandom(16).hex()
     try:
-        store.claim(os.urandom(16).hex())
+        store.claim(run)
         owner = store.write_now(lambda tx: node_state.owner(tx, address))
         if owner != address:
             raise BadSettingsError(f"the database is that of {owner}, not of {address}")
     except ExchangeError:
         store.close()
         raise
-    return store
+    return run
 
 
 def _worker_count() -> int:
