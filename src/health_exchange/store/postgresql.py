@@ -120,8 +120,13 @@ class PostgresqlDatabase:
         if self._claim is not None and _answers(self._claim):
             return
         connection = self._detached()
-        with connection.cursor() as cursor:
-            taken = cursor.execute("SELECT pg_try_advisory_lock(%s)", [_NODE]).fetchone()
+        try:
+            taken = connection.execute("SELECT pg_try_advisory_lock(%s)", [_NODE]).fetchone()
+        except psycopg.Error as error:
+            # What else is in the pool is as old as this one.
+            connection.close()
+            self.engine.dispose()
+            raise unavailable(wrapped(error)) from None
         if taken is None or not taken[0]:
             connection.close()
             raise DatabaseTakenError(
