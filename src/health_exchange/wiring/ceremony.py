@@ -23,8 +23,9 @@ SHARE_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremony:
-    """What the ceremony leaves: public the directory, each node's own the rest."""
+    """What the ceremony leaves: public the directory, each node's own the rest; and what was planned."""
 
+    plan: NetworkPlan
     directory: NetworkDirectory
     directory_json: bytes
     directory_signature: bytes
@@ -64,6 +65,7 @@ def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
     nation = next(node.address for node in plan.nodes if node.address.parent is None)
     directory_json = encode_directory(directory)
     return Ceremony(
+        plan=plan,
         directory=directory,
         directory_json=directory_json,
         directory_signature=sign_directory(directory_json, keys[nation].signing),
