@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from health_exchange.cli import audit, lookup, network, node, person, policy
 from health_exchange.cli.demo import command as demo
+from health_exchange.cli.demo import elsewhere as replay
 from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
 
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description="A national health-information exchange: demo, networks, nodes, look-ups, audit, policy, samples.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, network, node, lookup, audit, person, policy, samples):
+    for command in (demo, network, replay, node, lookup, audit, person, policy, samples):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -61,22 +62,22 @@ class WayBack:
 
     root: Path
     replay: Replay
-    supervisor: Supervisor
+    supervisor: Supervisor | None
     http: httpx.AsyncClient
 
     async def act(self) -> WayBackReport:
         """Act everything out, on three different people."""
         people = sample_people(self.replay.samples)
         traveller = next(each for each in people if ASKING not in each.patients and not each.is_restricted)
-        restricted = next(each for each in people if each.is_restricted and ASKING not in each.patients)
+        restricted = next((each for each in people if each.is_restricted and ASKING not in each.patients), None)
         await self._look_up(traveller)  # the first one pays for what every process loads once
         report = await self._look_up(traveller)
         return WayBackReport(
             lookup=report,
             consent=await self._consent(traveller),
-            break_glass=await self._break_glass(restricted),
-            lookup_with_one_away=await self._with_one_away(traveller),
-            seen=await self._seen(restricted),
+            break_glass=await self._break_glass(restricted) if restricted else None,
+            lookup_with_one_away=await self._with_one_away(traveller, self.supervisor) if self.supervisor else None,
+            seen=await self._seen(restricted or traveller),
             edited_log=await asyncio.to_thread(self._edited_log),
         )
 
@@ -109,6 +110,7 @@ class WayBack:
                 told.append(issue["diagnostics"])
         return LookupReport(
             purpose=purpose,
+            places=len(person.patients),
             elapsed_s=round(elapsed_s, 3),
             resources=len(found),
             sources=sorted({resource["meta"]["source"].removeprefix(_SOURCE) for resource in found}),
@@ -118,15 +120,15 @@ class WayBack:
             log_lines=[_line(entry) for entry in entries],
         )
 
-    async def _with_one_away(self, person: SamplePerson) -> LookupReport:
+    async def _with_one_away(self, person: SamplePerson, supervisor: Supervisor) -> LookupReport:
         """A look-up while one of the person's holders is gone."""
         away = min(person.patients, key=str)
-        self.supervisor.kill(away)
+        supervisor.kill(away)
         try:
             return await self._look_up(person)
         finally:
-            self.supervisor.start(away)
-            await self.supervisor.wait_until_healthy(self.http)
+            supervisor.start(away)
+            await supervisor.wait_until_healthy(self.http)
 
     async def _consent(self, person: SamplePerson) -> ConsentReport:
         """An objection at every node the person has been to, and its withdrawal."""
@@ -175,7 +177,7 @@ class WayBack:
                 "type": "transaction",
                 "entry": [{"resource": consent, "request": request}],
             }
-            answer = await facility.submit(msgspec.json.encode(written), request_id=f"consent-{patient}-{status}")
+            answer = await facility.submit(msgspec.json.encode(written), request_id=str(uuid4()))
             answer.raise_for_status()
 
     async def _break_glass(self, person: SamplePerson) -> BreakGlassReport:
