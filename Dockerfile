@@ -13,6 +13,8 @@ RUN python3 -m venv /opt/health_exchange/venv \
     && /opt/health_exchange/venv/bin/python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check \
         --only-binary :all: --require-hashes $from -r wheels/requirements.lock \
     && /opt/health_exchange/venv/bin/python3 -m pip uninstall --quiet --yes pip
+COPY deploy/unpack_sodium.py ./
+RUN /opt/health_exchange/venv/bin/python3 unpack_sodium.py
 COPY src /opt/health_exchange/src
 COPY migrations /opt/health_exchange/migrations
 COPY policies /opt/health_exchange/policies
@@ -20,7 +22,7 @@ COPY sample_records /opt/health_exchange/sample_records
 # Compiled here, because a running node can write nowhere.
 RUN /opt/health_exchange/venv/bin/python3 -c \
         "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'health_exchange.pth').write_text('/opt/health_exchange/src')" \
-    && /opt/health_exchange/venv/bin/python3 -m compileall -q /opt/health_exchange/src
+    && /opt/health_exchange/venv/bin/python3 -m compileall -q /opt/health_exchange
 
 FROM ${PYTHON_IMAGE} AS node
 RUN groupadd --gid 10001 exchange && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin exchange
