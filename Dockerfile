@@ -42,6 +42,6 @@ COPY deploy/database/start /usr/local/bin/start-database
 USER 10002:10002
 WORKDIR /
 STOPSIGNAL SIGINT
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/lib/postgresql/15/bin/pg_isready", "--quiet", "--host=/tmp"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=5 CMD ["/usr/lib/postgresql/15/bin/pg_isready", "--quiet", "--host=/tmp", "--dbname=postgres"]
 ENTRYPOINT ["start-database"]
 CMD []

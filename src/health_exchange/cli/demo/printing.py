@@ -77,8 +77,8 @@ def _print_way_back(console: Console, report: Report) -> None:
     """Look-ups, an objection, broken glass, an edited log."""
     found, consent, glass = report.lookup, report.consent, report.break_glass
     console.print(
-        f"\n[bold]A physician in Jintang looks up somebody from other provinces[/bold]: {found.resources} records from "
-        f"{', '.join(found.sources)} in {found.elapsed_s * 1000:.0f} ms, signed for by key holders "
+        f"\n[bold]A physician at {found.asked_at} looks up somebody who has not been there[/bold]: {found.resources} "
+        f"records from {', '.join(found.sources)} in {found.elapsed_s * 1000:.0f} ms, signed for by key holders "
         f"{', '.join(found.ticket_holders)}. What the logs say of it:"
     )
     for line in found.log_lines:

@@ -22,7 +22,7 @@ from health_exchange.cli.demo.report import Report, audit_report, disagreements,
 from health_exchange.cli.demo.samples import Samples
 from health_exchange.cli.demo.setting import AUDITOR, NATION, RESEARCHER, STRANGER, VIEWER
 from health_exchange.cli.demo.supervision import Supervisor
-from health_exchange.cli.demo.way_back import WayBack
+from health_exchange.cli.demo.way_back import WayBack, asking_node
 from health_exchange.cli.demo.way_back_report import left_out, shortcomings
 from health_exchange.model.powers import Tier
 from health_exchange.node.network import NetworkStatus
@@ -98,7 +98,13 @@ class Story:
             patient_id=patient_id,
         )
         nation = next(node for node in status.nodes if node.address == str(NATION))
-        back = await WayBack(root=self.root, replay=replay, supervisor=self.supervisor, http=self.http).act()
+        back = await WayBack(
+            root=self.root,
+            replay=replay,
+            supervisor=self.supervisor,
+            http=self.http,
+            asking=asking_node(self.samples),
+        ).act()
         logs = await asyncio.to_thread(verify_logs, self.root)
         report = Report(
             nodes=node_reports(status),

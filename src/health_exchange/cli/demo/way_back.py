@@ -22,6 +22,7 @@ from health_exchange.cli.client import RegisteredClient
 from health_exchange.cli.demo.facility import FacilityClient
 from health_exchange.cli.demo.people import SamplePerson, sample_people
 from health_exchange.cli.demo.replay import Replay
+from health_exchange.cli.demo.samples import Samples
 from health_exchange.cli.demo.setting import auditor_at, clinician_at
 from health_exchange.cli.demo.supervision import Supervisor
 from health_exchange.cli.demo.way_back_report import (
@@ -42,7 +43,7 @@ from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.settings import read_settings
 
 ASKING = NodeAddress.parse("cn/51/5101/510121")
-"""Where the demo's practitioner works."""
+"""Where the demo's practitioner works, if there is somebody to look up who has not been there."""
 REASON = "unconscious after a road accident, nobody to ask"
 SETTLED_WITHIN_S = 20.0
 ENTRIES = 200
@@ -56,6 +57,19 @@ _OPT_OUT = {
 }
 
 
+def asking_node(samples: Samples) -> NodeAddress:
+    """Where somebody can be asked about who has never been there; ``ASKING`` if possible.
+
+    Raises:
+        LookupError: Everybody has been everywhere.
+    """
+    people = sample_people(samples)
+    for address in sorted(samples.bundles, key=lambda address: (address != ASKING, address)):
+        if any(address not in person.patients for person in people):
+            return address
+    raise LookupError("the sample records have nobody to look up from elsewhere")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
     """The running demo, as the way back needs it."""
@@ -64,12 +78,13 @@ class WayBack:
     replay: Replay
     supervisor: Supervisor | None
     http: httpx.AsyncClient
+    asking: NodeAddress = ASKING
 
     async def act(self) -> WayBackReport:
         """Act everything out, on three different people."""
         people = sample_people(self.replay.samples)
-        traveller = next(each for each in people if ASKING not in each.patients and not each.is_restricted)
-        restricted = next((each for each in people if each.is_restricted and ASKING not in each.patients), None)
+        traveller = next(each for each in people if self.asking not in each.patients and not each.is_restricted)
+        restricted = next((each for each in people if each.is_restricted and self.asking not in each.patients), None)
         await self._look_up(traveller)  # the first one pays for what every process loads once
         report = await self._look_up(traveller)
         return WayBackReport(
@@ -83,11 +98,11 @@ class WayBack:
 
     async def _ask(self, person: SamplePerson, purpose: str, reason: str = "") -> tuple[dict[str, Any], float]:
         """The Bundle of a look-up, and the seconds it took at the door."""
-        client_id = clinician_at(ASKING)
+        client_id = clinician_at(self.asking)
         client = RegisteredClient(
             client_id=client_id,
             private_key_pem=self.replay.keys[client_id],
-            base_url=self._url(ASKING),
+            base_url=self._url(self.asking),
             http=self.http,
         )
         await client.token()
@@ -109,6 +124,7 @@ class WayBack:
             if told is not None:
                 told.append(issue["diagnostics"])
         return LookupReport(
+            asked_at=str(self.asking),
             purpose=purpose,
             places=len(person.patients),
             elapsed_s=round(elapsed_s, 3),
@@ -194,9 +210,9 @@ class WayBack:
     async def _seen(self, person: SamplePerson) -> SeenReport:
         """What an auditor hears who asks every node, by the person's identity."""
         client = RegisteredClient(
-            client_id=auditor_at(ASKING),
-            private_key_pem=self.replay.keys[auditor_at(ASKING)],
-            base_url=self._url(ASKING),
+            client_id=auditor_at(self.asking),
+            private_key_pem=self.replay.keys[auditor_at(self.asking)],
+            base_url=self._url(self.asking),
             http=self.http,
         )
         identity = {"system": min(NATIONAL_ID_SYSTEMS), "value": person.identity}
@@ -212,7 +228,7 @@ class WayBack:
 
     def _edited_log(self) -> EditedLogReport:
         """One byte of an exported log changed, as with a hex editor."""
-        files = export_log(read_settings(node_folder(self.root, ASKING) / "node.toml"))
+        files = export_log(read_settings(node_folder(self.root, self.asking) / "node.toml"))
         name = next(path for path in sorted(files) if path.startswith("tile/entries/"))
         changed = bytearray(files[name])
         changed[len(changed) // 2] ^= 1

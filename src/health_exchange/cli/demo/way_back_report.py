@@ -4,11 +4,12 @@ import msgspec
 
 
 class LookupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One look-up: why, how long, what came from where, what did not, who signed, and what the logs say of it.
+    """One look-up: where, why, how long, what came from where, what did not, who signed, and what the logs say of it.
 
     ``places`` is how many nodes the person has been to, as the sample records say.
     """
 
+    asked_at: str
     purpose: str
     places: int
     elapsed_s: float
