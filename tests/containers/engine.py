@@ -1,0 +1,90 @@
+"""The network in containers, as ``make up`` starts it, under a name and a port of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tests.requirements import missing
+
+TREE = Path(__file__).parents[2]
+PROJECT = "health_exchange_test"
+BUILD_WITHIN_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """One project of docker compose.
+
+    Attributes:
+        environment: What its commands see.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+
+    def run(self, *words: str, check: bool = True, timeout_s: float = BUILD_WITHIN_S) -> str:
+        """What a command of docker compose says, on both streams."""
+        return self._said([str(TREE / "deploy" / "compose"), *words], check=check, timeout_s=timeout_s)
+
+    def docker(self, *words: str, check: bool = True) -> str:
+        """What a command of the engine says, on both streams."""
+        return self._said(["docker", *words], check=check, timeout_s=60.0)
+
+    def container(self, service: str) -> str:
+        """The id of a service's container."""
+        found = self.docker(
+            *("ps", "--all", "--quiet", "--no-trunc"),
+            *("--filter", f"label=com.docker.compose.project={PROJECT}"),
+            *("--filter", f"label=com.docker.compose.service={service}"),
+        ).split()
+        assert len(found) == 1, f"{service} has {len(found)} containers"
+        return found[0]
+
+    def inspect(self, service: str) -> Any:  # noqa: ANN401  # the engine's own JSON
+        """All that the engine knows of a service's container."""
+        return msgspec.json.decode(self.docker("inspect", self.container(service)))[0]
+
+    def memory_bytes(self, service: str) -> int:
+        """Resident memory of all processes in a service's container together."""
+        told = self.docker("exec", self.container(service), "sh", "-c", "cat /proc/[0-9]*/status")
+        return sum(int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("VmRSS:"))
+
+    def _said(self, command: Sequence[str], *, check: bool, timeout_s: float) -> str:
+        done = subprocess.run(  # noqa: S603  # our own scripts
+            command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command[:6])}: {done.returncode}\n{done.stdout[-4000:]}"
+        return done.stdout
+
+
+def compose_here(profile: str) -> Compose:
+    """The project on the engine that answers; skips the test, or fails it where one is required, if none does."""
+    environment = {
+        **os.environ,
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "COMPOSE_PROFILES": profile,
+        "STATUS_PORT": str(_free_port()),
+    }
+    compose = Compose(environment=environment)
+    if shutil.which("docker") is None or "Server Version" not in compose.docker("info", check=False):
+        missing("docker", "CONTAINERS ARE NOT TESTED: no container engine answers; set DOCKER_HOST or start one")
+    return compose
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

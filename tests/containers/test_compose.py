@@ -1,0 +1,184 @@
+"""The ten nodes in containers: they come up, count what the demo counts, and lose nothing when a part is killed.
+
+One network serves all tests here, whatever their order: none leaves it other than it was.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.containers.engine import TREE, Compose, compose_here
+
+from health_exchange.wiring.plan_file import read_plan
+
+IDLE_BYTES = 200 * 1024 * 1024
+WHOLE = ("records_in", "persons", "persons_across_provinces")
+"""What the report counts over the whole tree."""
+AT_NODES = ("received", "opened", "held", "resources")
+KILLED = ("database-cn-33-3305-330521", "cn-51", "database-cn")
+"""Of an admitting node, of a key holder that relays, and of the nation."""
+
+Report = dict[str, Any]
+
+pytestmark = [pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.xdist_group("containers")]
+
+
+def nodes(network: str = "national") -> dict[str, str]:
+    """The plan's nodes: service by address."""
+    plan = read_plan(TREE / "deploy" / "networks" / f"{network}.toml")
+    return {str(node.address): str(node.address).replace("/", "-") for node in plan.nodes}
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Compose]:
+    """The network, brought up by what ``make up`` runs, and taken away for good."""
+    compose = compose_here("national")
+    compose.run("down", "--volumes", "--remove-orphans")
+    compose.run("build", "init", "database-cn")
+    try:
+        compose.run("up", "--detach")
+        yield compose
+    finally:
+        compose.run("down", "--volumes", "--remove-orphans")
+
+
+@pytest.fixture(scope="module")
+def idle(network: Compose) -> dict[str, int]:
+    """What every node takes of memory before it has done anything."""
+    return {service: network.memory_bytes(service) for service in nodes().values()}
+
+
+@pytest.fixture(scope="module")
+def replayed(network: Compose, idle: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of the first replay."""
+    assert idle
+    return replay(network, tmp_path_factory.mktemp("first"))
+
+
+def replay(network: Compose, folder: Path) -> Report:
+    """The report of ``make replay``, for machines."""
+    folder.chmod(0o777)  # the container's user is nobody here
+    network.run(
+        *("run", "--rm", "-T", "-v", f"{folder}:/report"),
+        *("replay", "replay", "--dir", "/exchange", "--json", "/report/report.json"),
+    )
+    report: Report = msgspec.json.decode((folder / "report.json").read_bytes())
+    return report
+
+
+def counts(report: Report) -> dict[str, Any]:
+    """What two reports on the same records must agree in."""
+    return {name: report[name] for name in WHOLE} | {
+        node["address"]: {name: node[name] for name in AT_NODES} for node in report["nodes"]
+    }
+
+
+def test_the_replay_counts_what_the_demo_counts(replayed: Report, tmp_path: Path) -> None:
+    demo = tmp_path / "demo.json"
+    words = ("demo", "--once", "--dir", str(tmp_path / "demo"), "--json", str(demo))
+    subprocess.run([sys.executable, "-m", "health_exchange", *words], check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # our own program
+    told: Report = msgspec.json.decode(demo.read_bytes())
+
+    assert counts(replayed) == counts(told)
+    assert replayed["disagreements"] == []
+    assert replayed["audit"]["failures"] == 0
+    for part in ("records_at_nation", "records_granted", "person", "consent"):
+        assert replayed[part] == told[part], part
+    assert replayed["lookup"]["resources"] == told["lookup"]["resources"] > 0
+    assert replayed["break_glass"]["broken"] == told["break_glass"]["broken"] > 0
+    assert len(replayed["left_out"]) == 1
+    assert told["left_out"] == []
+
+
+def test_what_is_killed_comes_back_and_nothing_is_lost_or_doubled(
+    network: Compose, replayed: Report, tmp_path: Path
+) -> None:
+    network.run("kill", "-s", "KILL", *KILLED)
+    network.run("start", *KILLED)
+
+    again = replay(network, tmp_path)
+
+    assert again["disagreements"] == []
+    assert again["audit"]["failures"] == 0
+    assert again["audit"]["entries"] > replayed["audit"]["entries"]
+    for name in WHOLE:
+        assert again[name] == replayed[name], name
+
+
+@pytest.mark.parametrize("service", [*nodes().values(), *(f"database-{each}" for each in nodes().values())])
+def test_a_container_may_do_little_and_knows_no_secret_from_its_surroundings(network: Compose, service: str) -> None:
+    known = network.inspect(service)
+
+    assert known["HostConfig"]["ReadonlyRootfs"]
+    assert known["HostConfig"]["CapDrop"] == ["ALL"]
+    assert not known["HostConfig"]["CapAdd"]
+    assert "no-new-privileges:true" in known["HostConfig"]["SecurityOpt"]
+    assert known["HostConfig"]["Memory"] > 0
+    assert known["Config"]["User"] in {"10001:10001", "10002:10002"}
+    secret = network.run("exec", "-T", nodes()["cn"], "cat", "database-password").strip()
+    assert len(secret) > 40
+    assert secret not in network.docker("inspect", network.container(service))
+
+
+def test_a_database_lets_in_its_own_node_alone(network: Compose) -> None:
+    program = (
+        "import pathlib, psycopg, sys; "
+        "password = pathlib.Path('database-password').read_text(); "
+        "psycopg.connect(host=sys.argv[1], user='node', dbname='node', password=password); print('let in')"
+    )
+
+    own = network.run("exec", "-T", "cn", "python3", "-c", program, "database-cn", check=False)
+    others = network.run("exec", "-T", "cn", "python3", "-c", program, "database-cn-33", check=False)
+
+    assert "let in" in own
+    assert "let in" not in others
+    assert "password authentication failed" in others
+
+
+def test_what_is_a_nodes_own_is_in_no_other_container(network: Compose) -> None:
+    for service in nodes().values():
+        seen = network.run("exec", "-T", service, "sh", "-c", "ls /exchange/nodes; stat -c '%a %u' * ; ls /exchange")
+        folders, *rest = seen.split()
+        assert folders == service
+        assert set(rest[:-2:2]) == {"600"}
+        assert set(rest[1:-2:2]) == {"10001"}
+        assert rest[-2:] == ["network", "nodes"]
+
+
+def test_making_the_network_again_changes_nothing(network: Compose) -> None:
+    look = ("exec", "-T", "cn", "sha256sum", "keys.json", "node.toml", "/exchange/network/directory.sig")
+    before = network.run(*look)
+
+    told = network.run("run", "--rm", "-T", "init")
+
+    assert "already" in told
+    assert network.run(*look) == before
+
+
+def test_another_plan_does_not_overwrite_a_network(network: Compose) -> None:
+    words = ("-e", "COMPOSE_PROFILES=small", "--entrypoint", "health-exchange", "init")
+    told = network.run(
+        *("run", "--rm", "-T", *words, "network", "create"),
+        *("--plan", "/deploy/networks/small.toml", "--dir", "/exchange"),
+        check=False,
+    )
+
+    assert "holds another network, of 10 nodes" in told
+
+
+def test_an_idle_node_is_small(idle: dict[str, int]) -> None:
+    assert max(idle.values()) < IDLE_BYTES, idle
+
+
+@pytest.mark.parametrize("profile", ["national", "small"])
+def test_the_services_are_those_of_the_plan(profile: str) -> None:
+    compose = compose_here(profile)
+
+    told = compose.run("config", "--services").split()
+
+    services = nodes(profile).values()
+    assert set(told) - {"replay"} == {"init", *services, *(f"database-{each}" for each in services)}
