@@ -13,16 +13,15 @@ RUN python3 -m venv /opt/health_exchange/venv \
     && /opt/health_exchange/venv/bin/python3 -m pip install --quiet --no-cache-dir --disable-pip-version-check \
         --only-binary :all: --require-hashes $from -r wheels/requirements.lock \
     && /opt/health_exchange/venv/bin/python3 -m pip uninstall --quiet --yes pip
-COPY deploy/unpack_sodium.py ./
-RUN /opt/health_exchange/venv/bin/python3 unpack_sodium.py
+COPY pyproject.toml /opt/health_exchange/
 COPY src /opt/health_exchange/src
 COPY migrations /opt/health_exchange/migrations
 COPY policies /opt/health_exchange/policies
 COPY sample_records /opt/health_exchange/sample_records
+COPY deploy/settle.py ./
 # Compiled here, because a running node can write nowhere.
-RUN /opt/health_exchange/venv/bin/python3 -c \
-        "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'health_exchange.pth').write_text('/opt/health_exchange/src')" \
-    && /opt/health_exchange/venv/bin/python3 -m compileall -q /opt/health_exchange
+RUN /opt/health_exchange/venv/bin/python3 settle.py /opt/health_exchange \
+    && /opt/health_exchange/venv/bin/python3 -m compileall -q /opt/health_exchange/src
 
 FROM ${PYTHON_IMAGE} AS node
 RUN groupadd --gid 10001 exchange && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin exchange
@@ -31,7 +30,7 @@ COPY deploy/health-exchange /usr/local/bin/health-exchange
 ENV PATH=/opt/health_exchange/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /exchange
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python3", "-m", "health_exchange.cli.ready", "node.toml"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["python3", "-m", "health_exchange.cli.ready", "node.toml"]
 ENTRYPOINT ["health-exchange"]
 CMD ["node", "run", "--settings", "node.toml"]
 
@@ -42,6 +41,6 @@ COPY deploy/database/start /usr/local/bin/start-database
 USER 10002:10002
 WORKDIR /
 STOPSIGNAL SIGINT
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s --retries=5 CMD ["/usr/lib/postgresql/15/bin/pg_isready", "--quiet", "--host=/tmp", "--dbname=postgres"]
+HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=6 CMD ["/usr/lib/postgresql/15/bin/pg_isready", "--quiet", "--host=/tmp", "--dbname=postgres"]
 ENTRYPOINT ["start-database"]
 CMD []

@@ -35,23 +35,15 @@ class Compose:
         """What a command of the engine says, on both streams."""
         return self._said(["docker", *words], check=check, timeout_s=60.0)
 
-    def container(self, service: str) -> str:
-        """The id of a service's container."""
-        found = self.docker(
-            *("ps", "--all", "--quiet", "--no-trunc"),
-            *("--filter", f"label=com.docker.compose.project={PROJECT}"),
-            *("--filter", f"label=com.docker.compose.service={service}"),
-        ).split()
-        assert len(found) == 1, f"{service} has {len(found)} containers"
-        return found[0]
-
-    def inspect(self, service: str) -> Any:  # noqa: ANN401  # the engine's own JSON
-        """All that the engine knows of a service's container."""
-        return msgspec.json.decode(self.docker("inspect", self.container(service)))[0]
+    def inspect(self) -> dict[str, Any]:
+        """All that the engine knows of every service's container, in its own JSON."""
+        project = f"label=com.docker.compose.project={PROJECT}"
+        known = self.docker("inspect", *self.docker("ps", "--all", "--quiet", "--filter", project).split())
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in msgspec.json.decode(known)}
 
     def memory_bytes(self, service: str) -> int:
         """Resident memory of all processes in a service's container together."""
-        told = self.docker("exec", self.container(service), "sh", "-c", "cat /proc/[0-9]*/status")
+        told = self.run("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/status")
         return sum(int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("VmRSS:"))
 
     def _said(self, command: Sequence[str], *, check: bool, timeout_s: float) -> str:

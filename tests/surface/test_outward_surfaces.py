@@ -61,8 +61,10 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|lookup|audit|person|policy|samples"),
+        ([], "demo|network|replay|node|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
+        (["network", "create"], "--plan|--dir|--samples"),
+        (["replay"], "--dir|--samples|--json"),
         (["node", "run"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
