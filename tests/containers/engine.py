@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.requirements import missing
 TREE = Path(__file__).parents[2]
 PROJECT = "health_exchange_test"
 BUILD_WITHIN_S = 600.0
+READY_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,21 @@ class Compose:
         known = self.docker("inspect", *self.docker("ps", "--all", "--quiet", "--filter", project).split())
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in msgspec.json.decode(known)}
 
+    def execute(self, service: str, *words: str, check: bool = True) -> str:
+        """What a command inside a service's container says, on both streams."""
+        return self.docker("exec", self.inspect()[service]["Id"], *words, check=check)
+
+    def until_ready(self, service: str) -> None:
+        """Return once a node says that it is ready; fail if it does not in time."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        ask = ("sh", "-c", "python3 -m health_exchange.cli.ready node.toml 2>&1 && echo ready")
+        while (told := self.execute(service, *ask, check=False).strip()) != "ready":
+            assert time.monotonic() < deadline, f"{service}: {told}"
+            time.sleep(0.5)
+
     def memory_bytes(self, service: str) -> int:
         """Resident memory of all processes in a service's container together."""
-        told = self.run("exec", "-T", service, "sh", "-c", "cat /proc/[0-9]*/status")
+        told = self.execute(service, "sh", "-c", "cat /proc/[0-9]*/status 2> /dev/null", check=False)
         return sum(int(line.split()[1]) * 1024 for line in told.splitlines() if line.startswith("VmRSS:"))
 
     def _said(self, command: Sequence[str], *, check: bool, timeout_s: float) -> str:

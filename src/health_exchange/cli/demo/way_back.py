@@ -45,7 +45,7 @@ from health_exchange.wiring.settings import read_settings
 ASKING = NodeAddress.parse("cn/51/5101/510121")
 """Where the demo's practitioner works, if there is somebody to look up who has not been there."""
 REASON = "unconscious after a road accident, nobody to ask"
-SETTLED_WITHIN_S = 20.0
+SETTLED_WITHIN_S = 60.0
 ENTRIES = 200
 SEEN = frozenset({"read", "search", "look-up", "answer"})
 """Kinds of entries that say that somebody saw something of a person."""
