@@ -3,7 +3,8 @@
     DIR/network/authority.pem  directory.json  directory.sig
     DIR/authority/authority.key
     DIR/nodes/cn-33-3305/node.toml  certificate.pem  certificate.key  keys.json  share.json  clients.json
-    DIR/nodes/cn-33-3305/database-password  and the same in  DIR/databases/cn-33-3305/node-password
+    DIR/nodes/cn-33-3305/database-password
+    DIR/databases/cn-33-3305/node-password  (the same)  owner-password  auditor-password
 
 Each node's folder is all that node may have; on separate machines one copies ``network/`` and that folder.
 ``databases/`` is what database servers need to let their node in, and is there only where the plan names servers.
@@ -31,6 +32,8 @@ from health_exchange.wiring.settings import read_settings
 
 CERTIFICATE_DAYS = 397
 PASSWORD_BYTES = 32
+OTHER_ROLES = ("owner", "auditor")
+"""Of a database server, beside its node's: who owns the tables, and who reads the log."""
 
 _SETTINGS = """\
 # {name}, {tier}
@@ -99,13 +102,19 @@ def _write_node(
         _write(folder / "share.json", encode_share(ceremony.shares[address]))
         settings += 'share = "share.json"\n'
     if not planned.database.startswith("sqlite:"):
-        password = secrets.token_urlsafe(PASSWORD_BYTES).encode()
+        password = _new_password()
         _write(folder / "database-password", password)
         server = root / "databases" / folder.name
         server.mkdir(parents=True, exist_ok=True)
         _write(server / "node-password", password)
+        for role in OTHER_ROLES:
+            _write(server / f"{role}-password", _new_password())
         settings += 'database_password = "database-password"\n'
     _write(folder / "node.toml", settings.encode())
+
+
+def _new_password() -> bytes:
+    return secrets.token_urlsafe(PASSWORD_BYTES).encode()
 
 
 def _settings(card: NodeCard, planned: PlannedNode, nation_key: bytes) -> str:
