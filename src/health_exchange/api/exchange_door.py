@@ -7,6 +7,7 @@ and its nonce is spent in the same database that its effects go to.
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from time import perf_counter
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -32,9 +33,11 @@ from health_exchange.node import (
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reception import StreamGapError
-from health_exchange.protocol.hops import hop_nonce, verify_hop
+from health_exchange.protocol.hops import REQUEST_ID, hop_nonce, verify_hop
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import replays
+from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.trace import accepted_request_id, bound
 
 BODY_BYTES_MAX = 64 << 20
 REMEMBERED = timedelta(minutes=15)
@@ -150,6 +153,30 @@ class ExchangeDoor:
             headers: Lower-case names.
             body: Untrusted.
         """
+        begun = perf_counter()
+        request_id = accepted_request_id(headers.get(REQUEST_ID, ""))
+        with bound(node=str(self._parts.address), request_id=request_id):
+            answer, code, sender = await self._answered(method, path, headers, body)
+            operation = urlsplit(path).path
+            known = (method, operation) in self._handlers
+            # Peers look in every few seconds; that they did is told where it failed.
+            if code or method == "POST":
+                log_event(
+                    "hop",
+                    method=method,
+                    route=operation if known else "none",
+                    peer=str(sender) if sender is not None else "",
+                    status=answer.status,
+                    code=code,
+                    elapsed_ms=round((perf_counter() - begun) * 1000, 1),
+                )
+        return answer
+
+    async def _answered(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[PeerAnswer, str, NodeAddress | None]:
+        """The answer, the code of the failure if it is one, and who asked if that is known."""
+        sender: NodeAddress | None = None
         try:
             if len(body) > BODY_BYTES_MAX:
                 raise OversizedRequestError(f"a request to a peer carries at most {BODY_BYTES_MAX} bytes")
@@ -167,11 +194,13 @@ class ExchangeDoor:
             handler = self._handlers.get((method, target.path))
             if handler is None:
                 raise NotFoundError(f"no exchange operation {method} {target.path}")
-            return PeerAnswer(status=200, body=await handler(self._parts, body, parse_qs(target.query), sender))
+            answer = await handler(self._parts, body, parse_qs(target.query), sender)
+            return PeerAnswer(status=200, body=answer), "", sender
         except ExchangeError as error:
             expected = error.expected if isinstance(error, StreamGapError) else 0
             refusal = Refusal(category=error.category, code=error.code, detail=error.detail, expected=expected)
-            return PeerAnswer(status=PROBLEMS[error.category].status, body=msgspec.json.encode(refusal))
+            answer = msgspec.json.encode(refusal)
+            return PeerAnswer(status=PROBLEMS[error.category].status, body=answer), error.code, sender
 
     async def _spend_nonce(self, sender: NodeAddress, headers: Mapping[str, str]) -> None:
         """Use up the hop's nonce, so that a recorded request is worth nothing."""

@@ -21,6 +21,8 @@ from health_exchange.store import counters, node_state, outbox, receipts, stream
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.outbox import OutboxEnvelope
+from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.trace import bound, new_request_id
 
 if TYPE_CHECKING:
     from health_exchange.model.identifiers import StreamId
@@ -78,8 +80,9 @@ class Delivery:
             if item.stream not in resting:
                 sent = True
                 try:
-                    if not await self._send(parent, item):
-                        resting.add(item.stream)
+                    with bound(request_id=new_request_id(), stream=item.stream, sequence=item.sequence):
+                        if not await self._send(parent, item):
+                            resting.add(item.stream)
                 except RefusedByPeerError as refusal:
                     resting.add(item.stream)
                     await self._block(item, refusal)
@@ -105,6 +108,7 @@ class Delivery:
             raise RefusedByPeerError(f"{parent} has signed for another envelope than it was sent")
         await parts.store.write(partial(_settle, parts=parts, receipt=receipt, raw=answer.body, item=item))
         self._blocked.pop(item.stream, None)
+        log_event("envelope-delivered", peer=str(parent), outcome=receipt.outcome, code=receipt.code)
         return True
 
     async def _block(self, item: OutboxEnvelope, refusal: RefusedByPeerError) -> None:
@@ -139,6 +143,15 @@ async def collect_receipts(parts: NodeParts) -> bool:
     page = _read_page(answer.body)
     receipts_read = [(_checked(parts, raw), raw) for raw in page.receipts]
     await parts.store.write(lambda tx: _collect(tx, parts, receipts_read, page.position))
+    for receipt, _raw in receipts_read:
+        log_event(
+            "receipt",
+            stream=receipt.stream,
+            sequence=receipt.sequence,
+            peer=str(receipt.recipient),
+            outcome=receipt.outcome,
+            code=receipt.code,
+        )
     return bool(page.receipts)
 
 

@@ -24,6 +24,7 @@ from health_exchange.store import audit_log, counters, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.transaction import is_database_away
+from health_exchange.telemetry.trace import note
 
 EXPANSION = 8
 """How much larger a section's records are than what travels, roughly."""
@@ -93,6 +94,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
     verify_envelope(envelope, keys)
+    note(stream=envelope.header.stream, sequence=envelope.header.sequence)
     opened = await _open(envelope, parts)
     taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
     if isinstance(taken, ExchangeError):

@@ -24,6 +24,7 @@ from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
+from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.keyset import NodeKeys
@@ -118,7 +119,7 @@ class AssembledNode:
     """
 
     node: Node
-    fhir_app: Starlette
+    fhir_app: RequestLog
     exchange_app: Starlette
     transport: HttpsTransport
     workers: Processes
@@ -211,7 +212,7 @@ def read_policies(folder: Path) -> PolicySet:
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
 
-def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
+def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
     """The FHIR door, the operator door and the status page on one listener."""
     parts = node.parts
     issuer = TokenIssuer(
@@ -236,7 +237,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    return Starlette(routes=routes, exception_handlers=_HANDLERS)
+    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
@@ -112,7 +112,7 @@ async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
         pass
 
 
-def _server(settings: Settings, app: Starlette, port: int, *, mutual: bool) -> Server:
+def _server(settings: Settings, app: ASGIApp, port: int, *, mutual: bool) -> Server:
     """One listener."""
     return Server(
         app,
