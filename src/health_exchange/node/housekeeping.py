@@ -12,7 +12,7 @@ from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import answered, audit_log, integrator, node_state, replays
+from health_exchange.store import answered, audit_log, integrator, node_state, replays, tallies
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
 
@@ -37,6 +37,14 @@ async def checkpoint(parts: NodeParts) -> bool:
     if logged == size:
         return False
     await parts.store.write(lambda tx: _advance(tx, parts))
+    return True
+
+
+async def tally(parts: NodeParts) -> bool:
+    """Fold what was written into the counts that status tells; whether there was anything."""
+    if not await parts.store.read(tallies.has_work):
+        return False
+    await parts.store.write(tallies.fold)
     return True
 
 

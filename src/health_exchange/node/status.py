@@ -7,7 +7,7 @@ import msgspec
 
 from health_exchange.model.powers import Power
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import audit_log, counters, exports, outbox, pending, statistics, streams
+from health_exchange.store import audit_log, counters, exports, outbox, pending, statistics, streams, tallies
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 
@@ -47,7 +47,8 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         refused: Envelopes refused here.
         lag_s: Seconds between an envelope's making and its being taken here, the latest one; -1 where none came.
         log: Its log.
-        is_settled: Nothing is under way: all changes are numbered and sent, all envelopes delivered and signed for.
+        is_settled: Nothing is under way: all changes are numbered and sent, all envelopes delivered and
+            signed for, all counted.
     """
 
     address: str
@@ -78,7 +79,8 @@ async def status_of(parts: NodeParts) -> NodeStatus:
 def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
     admits = parts.card.may(Power.ADMITS_FACILITIES)
     undelivered = outbox.undelivered_count(tx)
-    awaited = len(outbox.outstanding(tx))
+    awaited = sum(outbox.awaited_counts(tx).values())
+    kept = tallies.kept(tx)
     unsent = statistics.unsent_changes(tx) if admits else 0
     return NodeStatus(
         address=str(parts.address),
@@ -88,9 +90,9 @@ def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
         forwarded=counters.value(tx, "sent", ALL_DAYS) if admits else counters.value(tx, "forwarded", ALL_DAYS),
         opened=counters.value(tx, "opened", ALL_DAYS),
         held=dict(exports.held_counts(tx)),
-        resources=sum(statistics.counts(tx).values()),
-        persons=statistics.persons(tx),
-        persons_across_provinces=len(statistics.persons_across_provinces(tx)),
+        resources=kept.resources,
+        persons=kept.persons,
+        persons_across_provinces=kept.persons_across_provinces,
         shared_with=dict(exports.shared_counts(tx)),
         undelivered=undelivered,
         awaited=awaited,
@@ -98,17 +100,13 @@ def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
         refused=len(streams.refusals(tx)),
         lag_s=counters.value(tx, "lag-ms", ALL_DAYS) / 1000,
         log=_log_head(tx),
-        is_settled=not (undelivered or awaited or unsent),
+        is_settled=not (undelivered or awaited or unsent or tallies.has_work(tx)),
     )
 
 
 def _log_head(tx: Transaction) -> LogHead:
     """The log's latest checkpoint and who vouches for it."""
-    cosigned: list[str] = []
-    for size, _note in reversed(audit_log.all_checkpoints(tx)):
-        cosigned = sorted(audit_log.cosignatures_of(tx, size))
-        if cosigned:
-            break
+    cosigned = sorted(audit_log.cosignatures_of(tx, audit_log.cosigned_size(tx)))
     return LogHead(
         size=audit_log.size(tx),
         checkpoint=(audit_log.latest_checkpoint(tx) or b"").decode(),

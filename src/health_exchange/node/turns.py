@@ -13,9 +13,16 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.store import schema
 
-FEED, LOG, CHECKPOINTS, OUTBOX, PENDING = (
+FEED, LOG, CHECKPOINTS, OUTBOX, PENDING, TALLIES = (
     frozenset({table.name})
-    for table in (schema.feed, schema.audit_entries, schema.checkpoints, schema.outbox, schema.pending)
+    for table in (
+        schema.feed,
+        schema.audit_entries,
+        schema.checkpoints,
+        schema.outbox,
+        schema.pending,
+        schema.tally_changes,
+    )
 )
 
 
@@ -46,6 +53,7 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
     turns = [
         Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=1.0),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
+        Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),
