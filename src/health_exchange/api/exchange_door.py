@@ -22,6 +22,7 @@ from health_exchange.node import (
     answering,
     delivery,
     disclosures,
+    greeting,
     keyholding,
     locating,
     network,
@@ -117,6 +118,10 @@ async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddr
     return msgspec.json.encode(await surveying.pulse(parts))
 
 
+async def _hello(parts: NodeParts, _body: bytes, _query: Query, _sender: NodeAddress) -> bytes:
+    return greeting.hello(parts)
+
+
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
@@ -124,6 +129,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", ticketing.TICKETS_PATH): _ticket,
     ("POST", locating.LOCATORS_PATH): _locate,
     ("POST", "/exchange/v1/witness"): _witness,
+    ("GET", greeting.HELLO_PATH): _hello,
     ("GET", network.STATUS_PATH): _status,
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,

@@ -4,16 +4,16 @@ All connections go upward, so that a node needs to reach its parent only. An env
 recipient's receipt is in; until then the origin can always send it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.model.identifiers import StreamId
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.receipts import Receipt, read_receipt, verify_receipt
@@ -23,9 +23,6 @@ from health_exchange.store.engine import Transaction
 from health_exchange.store.outbox import OutboxEnvelope
 from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import bound, new_request_id
-
-if TYPE_CHECKING:
-    from health_exchange.model.identifiers import StreamId
 
 ENVELOPES_PATH = "/exchange/v1/envelopes"
 RECEIPTS_PATH = "/exchange/v1/receipts"
@@ -62,6 +59,12 @@ class Delivery:
         self._parts = parts
         self._blocked: dict[StreamId, tuple[int, datetime]] = {}
         """Streams that wait for an operator or another time: how often refused, and when they are tried again."""
+        self._refusals: dict[StreamId, str] = {}
+
+    @property
+    def refused(self) -> Mapping[StreamId, str]:
+        """Streams that the next hop does not take, and why."""
+        return dict(self._refusals)
 
     async def deliver(self) -> bool:
         """Send what waits, oldest first; whether anything was.
@@ -108,6 +111,7 @@ class Delivery:
             raise RefusedByPeerError(f"{parent} has signed for another envelope than it was sent")
         await parts.store.write(partial(_settle, parts=parts, receipt=receipt, raw=answer.body, item=item))
         self._blocked.pop(item.stream, None)
+        self._refusals.pop(item.stream, None)
         log_event("envelope-delivered", peer=str(parent), outcome=receipt.outcome, code=receipt.code)
         return True
 
@@ -116,6 +120,7 @@ class Delivery:
         count, _until = self._blocked.get(item.stream, (0, None))
         rest = timedelta(seconds=min(REST_MAX_S, 2.0**count))
         self._blocked[item.stream] = (count + 1, self._parts.clock.now() + rest)
+        self._refusals[item.stream] = refusal.detail
         if count == 0:
             entry = node_journal(
                 self._parts,

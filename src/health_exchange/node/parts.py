@@ -12,6 +12,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.premises import NOWHERE, Premises
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
@@ -54,6 +55,7 @@ class NodeParts:
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
+        premises: What it stands on.
     """
 
     card: NodeCard
@@ -70,6 +72,7 @@ class NodeParts:
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
     divisions: Mapping[str, str] = field(default_factory=dict)
+    premises: Premises = NOWHERE
 
     @property
     def address(self) -> NodeAddress:

@@ -8,9 +8,11 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
@@ -21,7 +23,10 @@ from health_exchange.model.errors import Category, ExchangeError, UnavailableErr
 from health_exchange.model.randomness import Randomness
 from health_exchange.store import migrations
 from health_exchange.store.integrator import NUMBERED, integrate
+from health_exchange.store.meters import Meters
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
+from health_exchange.telemetry.families import COMMIT_SECONDS
+from health_exchange.telemetry.metrics import observed
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
 
@@ -38,6 +43,8 @@ class WriteConflictError(ExchangeError):
 GROUP_MAX = 256
 """Most writes that share one commit."""
 READERS = 2
+METERS_S = 2.0
+"""How often an idle writer looks whether counts wait to be handed in."""
 
 _Work = tuple[Callable[[Transaction], Any], Future[Any]]
 
@@ -55,6 +62,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
+        self.meters = Meters()
         self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
@@ -173,7 +181,12 @@ class Store:
     def _run(self) -> None:
         """The writer: take what waits, commit it together, tell."""
         while True:
-            work = self._queue.get()
+            try:
+                work = self._queue.get(timeout=METERS_S)
+            except queue.Empty:
+                if self.meters.is_due():
+                    self._commit_group([])
+                continue
             group: list[_Work] = []
             while work is not None:
                 group.append(work)
@@ -183,6 +196,8 @@ class Store:
             if group:
                 self._commit_group(group)
             if work is None:
+                self.meters.hurry()
+                self._commit_group([])
                 return
 
     def _commit_group(self, group: list[_Work]) -> None:
@@ -190,9 +205,13 @@ class Store:
         wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         touched: set[str] = set()
+        counted: Counter[str] = Counter()
+        begun, is_kept = perf_counter(), False
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                outcomes = [(future, *self._attempt(connection, fn, touched)) for fn, future in wanted]
+                outcomes = [(future, *self._attempt(connection, fn, touched, counted)) for fn, future in wanted]
+                if self.meters.is_due():
+                    self.meters.hand_in(self._transaction(connection))
                 if self._engine.dialect.name == "sqlite" and not NUMBERED.isdisjoint(touched):
                     integrate(self._transaction(connection))
         except DBAPIError as error:
@@ -200,6 +219,12 @@ class Store:
             outcomes = [(future, None, _unavailable(error)) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in wanted]
+        else:
+            is_kept = True
+            # An empty group only hands in counts: counting it too would never end.
+            took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
+            self.meters.count(counted + Counter(took))
+        self.meters.settle(is_kept=is_kept)
         self._on_commit(touched)
         for future, value, problem in outcomes:
             if problem is None:
@@ -208,7 +233,7 @@ class Store:
                 future.set_exception(problem)
 
     def _attempt(
-        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str]
+        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str], counted: Counter[str]
     ) -> tuple[Any, BaseException | None]:
         """The value or the failure of one function, in its own savepoint."""
         savepoint = connection.begin_nested()
@@ -226,6 +251,7 @@ class Store:
             return None, error
         savepoint.commit()
         touched |= tx.touched
+        counted += tx.counted
         return value, None
 
 

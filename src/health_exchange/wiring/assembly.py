@@ -6,7 +6,7 @@ and no client of key holders, one that keeps no share cannot evaluate.
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -35,12 +35,14 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.contacts import Contacts
 from health_exchange.node.desks import Desks
 from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
+from health_exchange.node.premises import Premises
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import Refusals
@@ -56,7 +58,7 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import BadSettingsError, Settings
+from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -89,6 +91,8 @@ class Node:
 
 def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
+    contacts = Contacts(parts.transport, parts.clock, parts.store.meters)
+    parts = replace(parts, transport=contacts)
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     reading = Reading(parts, pseudonyms)
@@ -101,7 +105,7 @@ def make_node(parts: NodeParts) -> Node:
         reading=reading,
         lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
         exchange=ExchangeDoor(parts, pseudonyms),
-        turns=turns_of(parts, pseudonyms),
+        turns=turns_of(parts, pseudonyms, contacts),
     )
 
 
@@ -182,6 +186,7 @@ def assemble(settings: Settings) -> AssembledNode:
         workers=workers,
         background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
+        premises=_premises(settings),
     )
     note_start(parts)
     node = make_node(parts)
@@ -192,6 +197,15 @@ def assemble(settings: Settings) -> AssembledNode:
         transport=transport,
         workers=workers,
         background=background,
+    )
+
+
+def _premises(settings: Settings) -> Premises:
+    """What the node stands on; a database that is a server has its own operators."""
+    is_here = settings.database.startswith(SQLITE)
+    return Premises(
+        certificates={"node": Path(settings.certificate), "authority": Path(settings.authority)},
+        database=Path(settings.database.removeprefix(SQLITE)) if is_here else None,
     )
 
 

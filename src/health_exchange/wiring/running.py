@@ -16,7 +16,6 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
@@ -87,15 +86,9 @@ async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Proc
         try:
             did_something = await turn.take()
             failures = 0
-        except ExchangeError as error:
+        except Exception:  # noqa: BLE001  # one turn's failure must not end the others; its watch tells of it
             failures += 1
             did_something = False
-            if failures == 1:
-                log_event("turn-failed", turn=turn.name, code=error.code, detail=error.detail)
-        except Exception as defect:  # noqa: BLE001  # one turn's defect must not end the others; it is told and retried
-            failures += 1
-            did_something = False
-            log_event("turn-fault", turn=turn.name, code=type(defect).__name__)
         if failures:
             await _sleep_until(stop, min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)))
         elif not did_something:

@@ -83,13 +83,13 @@ def read_settings(path: Path) -> Settings:
 
 
 _PATHS = ("directory", "directory_signature", "authority", "certificate", "certificate_key", "keys", "clients")
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
     """The same settings, independent of the folder the program runs in."""
     changes = {name: str(folder / getattr(settings, name)) for name in _PATHS}
     changes |= {name: str(folder / value) for name in ("share", "policies") if (value := getattr(settings, name))}
-    if settings.database.startswith(_SQLITE):
-        changes["database"] = _SQLITE + str(folder / settings.database.removeprefix(_SQLITE))
+    if settings.database.startswith(SQLITE):
+        changes["database"] = SQLITE + str(folder / settings.database.removeprefix(SQLITE))
     return msgspec.structs.replace(settings, **changes)
