@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from health_exchange.api.problems import PROBLEMS
+from health_exchange.api.request_log import NO_ROUTE, count_request, known_method
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
 from health_exchange.node import (
@@ -163,18 +164,20 @@ class ExchangeDoor:
         request_id = accepted_request_id(headers.get(REQUEST_ID, ""))
         with bound(node=str(self._parts.address), request_id=request_id):
             answer, code, sender = await self._answered(method, path, headers, body)
-            operation = urlsplit(path).path
-            known = (method, operation) in self._handlers
+            operation, elapsed_s = urlsplit(path).path, perf_counter() - begun
+            route = operation if (method, operation) in self._handlers else NO_ROUTE
+            method = known_method(method)
+            count_request(self._parts.store.meters, "exchange", method, route, answer.status, elapsed_s)
             # Peers look in every few seconds; that they did is told where it failed.
             if code or method == "POST":
                 log_event(
                     "hop",
                     method=method,
-                    route=operation if known else "none",
+                    route=route,
                     peer=str(sender) if sender is not None else "",
                     status=answer.status,
                     code=code,
-                    elapsed_ms=round((perf_counter() - begun) * 1000, 1),
+                    elapsed_ms=round(elapsed_s * 1000, 1),
                 )
         return answer
 

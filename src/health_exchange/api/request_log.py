@@ -14,13 +14,17 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.store.meters import Meters
 from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.families import REQUEST_SECONDS, REQUESTS
+from health_exchange.telemetry.metrics import counted, observed
 from health_exchange.telemetry.trace import accepted_request_id, bound
 
 HEADER = "x-request-id"
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
 """Asked every few seconds by machines; told only where they fail."""
 NO_ROUTE = "none"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 
 
 class RequestLog:
@@ -29,11 +33,13 @@ class RequestLog:
     Args:
         app: Answers.
         node: Whose listener it is.
+        meters: Counts requests.
     """
 
-    def __init__(self, app: Starlette, node: NodeAddress) -> None:
+    def __init__(self, app: Starlette, node: NodeAddress, meters: Meters) -> None:
         self._app = app
         self._node = str(node)
+        self._meters = meters
         self._routes = _patterns(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,15 +67,28 @@ class RequestLog:
     def _tell(self, scope: Scope, status: int, elapsed_s: float) -> None:
         """Write the line."""
         route = self._routes.get(id(scope.get("endpoint")), NO_ROUTE)
+        method = known_method(scope["method"])
+        count_request(self._meters, "fhir", method, route, status, elapsed_s)
         if route in QUIET and status < HTTPStatus.BAD_REQUEST:
             return
         log_event(
             "request",
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             elapsed_ms=round(elapsed_s * 1000, 1),
         )
+
+
+def known_method(method: str) -> str:
+    """The method, where it is one that we know: it may be any text."""
+    return method if method in METHODS else "other"
+
+
+def count_request(meters: Meters, door: str, method: str, route: str, status: int, elapsed_s: float) -> None:
+    """Count a request and what it took."""
+    one = counted(REQUESTS, door=door, method=method, route=route, status=str(status))
+    meters.count({one: 1, **observed(REQUEST_SECONDS, elapsed_s, door=door)})
 
 
 def _patterns(app: Starlette) -> Mapping[int, str]:

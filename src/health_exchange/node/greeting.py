@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import version
 
 import msgspec
+
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.powers import Power

@@ -4,16 +4,25 @@ Each node asks its children over the exchange door, and they theirs; whoever is 
 """
 
 import asyncio
+from datetime import datetime
 
 import msgspec
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.reporting import latest_report
 from health_exchange.node.status import NodeStatus, status_of
 
 STATUS_PATH = "/exchange/v1/status"
 TIMEOUT_S = 2.0
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that does not answer: why not, and since when its parent knows that."""
+
+    detail: str
+    since: datetime
 
 
 class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,30 +31,39 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         nodes: Everyone who answered, parents before children.
         away: Addresses of those who did not; what lies below them is unknown.
+        silences: By their addresses, what is known of it.
     """
 
     nodes: list[NodeStatus]
     away: list[str]
+    silences: dict[str, Silence]
 
 
 async def network_status(parts: NodeParts) -> NetworkStatus:
     """This node's numbers and those of its subtree."""
     children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
     answers = await asyncio.gather(*(_ask(parts, child) for child in children))
-    nodes, away = [await status_of(parts)], list[str]()
+    report = await parts.store.read(latest_report)
+    nodes, silences = [await status_of(parts)], dict[str, Silence]()
     for child, answer in zip(children, answers, strict=True):
-        if answer is None:
-            away.append(str(child))
-        else:
+        if isinstance(answer, NetworkStatus):
             nodes.extend(answer.nodes)
-            away.extend(answer.away)
-    return NetworkStatus(nodes=nodes, away=away)
+            silences |= answer.silences
+        else:
+            contact = report.contacts.get(str(child)) if report is not None else None
+            since = contact.failing_since if contact is not None else None
+            silences[str(child)] = Silence(detail=answer, since=since or parts.clock.now())
+    return NetworkStatus(nodes=nodes, away=list(silences), silences=silences)
 
 
-async def _ask(parts: NodeParts, child: NodeAddress) -> NetworkStatus | None:
-    """A child's subtree, or ``None``."""
+async def _ask(parts: NodeParts, child: NodeAddress) -> NetworkStatus | str:
+    """A child's subtree, or why it is not known."""
     try:
         answer = await parts.transport.send(child, "GET", STATUS_PATH, timeout_s=TIMEOUT_S)
-        return msgspec.json.decode(answer.body, type=NetworkStatus) if answer.is_ok else None
-    except (ExchangeError, msgspec.MsgspecError, ValueError):
-        return None
+        if answer.is_ok:
+            return msgspec.json.decode(answer.body, type=NetworkStatus)
+    except ExchangeError as error:
+        return error.detail
+    except (msgspec.MsgspecError, ValueError):
+        return f"{child} answers in another form: is its release another?"
+    return f"{child} refuses with {answer.status}"

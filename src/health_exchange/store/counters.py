@@ -33,9 +33,9 @@ def value(tx: Transaction, name: str, day: str) -> int:
     return counted or 0
 
 
-def values(tx: Transaction, prefix: str) -> dict[str, int]:
-    """What was counted since the beginning under names that start with ``prefix``, by the rest of the name."""
-    rows = tx.execute(_WITH_PREFIX, {"first": prefix, "after": prefix + _LAST, "on": ALL_DAYS})
+def values(tx: Transaction, prefix: str, day: str = ALL_DAYS) -> dict[str, int]:
+    """The day's counts under names that start with ``prefix``, by the rest of the name."""
+    rows = tx.execute(_WITH_PREFIX, {"first": prefix, "after": prefix + _LAST, "on": day})
     return {row.name.removeprefix(prefix): row.value for row in rows}
 
 

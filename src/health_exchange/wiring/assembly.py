@@ -251,7 +251,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address)
+    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address, parts.store.meters)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:
