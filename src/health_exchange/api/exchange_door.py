@@ -107,10 +107,11 @@ async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAd
     return await disclosures.answer_disclosure(parts, body, sender)
 
 
-async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
-    return msgspec.json.encode(await network.network_status(parts))
+    within_s = _whole_number(query, network.WITHIN) / 1000 or network.WITHIN_S
+    return msgspec.json.encode(await network.network_status(parts, min(within_s, network.WITHIN_S)))
 
 
 async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:

@@ -5,10 +5,11 @@ asked. Numbers that come from persons are rounded up to tens: of a small place t
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from health_exchange.model.errors import ExchangeError
-from health_exchange.node.greeting import RELEASE
+from health_exchange.node.greeting import RELEASE, neighbours
 from health_exchange.node.key_ages import key_dates
 from health_exchange.node.keyholding import quota_of
 from health_exchange.node.parts import NodeParts
@@ -40,11 +41,9 @@ async def measure(parts: NodeParts) -> str:
         UnavailableError: The database does not answer.
     """
     parts.store.meters.hurry()
-    try:
+    # A database that takes nothing more is what an operator most wants to read about.
+    with suppress(ExchangeError):
         await parts.store.write(lambda _tx: None)
-    except ExchangeError:
-        # A database that takes nothing more is what an operator most wants to read about.
-        pass
     return await parts.store.read(lambda tx: exposition(_measured(tx, parts)))
 
 
@@ -89,7 +88,7 @@ def _ways(tx: Transaction, state: State) -> Iterator[Measured]:
         yield families.QUEUE_ENVELOPES, _by("peer", {parent: state.undelivered})
         waits = _age(state, state.oldest_at) if state.oldest_at is not None else 0
         yield families.QUEUE_AGE_SECONDS, _by("peer", {parent: waits})
-        awaited = {str(above): 0 for above in state.parts.address.ancestors} | outbox.awaited_counts(tx)
+        awaited = {str(above): 0 for above in state.parts.address.ancestors} | dict(outbox.awaited_counts(tx))
         yield families.RECEIPTS_AWAITED, _by("peer", awaited)
         yield families.UNSENT_CHANGES, _plain(statistics.unsent_changes(tx) if state.parts.address.parent else 0)
     yield families.LATEST_LAG_SECONDS, _plain(counters.value(tx, "lag-ms", ALL_DAYS) / 1000)
@@ -116,10 +115,8 @@ def _peers(state: State) -> Iterator[Measured]:
     contacts = report.contacts if report is not None else {}
     greeted = report.greeted if report is not None else {}
     # Neighbours only: holders of records that a look-up asks may be anywhere in the country.
-    yield (
-        families.PEER_UP,
-        _by("peer", {peer: contacts[peer].failing_since is None for peer in contacts if peer in greeted}),
-    )
+    known = [peer for peer in map(str, neighbours(state.parts)) if peer in contacts]
+    yield families.PEER_UP, _by("peer", {peer: contacts[peer].failing_since is None for peer in known})
     yield families.PEER_CLOCK_SECONDS, _by("peer", {peer: hello.clock_ahead_s for peer, hello in greeted.items()})
 
 

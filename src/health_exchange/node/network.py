@@ -15,7 +15,9 @@ from health_exchange.node.reporting import latest_report
 from health_exchange.node.status import NodeStatus, status_of
 
 STATUS_PATH = "/exchange/v1/status"
-TIMEOUT_S = 2.0
+WITHIN = "within-ms"
+WITHIN_S = 4.0
+PER_LEVEL_S = 0.7
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +41,16 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
     silences: dict[str, Silence]
 
 
-async def network_status(parts: NodeParts) -> NetworkStatus:
-    """This node's numbers and those of its subtree."""
+async def network_status(parts: NodeParts, within_s: float = WITHIN_S) -> NetworkStatus:
+    """This node's numbers and those of its subtree.
+
+    Args:
+        parts: The node's.
+        within_s: How long that may take. Those below get less, so that one that is silent is named by its parent, and
+            not its parent by the one above.
+    """
     children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
-    answers = await asyncio.gather(*(_ask(parts, child) for child in children))
+    answers = await asyncio.gather(*(_ask(parts, child, within_s) for child in children))
     report = await parts.store.read(latest_report)
     nodes, silences = [await status_of(parts)], dict[str, Silence]()
     for child, answer in zip(children, answers, strict=True):
@@ -56,10 +64,11 @@ async def network_status(parts: NodeParts) -> NetworkStatus:
     return NetworkStatus(nodes=nodes, away=list(silences), silences=silences)
 
 
-async def _ask(parts: NodeParts, child: NodeAddress) -> NetworkStatus | str:
+async def _ask(parts: NodeParts, child: NodeAddress, within_s: float) -> NetworkStatus | str:
     """A child's subtree, or why it is not known."""
+    left_ms = round(1000 * max(within_s - PER_LEVEL_S, PER_LEVEL_S))
     try:
-        answer = await parts.transport.send(child, "GET", STATUS_PATH, timeout_s=TIMEOUT_S)
+        answer = await parts.transport.send(child, "GET", f"{STATUS_PATH}?{WITHIN}={left_ms}", timeout_s=within_s)
         if answer.is_ok:
             return msgspec.json.decode(answer.body, type=NetworkStatus)
     except ExchangeError as error:
