@@ -4,6 +4,8 @@ Each node asks its children over the exchange door, and they theirs; whoever is 
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -13,6 +15,7 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reporting import latest_report
 from health_exchange.node.status import NodeStatus, status_of
+from health_exchange.node.troubles import Trouble
 
 STATUS_PATH = "/exchange/v1/status"
 WITHIN = "within-ms"
@@ -21,8 +24,9 @@ PER_LEVEL_S = 0.7
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that does not answer: why not, and since when its parent knows that."""
+    """A node that does not answer: what people call it, why not, and since when its parent knows that."""
 
+    name: str
     detail: str
     since: datetime
 
@@ -39,6 +43,55 @@ class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[NodeStatus]
     away: list[str]
     silences: dict[str, Silence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeRow:
+    """One node's place in the tree as it is shown.
+
+    Attributes:
+        address: Its place.
+        depth: How far below the top of what is shown.
+        name: What people call it.
+        condition: As in its status; ``away`` where it does not answer.
+        status: Its numbers; ``None`` where it does not answer.
+        troubles: What is wrong.
+    """
+
+    address: str
+    depth: int
+    name: str
+    condition: str
+    status: NodeStatus | None
+    troubles: Sequence[Trouble]
+
+
+def rows_of(network: NetworkStatus) -> list[TreeRow]:
+    """Everyone in the order of the tree, whether they answer or not."""
+    top = min((node.address.count("/") for node in network.nodes), default=0)
+    rows = [
+        TreeRow(
+            address=node.address,
+            depth=node.address.count("/") - top,
+            name=node.name,
+            condition=node.condition,
+            status=node,
+            troubles=node.troubles,
+        )
+        for node in network.nodes
+    ]
+    rows += [
+        TreeRow(
+            address=address,
+            depth=address.count("/") - top,
+            name=silence.name,
+            condition="away",
+            status=None,
+            troubles=[Trouble(code="away", detail=silence.detail, since=silence.since, blocks=True)],
+        )
+        for address, silence in network.silences.items()
+    ]
+    return sorted(rows, key=lambda row: row.address.split("/"))
 
 
 async def network_status(parts: NodeParts, within_s: float = WITHIN_S) -> NetworkStatus:
@@ -60,7 +113,8 @@ async def network_status(parts: NodeParts, within_s: float = WITHIN_S) -> Networ
         else:
             contact = report.contacts.get(str(child)) if report is not None else None
             since = contact.failing_since if contact is not None else None
-            silences[str(child)] = Silence(detail=answer, since=since or parts.clock.now())
+            name = parts.directory.nodes[child].name
+            silences[str(child)] = Silence(name=name, detail=answer, since=since or parts.clock.now())
     return NetworkStatus(nodes=nodes, away=list(silences), silences=silences)
 
 

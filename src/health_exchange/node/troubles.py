@@ -30,6 +30,7 @@ CLOCK_S = 30.0
 """How far a neighbour's clock may be from ours; hops are refused at ten times as much."""
 DISK_FULL_BYTES, DISK_LOW_BYTES, DISK_LOW_SHARE = 64 << 20, 5 << 30, 0.05
 _UNAVAILABLE = "unavailable"
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,21 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     since: datetime | None = None
     blocks: bool = False
+
+
+def in_words(trouble: Trouble, now: datetime) -> str:
+    """A trouble as a line for people: what, why, since when."""
+    if trouble.since is None:
+        return f"{trouble.code}: {trouble.detail}"
+    since = f"{trouble.since:%Y-%m-%d %H:%M:%S} UTC ({spoken(now - trouble.since)})"
+    return f"{trouble.code}: {trouble.detail}; since {since}"
+
+
+def spoken(duration: timedelta) -> str:
+    """A duration in the largest unit that it has one of."""
+    seconds = max(0, int(duration.total_seconds()))
+    length, unit = next((each for each in _UNITS if seconds >= each[0]), _UNITS[-1])
+    return f"{seconds // length} {unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
