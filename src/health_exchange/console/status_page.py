@@ -96,10 +96,8 @@ def _row(row: TreeRow, now: datetime) -> str:
     if not row.troubles:
         return line
     told = "".join(f"<li>{escape(in_words(trouble, now))}</li>" for trouble in row.troubles)
-    return (
-        line
-        + f'<tr class="why {kind}"><td colspan={2 + len(_NUMBERS)} style="--depth:{row.depth}"><ul>{told}</ul></td></tr>'
-    )
+    span = f'colspan={2 + len(_NUMBERS)} style="--depth:{row.depth}"'
+    return f'{line}<tr class="why {kind}"><td {span}><ul>{told}</ul></td></tr>'
 
 
 def _cells(node: NodeStatus) -> list[str]:
