@@ -32,9 +32,14 @@ class Meters:
         with self._lock:
             self._waiting.update(amounts)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._waiting)
+
     def is_due(self) -> bool:
         """Whether something waits, for long enough."""
-        return bool(self._waiting) and monotonic() - self._handed_in_at >= EVERY_S
+        return self.is_waiting and monotonic() - self._handed_in_at >= EVERY_S
 
     def hurry(self) -> None:
         """Have the next commit take what waits."""

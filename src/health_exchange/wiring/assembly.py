@@ -31,7 +31,8 @@ from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.clock import SystemClock
+from health_exchange.model.clock import Clock, SystemClock
+from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
@@ -157,18 +158,7 @@ def assemble(settings: Settings) -> AssembledNode:
     if keys.signing.public.raw != card.verifying_key:
         raise BadSettingsError(f"the key set is not that of {address}")
     clock = SystemClock()
-    transport = HttpsTransport(
-        address=address,
-        cards=directory.nodes,
-        keys=keys,
-        clock=clock,
-        randomness=os.urandom,
-        context=client_context(
-            authority=Path(settings.authority),
-            certificate=Path(settings.certificate),
-            key=Path(settings.certificate_key),
-        ),
-    )
+    transport = _transport(settings, address, directory, keys, clock)
     store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
@@ -197,6 +187,20 @@ def assemble(settings: Settings) -> AssembledNode:
         transport=transport,
         workers=workers,
         background=background,
+    )
+
+
+def _transport(
+    settings: Settings, address: NodeAddress, directory: NetworkDirectory, keys: NodeKeys, clock: Clock
+) -> HttpsTransport:
+    """What carries the node's requests."""
+    context = client_context(
+        authority=Path(settings.authority),
+        certificate=Path(settings.certificate),
+        key=Path(settings.certificate_key),
+    )
+    return HttpsTransport(
+        address=address, cards=directory.nodes, keys=keys, clock=clock, randomness=os.urandom, context=context
     )
 
 
