@@ -125,4 +125,4 @@ def check_lines(root: Path) -> None:
         lines = (node_folder(root, address) / "node.log").read_text("utf-8").splitlines()
         events = [json.loads(line) for line in lines]
         assert {event.get("node") for event in events} == {str(address)}
-        assert {event["event"] for event in events} >= {"node-started", "hop"}
+        assert {event["event"] for event in events} >= {"node-started", "request"}
