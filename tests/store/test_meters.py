@@ -3,24 +3,21 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from tests.store.conftest import KEYS
 from tests.store.troubles import SetClock, full_disk
 
 from health_exchange.model.errors import UnavailableError
-from health_exchange.model.secrecy import Secret
 from health_exchange.store import meters, node_state
-from health_exchange.store.engine import Store, StoreKeys, Transaction
-
-KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
+from health_exchange.store.engine import Store, Transaction
 
 
 @pytest.fixture
-def other(store: Store, database: Path, clock: SetClock) -> Iterator[Store]:
+def other(store: Store, database: str, clock: SetClock) -> Iterator[Store]:
     """The store of another process of the same node."""
     assert store.read_now(meters.kept) == {}
-    opened = Store.open(f"sqlite:///{database}", KEYS, clock, os.urandom)
+    opened = Store.open(database, KEYS, clock, os.urandom)
     yield opened
     opened.close()
 
@@ -59,7 +56,8 @@ def test_what_was_not_committed_was_not_counted(store: Store) -> None:
     assert store.read_now(meters.kept)["decisions"] == 1
 
 
-def test_what_a_failed_commit_was_to_hand_in_goes_in_once_with_a_later_one(store: Store) -> None:
+def test_what_a_failed_commit_was_to_hand_in_goes_in_once_with_a_later_one(sqlite_store: Store) -> None:
+    store = sqlite_store
     store.meters.count({"requests": 5})
     with full_disk(store):
         store.meters.hurry()

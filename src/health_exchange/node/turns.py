@@ -67,7 +67,6 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None, contacts: Con
 def _work(parts: NodeParts, pseudonyms: PseudonymClient | None, carrier: delivery.Delivery) -> list[Turn]:
     """What the node does for others."""
     turns = [
-        Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=1.0),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
         Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),

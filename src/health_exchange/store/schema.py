@@ -6,9 +6,15 @@ come from ``sequences`` and not from the database, so that a transaction knows t
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
+from health_exchange.store.token_lists import TokenList
+
 METADATA = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
+
+ONLY_POSTGRESQL = {"only": "postgresql"}
+ONLY_SQLITE = {"only": "sqlite"}
+"""Marks what one database has and the other does by other means (``token_index``)."""
 
 _VERSION = ("type", "id", "sid", "origin", "version", "class_id", "changed_at", "instant", "deleted", "body")
 
@@ -65,8 +71,10 @@ resources = Table(
     METADATA,
     _key("rid"),
     *_version_columns(),
+    Column("tokens", TokenList),
     Index("ix_resources_type_id", "type", "id", unique=True),
     Index("ix_resources_sid_type_instant", "sid", "type", "instant"),
+    Index("ix_resources_tokens", "tokens", postgresql_using="gin", info=ONLY_POSTGRESQL),
 )
 history = Table(
     "history",
@@ -84,8 +92,8 @@ tokens = Table(
     METADATA,
     _key("token"),
     _key("rid"),
-    Index("ix_tokens_rid", "rid"),
     sqlite_with_rowid=False,
+    info=ONLY_SQLITE,
 )
 feed = Table(
     "feed",
@@ -98,7 +106,6 @@ feed = Table(
     Column("sid", BigInteger, nullable=False),
     Column("pseudonym", Text),
     Column("previous", Text),
-    Index("ix_feed_number", "number", unique=True),
 )
 exports = Table(
     "exports",
@@ -198,7 +205,6 @@ audit_entries = Table(
     Column("period", Text, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    Index("ix_audit_entries_position", "position", unique=True),
 )
 audit_subjects = Table("audit_subjects", METADATA, Column("pseudonym", Text, primary_key=True), _key("entry_id"))
 audit_references = Table(

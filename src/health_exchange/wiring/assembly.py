@@ -32,8 +32,8 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import Clock, SystemClock
-from health_exchange.model.directory import NetworkDirectory
-from health_exchange.model.errors import FaultError, NotFoundError
+from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.errors import ExchangeError, FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.contacts import Contacts
@@ -52,14 +52,14 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.pseudonym.threshold import check_key_card, decode_share
+from health_exchange.pseudonym.threshold import KeyShare, check_key_card, decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings
+from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -116,6 +116,7 @@ class AssembledNode:
 
     Attributes:
         node: The node.
+        run: Names its claim on its database, for its further processes.
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
@@ -124,6 +125,7 @@ class AssembledNode:
     """
 
     node: Node
+    run: str
     fhir_app: RequestLog
     exchange_app: Starlette
     transport: HttpsTransport
@@ -138,8 +140,12 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings) -> AssembledNode:
+def assemble(settings: Settings, run: str = "") -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
+
+    Args:
+        settings: The node's.
+        run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -159,14 +165,18 @@ def assemble(settings: Settings) -> AssembledNode:
         raise BadSettingsError(f"the key set is not that of {address}")
     clock = SystemClock()
     transport = _transport(settings, address, directory, keys, clock)
-    store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
+    store = _open_store(settings, keys)
+    joined = bool(run)
+    if joined:
+        store.join(run)
+    else:
+        run = _claim(store, address)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
-    may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
         card=card,
         directory=directory,
         keys=keys,
-        share=decode_share(_read(settings.share)) if may_hold else None,
+        share=_share(settings, card),
         stream=store.write_now(node_state.own_stream),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
@@ -178,10 +188,12 @@ def assemble(settings: Settings) -> AssembledNode:
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
         premises=_premises(settings),
     )
-    note_start(parts)
+    if not joined:
+        note_start(parts)
     node = make_node(parts)
     return AssembledNode(
         node=node,
+        run=run,
         fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
@@ -204,6 +216,11 @@ def _transport(
     )
 
 
+def _share(settings: Settings, card: NodeCard) -> KeyShare | None:
+    """The node's share of the pseudonym key, where it may keep one."""
+    return decode_share(_read(settings.share)) if card.may(Power.KEEPS_KEY_SHARE) and settings.share else None
+
+
 def _premises(settings: Settings) -> Premises:
     """What the node stands on; a database that is a server has its own operators."""
     is_here = settings.database.startswith(SQLITE)
@@ -211,6 +228,35 @@ def _premises(settings: Settings) -> Premises:
         certificates={"node": Path(settings.certificate), "authority": Path(settings.authority)},
         database=Path(settings.database.removeprefix(SQLITE)) if is_here else None,
     )
+
+
+def _open_store(settings: Settings, keys: NodeKeys) -> Store:
+    return Store.open(
+        settings.database,
+        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        SystemClock(),
+        os.urandom,
+        password=database_password(settings),
+    )
+
+
+def _claim(store: Store, address: NodeAddress) -> str:
+    """Make this process the database's node; the name of its run.
+
+    Raises:
+        DatabaseTakenError: Another process is.
+        BadSettingsError: The database is another node's.
+    """
+    run = os.urandom(16).hex()
+    try:
+        store.claim(run)
+        owner = store.write_now(lambda tx: node_state.owner(tx, address))
+        if owner != address:
+            raise BadSettingsError(f"the database is that of {owner}, not of {address}")
+    except ExchangeError:
+        store.close()
+        raise
+    return run
 
 
 def _worker_count() -> int:

@@ -21,7 +21,7 @@ from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 from health_exchange.wiring.directory_file import read_directory
-from health_exchange.wiring.settings import Settings, read_settings
+from health_exchange.wiring.settings import Settings, database_password, read_settings
 
 
 def export_log(settings: Settings) -> dict[str, bytes]:
@@ -72,6 +72,7 @@ def open_store(settings: Settings) -> Store:
         StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
         SystemClock(),
         os.urandom,
+        password=database_password(settings),
         inline=True,
     )
 
