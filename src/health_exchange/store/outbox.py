@@ -61,9 +61,23 @@ def enqueue(  # the parts of one row
     sequence: int,
     digest: bytes,
     recipients: Iterable[NodeAddress] = (),
+    sent_up_to: int | None = None,
 ) -> None:
-    """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
-    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, tx.clock.now().isoformat())])
+    """Keep an envelope for the next hop.
+
+    Args:
+        tx: The transaction.
+        raw: The envelope.
+        stream: Its stream.
+        sequence: Its place there.
+        digest: Of its core.
+        recipients: Those whose receipts are awaited.
+        sent_up_to: Number of the last change of our feed that it tells of; ``None`` for a relay.
+    """
+    queued_at = tx.clock.now().isoformat()
+    tx.insert_many(
+        outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, queued_at, sent_up_to)]
+    )
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
