@@ -71,8 +71,7 @@ def write_archive(
     file.write(MAGIC + len(described).to_bytes(_LENGTH_BYTES) + described + wrap_to(recovery_key, key, info=bound))
     encoded = (msgspec.msgpack.encode(frame) for frame in frames)
     text = (len(each).to_bytes(_LENGTH_BYTES) + each for each in encoded)
-    for piece in seal_chunks(key, text, aad=bound):
-        file.write(piece)
+    file.writelines(seal_chunks(key, text, aad=bound))
 
 
 def read_header(path: Path) -> Header:

@@ -6,12 +6,12 @@ the bulk holds of that person opens no more.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Table, select
 
 from health_exchange.store import schema
 from health_exchange.store.archive import Frame, Part
+from health_exchange.store.transaction import Transaction
 
 ROWS = 500
 FRAME_BYTES = 1 << 20
@@ -35,26 +35,18 @@ def tables_of(part: Part) -> tuple[Table, ...]:
     return tuple(table for table in schema.METADATA.sorted_tables if table not in KEYS_TABLES)
 
 
-@contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one state of the database, however long it reads and whoever writes."""
-    options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
-        yield connection
-
-
-def frames(connection: Connection, part: Part) -> Iterator[Frame]:
-    """Every row of one part, in constant memory."""
+def frames(tx: Transaction, part: Part) -> Iterator[Frame]:
+    """Every row of one part as the transaction sees it, in constant memory."""
     for table in tables_of(part):
-        columns = [column.name for column in table.columns]
+        columns = [str(column.name) for column in table.columns]
         rows: list[list[object]] = []
         size = 0
-        streamed = connection.execution_options(stream_results=True, yield_per=ROWS).execute(select(table))
+        streamed = tx.connection.execute(select(table), execution_options={"stream_results": True, "yield_per": ROWS})
         for row in streamed:
             rows.append(list(row))
             size += sum(len(value) for value in row if isinstance(value, bytes | str))
             if len(rows) == ROWS or size > FRAME_BYTES:
-                yield table.name, columns, rows
+                yield str(table.name), columns, rows
                 rows, size = [], 0
         if rows:
-            yield table.name, columns, rows
+            yield str(table.name), columns, rows

@@ -1,14 +1,70 @@
 """Bringing a database to the schema this release works with, by alembic, from inside the program."""
 
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
 
 import health_exchange
+from health_exchange.model.errors import Category, ExchangeError
 
 _PACKAGE = Path(health_exchange.__file__).parent
+
+UPGRADED_BY = "upgraded-by"
+"""Node state: the release that last changed the schema, for those that do not know the schema."""
+
+
+class SchemaError(ExchangeError):
+    """The database's schema is not the one this release works with."""
+
+    category = Category.CONFLICT
+    code = "schema"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a database's schema stands against this release.
+
+    Attributes:
+        revision: Of the database; empty for a database without any table of ours.
+        wanted: What this release works with.
+        pending: Revisions from the one to the other, in order; none where the database's is unknown here.
+        is_known: Whether this release knows the database's revision.
+        upgraded_by: The release that made the schema what it is; empty where it did not say.
+    """
+
+    revision: str
+    wanted: str
+    pending: tuple[str, ...]
+    is_known: bool
+    upgraded_by: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this release works with the database as it is."""
+        return self.revision == self.wanted
+
+    def check(self) -> None:
+        """Raise ``SchemaError``, saying what to do, unless this release works with the database as it is."""
+        if not self.is_known:
+            release = f"release {self.upgraded_by}" if self.upgraded_by else "a later release"
+            raise SchemaError(
+                f"the database has schema {self.revision}, made by {release}; this is {RELEASE}, which knows up to "
+                f"{self.wanted}: start {release} or a later one"
+            )
+        if not self.is_current:
+            raise SchemaError(
+                f"the database has schema {self.revision or 'none'}, this release works with {self.wanted}: run "
+                "health-exchange database upgrade"
+            )
+
+
+RELEASE = version("health-exchange")
 
 
 def folder() -> Path:
@@ -41,9 +97,50 @@ def downgrade(url: str, revision: str = "base") -> None:
 
 
 def upgrade_connection(connection: Connection, revision: str = "head") -> None:
-    """As :func:`upgrade`, on an open connection; committed."""
+    """As :func:`upgrade`, on an open connection; committed. Changes nothing where there is nothing to do.
+
+    Raises:
+        SchemaError: The database's schema is one that this release does not know.
+    """
+    standing = standing_of(connection)
+    if not standing.is_known:
+        standing.check()
+    if standing.is_current:
+        connection.rollback()
+        return
     command.upgrade(_config(connection), revision)
+    connection.execute(text("DELETE FROM node_state WHERE name = :name"), {"name": UPGRADED_BY})
+    connection.execute(
+        text("INSERT INTO node_state (name, value) VALUES (:name, :value)"),
+        {"name": UPGRADED_BY, "value": RELEASE.encode()},
+    )
     connection.commit()
+
+
+def knows(connection: Connection, revision: str) -> bool:
+    """Whether this release knows a revision."""
+    scripts = ScriptDirectory.from_config(_config(connection))
+    return revision in [script.revision for script in scripts.walk_revisions()]
+
+
+def standing_of(connection: Connection) -> Standing:
+    """Where the database's schema stands; reads only."""
+    scripts = ScriptDirectory.from_config(_config(connection))
+    revision, wanted = MigrationContext.configure(connection).get_current_revision() or "", scripts.get_current_head()
+    known = [script.revision for script in scripts.walk_revisions()]
+    is_known = not revision or revision in known
+    pending = known[: known.index(revision)] if revision in known else known if not revision else []
+    upgraded_by = b""
+    if revision:
+        named = text("SELECT value FROM node_state WHERE name = :name")
+        upgraded_by = connection.execute(named, {"name": UPGRADED_BY}).scalar_one_or_none() or b""
+    return Standing(
+        revision=revision,
+        wanted=wanted or "",
+        pending=tuple(reversed(pending)),
+        is_known=is_known,
+        upgraded_by=bytes(upgraded_by).decode(),
+    )
 
 
 def _config(connection: Connection) -> Config:

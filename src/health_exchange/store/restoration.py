@@ -7,19 +7,21 @@ moves data moves theirs. What the keys part no longer has a key for is dropped.
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, MetaData, distinct, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select
+from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.store import incarnations, node_state, schema, shredding
+from health_exchange.store import incarnations, migrations, node_state, schema, shredding
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.backup import tables_of
+from health_exchange.store.engine import make_engine, unavailable
 from health_exchange.store.incarnations import Rejoining
 from health_exchange.store.integrator import integrate
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.transaction import Transaction
 
-_LOADING = "rejoin"
-"""Node state that keeps a node from starting; ``incarnations.begin`` says more in its place."""
+LOADING = "loading"
+"""Node state that keeps a node from starting on a database whose restore was broken off."""
 
 
 class NotEmptyError(ExchangeError):
@@ -29,21 +31,59 @@ class NotEmptyError(ExchangeError):
     code = "database-not-empty"
 
 
-def check_empty(connection: Connection) -> None:
-    """Refuse a database that holds rows of ours or of anybody; raises ``NotEmptyError``."""
+def empty_engine(url: str) -> Engine:
+    """Connections to a database that holds no row of ours or of anybody.
+
+    Raises:
+        NotEmptyError: It does.
+        UnavailableError: It cannot be opened.
+    """
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            _check_empty(connection)
+    except DBAPIError as error:
+        engine.dispose()
+        raise unavailable(error) from None
+    return engine
+
+
+def load(engine: Engine, revision: str, part: Part, frames: Iterable[Frame]) -> int:
+    """Bring the database to the schema that a part was written under and insert its rows; how many.
+
+    Raises:
+        BadBackupError: The schema is of a later release, or the rows are of tables or columns that it does not have.
+        UnavailableError: The database cannot keep them.
+    """
+    try:
+        with engine.connect().execution_options(writes=True) as connection:
+            if not migrations.knows(connection, revision):
+                raise BadBackupError(f"the backup is of schema {revision}, made by a later release: restore with that")
+            migrations.upgrade_connection(connection, revision)
+            with connection.begin():
+                if part == "bulk":
+                    mark = {"name": LOADING, "value": b"underway"}
+                    connection.execute(delete(schema.node_state))
+                    connection.execute(insert(schema.node_state), mark)
+                return _insert(connection, part, frames)
+    except DBAPIError as error:
+        raise unavailable(error) from None
+
+
+def _check_empty(connection: Connection) -> None:
     known = MetaData()
     known.reflect(connection)
     for table in known.sorted_tables:
-        if table.name != "alembic_version" and connection.execute(select(func.count()).select_from(table)).scalar_one():
+        counted = select(func.count()).select_from(table)
+        if table.name == "alembic_version":
+            continue
+        if table.name == schema.node_state.name:
+            counted = counted.where(table.c.name != migrations.UPGRADED_BY)
+        if connection.execute(counted).scalar_one():
             raise NotEmptyError(f"the database holds rows ({table.name}); restore into an empty one")
 
 
-def load(connection: Connection, part: Part, frames: Iterable[Frame]) -> int:
-    """Insert a part's rows into the schema they were written under; how many. The caller commits.
-
-    Raises:
-        BadBackupError: They are of tables or columns that schema does not have.
-    """
+def _insert(connection: Connection, part: Part, frames: Iterable[Frame]) -> int:
     known, loaded = MetaData(), 0
     known.reflect(connection)
     allowed = {table.name for table in tables_of(part)}
@@ -56,11 +96,6 @@ def load(connection: Connection, part: Part, frames: Iterable[Frame]) -> int:
     return loaded
 
 
-def has_table(connection: Connection, name: str) -> bool:
-    """Whether the database has a table."""
-    return inspect(connection).has_table(name)
-
-
 def settle(tx: Transaction, taken_at: datetime) -> Rejoining:
     """Make one node's database of what was loaded, and begin its new incarnation.
 
@@ -71,6 +106,7 @@ def settle(tx: Transaction, taken_at: datetime) -> Rejoining:
     _drop_keyless(tx)
     _raise_sequences(tx)
     integrate(tx)
+    node_state.drop(tx, LOADING)
     return incarnations.begin(tx, taken_at)
 
 
@@ -88,7 +124,7 @@ def _drop_keyless(tx: Transaction) -> None:
     """Destroy what the bulk still holds of persons who were erased before the keys were taken."""
     erased = select(schema.subjects.c.sid).where(schema.subjects.c.state == SubjectState.SHREDDED.value)
     for table in (schema.resources, schema.history):
-        for sid in tx.execute(select(distinct(table.c.sid)).where(table.c.sid.in_(erased))).scalars().all():
+        for sid in tx.execute(select(table.c.sid).distinct().where(table.c.sid.in_(erased))).scalars().all():
             shredding.destroy(tx, sid)
     node_state.put(tx, shredding.SCRUB, b"due")
 
@@ -96,6 +132,8 @@ def _drop_keyless(tx: Transaction) -> None:
 def _raise_sequences(tx: Transaction) -> None:
     """No row number is given twice, also not one that only the younger keys part knows."""
     last = tx.execute(select(func.max(schema.subjects.c.sid))).scalar_one() or 0
-    known = tx.execute(select(schema.sequences.c.last).where(schema.sequences.c.name == "subjects")).scalar_one_or_none()
+    known = tx.execute(
+        select(schema.sequences.c.last).where(schema.sequences.c.name == "subjects")
+    ).scalar_one_or_none()
     if last > (known or 0):
         tx.allocate("subjects", last - (known or 0))

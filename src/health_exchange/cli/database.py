@@ -1,0 +1,96 @@
+"""``health-exchange database``: a node's schema, its backups, and what is done when a database was lost."""
+
+import argparse
+from pathlib import Path
+
+from health_exchange.wiring import backups, schemas
+from health_exchange.wiring.settings import read_settings
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command's words."""
+    parser = subparsers.add_parser("database", help="a node's schema, backups, restore")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, run, about in (
+        ("current", _current, "print the schema's revision, the one this release works with, and what lies between"),
+        ("check", _check, "exit 0 if this release works with the database as it is, 1 and what to do otherwise"),
+        ("upgrade", _upgrade, "bring the schema to this release"),
+    ):
+        parser = commands.add_parser(name, help=about, description=about)
+        _add_settings(parser)
+        parser.set_defaults(run=run)
+    _add_backup(commands)
+    _add_restore(commands)
+
+
+def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("recovery-key", help="make a key pair for backups, away from every node")
+    parser.add_argument("file", type=Path, help="where the private half goes; the public half goes to FILE.pub")
+    parser.set_defaults(run=_recovery_key)
+    parser = commands.add_parser("backup", help="write an encrypted backup of one snapshot; the node may run")
+    _add_settings(parser)
+    parser.add_argument("--recovery-key", type=Path, required=True, help="file of the recovery key's public half")
+    parser.add_argument("--folder", type=Path, required=True, help="where the files go")
+    parser.add_argument("--keys-only", action="store_true", help="write the small file alone")
+    parser.set_defaults(run=_backup)
+
+
+def _add_restore(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("restore", help="fill an empty database from a backup; begins a new incarnation")
+    _add_settings(parser)
+    parser.add_argument("--recovery-key", type=Path, required=True, help="file of the recovery key's private half")
+    parser.add_argument("--bulk", type=Path, required=True, help="the backup's .bulk")
+    parser.add_argument("--keys", type=Path, required=True, help="the latest .keys of the same incarnation")
+    parser.set_defaults(run=_restore)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--settings", type=Path, required=True, help="the node's TOML file")
+
+
+def _current(arguments: argparse.Namespace) -> int:
+    """Print where the schema stands."""
+    standing = schemas.standing(read_settings(arguments.settings))
+    print(f"database {standing.revision or 'none'}, this release ({schemas.RELEASE}) {standing.wanted}")
+    if standing.pending:
+        print(f"pending: {' '.join(standing.pending)}")
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Say whether the node would start."""
+    standing = schemas.standing(read_settings(arguments.settings))
+    standing.check()
+    print(f"schema {standing.revision}: this release works with it")
+    return 0
+
+
+def _upgrade(arguments: argparse.Namespace) -> int:
+    """Bring the schema to this release."""
+    done = schemas.upgrade(read_settings(arguments.settings))
+    print(f"upgraded: {' '.join(done)}" if done else "nothing to do")
+    return 0
+
+
+def _recovery_key(arguments: argparse.Namespace) -> int:
+    """Make a recovery key."""
+    public = backups.make_recovery_key(arguments.file)
+    print(f"private half: {arguments.file} (keep it away from every node)\npublic half:  {public}")
+    return 0
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    """Back up."""
+    settings = read_settings(arguments.settings)
+    for each in backups.back_up(settings, arguments.folder, arguments.recovery_key, keys_only=arguments.keys_only):
+        print(f"{each.path}  {each.file_bytes:,} bytes, as of {each.header.taken_at}")
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    """Restore."""
+    settings = read_settings(arguments.settings)
+    done = backups.restore(settings, arguments.recovery_key, bulk=arguments.bulk, keys=arguments.keys)
+    print(f"{done.rows:,} rows as of {done.rejoining.taken_at}: {done.rejoining.entries:,} entries of the log")
+    print(f"next: health-exchange database rejoin --settings {arguments.settings}")
+    return 0
