@@ -30,7 +30,7 @@ from health_exchange.peers.in_process import InProcessTransport
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerAnswer
-from health_exchange.store import exports, node_state
+from health_exchange.store import exports, incarnations, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import locators
@@ -197,6 +197,7 @@ class Network:
             keys=keys,
             share=self.ceremony.shares.get(address),
             stream=store.write_now(node_state.own_stream),
+            incarnation=store.read_now(incarnations.current),
             policies=policies(),
             store=store,
             transport=InProcessTransport(

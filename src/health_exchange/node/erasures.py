@@ -223,10 +223,8 @@ def _identities(tx: Transaction, places: Iterable[tuple[str, str]]) -> set[Ident
     """Every identity that any version of the Patients among ``places`` carries."""
     found: set[Identity] = set()
     for resource_type, patient_id in places:
-        now = resources.current(tx, resource_type, patient_id) if resource_type == "Patient" else None
-        for number in range(1, now.version + 1 if now is not None else 1):
-            kept = resources.version(tx, resource_type, patient_id, number)
-            if kept is not None and kept.body is not None:
+        for kept in resources.versions(tx, resource_type, patient_id) if resource_type == "Patient" else ():
+            if kept.body is not None:
                 identifiers = msgspec.json.decode(kept.body, type=dict[str, object]).get("identifier")
                 found.update(find_identities(identifiers if isinstance(identifiers, list) else ()))
     return found

@@ -17,7 +17,7 @@ from health_exchange.audit.checkpoints import (
     check_extension,
     cosign,
     parse_checkpoint,
-    read_checkpoint,
+    read_checkpoint_of,
     verify_cosignature,
 )
 from health_exchange.audit.hashing import Hash
@@ -78,7 +78,7 @@ async def cosign_checkpoint(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     if parts.address not in card.witnesses:
         raise ForbiddenError(f"{parts.address} is no witness of {sender}")
     request = _decode(raw)
-    shown = read_checkpoint(request.checkpoint, origin=card.log_origin, public=card.log_key)
+    shown = read_checkpoint_of(request.checkpoint, card)
     answer = await parts.store.write(lambda tx: _cosign(tx, parts, sender, request, shown))
     if isinstance(answer, ForkedLogError):
         raise answer

@@ -53,7 +53,7 @@ from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card, decode_share
-from health_exchange.store import node_state
+from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
@@ -178,6 +178,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         keys=keys,
         share=_share(settings, card),
         stream=store.write_now(node_state.own_stream),
+        incarnation=store.read_now(incarnations.current),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
