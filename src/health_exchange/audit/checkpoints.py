@@ -97,9 +97,8 @@ def read_checkpoint_of(note: str, card: NodeCard) -> Checkpoint:
         BadCheckpointError: It is malformed, of another node's log, or not signed by the node.
     """
     log = parse_checkpoint(note).origin
-    return read_checkpoint(
-        note, origin=log if card.incarnation_of(log) is not None else card.log_origin, public=card.log_key
-    )
+    origin = log if card.incarnation_of(log) is not None else card.log_origin
+    return read_checkpoint(note, origin=origin, public=card.log_key)
 
 
 def parse_checkpoint(note: str) -> Checkpoint:

@@ -150,6 +150,9 @@ def _cosign(
     tx: Transaction, parts: NodeParts, sender: NodeAddress, request: WitnessRequest, shown: Checkpoint
 ) -> WitnessAnswer | ForkedLogError:
     """The witness's rule, its memory, and its signature, in one transaction."""
+    ended = _follow(tx, parts, sender, shown)
+    if ended is not None:
+        return ended
     seen = audit_log.witnessed_head(tx, shown.origin)
     known = Checkpoint(origin=shown.origin, size=seen[0], root=Hash(seen[1])) if seen else None
     if known is not None and known.size != request.old_size and known.size <= shown.size:
@@ -157,22 +160,49 @@ def _cosign(
     try:
         check_extension(known, shown, request.proof)
     except ForkedLogError as error:
+        return _alarm(tx, parts, sender, error)
+    audit_log.witness(tx, shown.origin, shown.size, shown.root)
+    line = cosign(shown, witness=parts.card.log_origin, seed=parts.keys.log_seed, at=parts.clock.now())
+    return WitnessAnswer(known_size=shown.size, cosignature=line)
+
+
+def _follow(tx: Transaction, parts: NodeParts, sender: NodeAddress, shown: Checkpoint) -> ForkedLogError | None:
+    """Note that a node goes on in a new incarnation; from then on none before it may show its log again."""
+    cursor = f"incarnation:{sender}"
+    card, known = parts.directory.nodes[sender], node_state.cursor(tx, cursor)
+    number = card.incarnation_of(shown.origin) or 0
+    if number < known:
+        error = ForkedLogError(f"{shown.origin} goes on after {card.log_of(known)} has followed it")
+        return _alarm(tx, parts, sender, error)
+    if number > known:
+        node_state.set_cursor(tx, cursor, number)
+        seen = audit_log.witnessed_head(tx, card.log_of(known))
         log(
             tx,
             node_journal(
                 parts,
-                kind="alarm",
+                kind="incarnation",
                 action="cosign",
-                outcome="refused",
                 peer=str(sender),
-                reason=error.code,
-                summary=error.detail,
+                summary=f"{shown.origin} follows {card.log_of(known)}, seen up to {seen[0] if seen else 0}",
             ),
         )
-        return error
-    audit_log.witness(tx, shown.origin, shown.size, shown.root)
-    line = cosign(shown, witness=parts.card.log_origin, seed=parts.keys.log_seed, at=parts.clock.now())
-    return WitnessAnswer(known_size=shown.size, cosignature=line)
+    return None
+
+
+def _alarm(tx: Transaction, parts: NodeParts, sender: NodeAddress, error: ForkedLogError) -> ForkedLogError:
+    """``error``, once it stands in the log."""
+    entry = node_journal(
+        parts,
+        kind="alarm",
+        action="cosign",
+        outcome="refused",
+        peer=str(sender),
+        reason=error.code,
+        summary=error.detail,
+    )
+    log(tx, entry)
+    return error
 
 
 def _decode(raw: bytes) -> WitnessRequest:
