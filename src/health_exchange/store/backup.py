@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Table, select
 
-from health_exchange.store import schema
+from health_exchange.store import schema, token_index
 from health_exchange.store.archive import Frame, Part
 from health_exchange.store.transaction import Transaction
 
@@ -29,10 +29,11 @@ KEYS_TABLES = (
 
 
 def tables_of(part: Part) -> tuple[Table, ...]:
-    """The tables in one part of a backup; together they are all tables."""
+    """The tables in one part of a backup; together they are all but those that one kind of database derives."""
     if part == "keys":
         return KEYS_TABLES
-    return tuple(table for table in schema.METADATA.sorted_tables if table not in KEYS_TABLES)
+    kept = (table for table in schema.METADATA.sorted_tables if "only" not in table.info)
+    return tuple(table for table in kept if table not in KEYS_TABLES)
 
 
 def frames(tx: Transaction, part: Part) -> Iterator[Frame]:
@@ -46,7 +47,19 @@ def frames(tx: Transaction, part: Part) -> Iterator[Frame]:
             rows.append(list(row))
             size += sum(len(value) for value in row if isinstance(value, bytes | str))
             if len(rows) == ROWS or size > FRAME_BYTES:
-                yield str(table.name), columns, rows
+                yield _frame(tx, table, columns, rows)
                 rows, size = [], 0
         if rows:
-            yield str(table.name), columns, rows
+            yield _frame(tx, table, columns, rows)
+
+
+def _frame(tx: Transaction, table: Table, columns: list[str], rows: list[list[object]]) -> Frame:
+    """One frame. Search tokens that a release before this one kept apart from their row are put into it."""
+    if table is schema.resources:
+        rid, listed = columns.index("rid"), columns.index("tokens")
+        apart = [row for row in rows if row[listed] is None]
+        if apart:
+            found = token_index.unlisted(tx, [row[rid] for row in apart])
+            for row in apart:
+                row[listed] = found.get(row[rid])
+    return str(table.name), columns, rows

@@ -8,10 +8,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 import health_exchange
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.store.database import Database, unavailable
 
 _PACKAGE = Path(health_exchange.__file__).parent
 
@@ -49,19 +52,24 @@ class Standing:
         """Whether this release works with the database as it is."""
         return self.revision == self.wanted
 
-    def check(self) -> None:
-        """Raise ``SchemaError``, saying what to do, unless this release works with the database as it is."""
+    @property
+    def advice(self) -> str:
+        """What is to be done about a schema that is not the one this release works with."""
         if not self.is_known:
             release = f"release {self.upgraded_by}" if self.upgraded_by else "a later release"
-            raise SchemaError(
+            return (
                 f"the database has schema {self.revision}, made by {release}; this is {RELEASE}, which knows up to "
                 f"{self.wanted}: start {release} or a later one"
             )
+        return (
+            f"the database has schema {self.revision or 'none'}, this release works with {self.wanted}: run "
+            "health-exchange database upgrade"
+        )
+
+    def check(self) -> None:
+        """Raise ``SchemaError``, saying what to do, unless this release works with the database as it is."""
         if not self.is_current:
-            raise SchemaError(
-                f"the database has schema {self.revision or 'none'}, this release works with {self.wanted}: run "
-                "health-exchange database upgrade"
-            )
+            raise SchemaError(self.advice)
 
 
 RELEASE = version("health-exchange")
@@ -100,7 +108,7 @@ def upgrade_connection(connection: Connection, revision: str = "head") -> None:
     """As :func:`upgrade`, on an open connection; committed. Changes nothing where there is nothing to do.
 
     Raises:
-        SchemaError: The database's schema is one that this release does not know.
+        SchemaError: The database's schema is one that this release does not know, or its role may not change it.
     """
     standing = standing_of(connection)
     if not standing.is_known:
@@ -108,13 +116,50 @@ def upgrade_connection(connection: Connection, revision: str = "head") -> None:
     if standing.is_current:
         connection.rollback()
         return
-    command.upgrade(_config(connection), revision)
-    connection.execute(text("DELETE FROM node_state WHERE name = :name"), {"name": UPGRADED_BY})
-    connection.execute(
-        text("INSERT INTO node_state (name, value) VALUES (:name, :value)"),
-        {"name": UPGRADED_BY, "value": RELEASE.encode()},
-    )
-    connection.commit()
+    problem: SchemaError | None = None
+    try:
+        command.upgrade(_config(connection), revision)
+        connection.execute(text("DELETE FROM node_state WHERE name = :name"), {"name": UPGRADED_BY})
+        connection.execute(
+            text("INSERT INTO node_state (name, value) VALUES (:name, :value)"),
+            {"name": UPGRADED_BY, "value": RELEASE.encode()},
+        )
+        connection.commit()
+    except ProgrammingError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        problem = SchemaError(f"{standing.advice}, with a role that owns the tables")
+    if problem is not None:
+        raise problem
+
+
+def standing_at(database: Database) -> Standing:
+    """As :func:`standing_of`, of a database that is let go of afterwards; raises ``UnavailableError``."""
+    try:
+        with database.engine.connect() as connection:
+            return standing_of(connection)
+    except DBAPIError as error:
+        raise unavailable(error) from None
+    finally:
+        database.close()
+
+
+def upgrade_at(database: Database) -> tuple[str, ...]:
+    """As :func:`upgrade`, of a database that is let go of afterwards; the revisions that were applied.
+
+    Raises:
+        SchemaError: As :func:`upgrade_connection`.
+        UnavailableError: The database does not answer, or a table was in use for too long: nothing was changed.
+    """
+    try:
+        with database.engine.connect().execution_options(writes=True) as connection:
+            pending = standing_of(connection).pending
+            upgrade_connection(connection)
+            return pending
+    except DBAPIError as error:
+        raise unavailable(error) from None
+    finally:
+        database.close()
 
 
 def knows(connection: Connection, revision: str) -> bool:

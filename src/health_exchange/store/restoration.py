@@ -4,20 +4,22 @@ Rows are loaded into the schema they were written under, which is then brought u
 moves data moves theirs. What the keys part no longer has a key for is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, delete, func, insert, select
+from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.secrecy import Secret
 from health_exchange.store import incarnations, migrations, node_state, schema, shredding
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.backup import tables_of
-from health_exchange.store.engine import make_engine, unavailable
+from health_exchange.store.database import Database, open_database, unavailable
 from health_exchange.store.incarnations import Rejoining
-from health_exchange.store.integrator import integrate
 from health_exchange.store.subjects import SubjectState
+from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
 
 LOADING = "loading"
@@ -31,24 +33,27 @@ class NotEmptyError(ExchangeError):
     code = "database-not-empty"
 
 
-def empty_engine(url: str) -> Engine:
-    """Connections to a database that holds no row of ours or of anybody.
+def open_empty(url: str, password: Secret | None) -> Database:
+    """A database that holds no row of ours or of anybody.
 
     Raises:
         NotEmptyError: It does.
         UnavailableError: It cannot be opened.
     """
-    engine = make_engine(url)
+    database = open_database(url, password=password)
     try:
-        with engine.connect() as connection:
+        with database.engine.connect() as connection:
             _check_empty(connection)
     except DBAPIError as error:
-        engine.dispose()
+        database.close()
         raise unavailable(error) from None
-    return engine
+    except NotEmptyError:
+        database.close()
+        raise
+    return database
 
 
-def load(engine: Engine, revision: str, part: Part, frames: Iterable[Frame]) -> int:
+def load(database: Database, revision: str, part: Part, frames: Iterable[Frame]) -> int:
     """Bring the database to the schema that a part was written under and insert its rows; how many.
 
     Raises:
@@ -56,7 +61,7 @@ def load(engine: Engine, revision: str, part: Part, frames: Iterable[Frame]) -> 
         UnavailableError: The database cannot keep them.
     """
     try:
-        with engine.connect().execution_options(writes=True) as connection:
+        with database.engine.connect().execution_options(writes=True) as connection:
             if not migrations.knows(connection, revision):
                 raise BadBackupError(f"the backup is of schema {revision}, made by a later release: restore with that")
             migrations.upgrade_connection(connection, revision)
@@ -85,15 +90,28 @@ def _check_empty(connection: Connection) -> None:
 
 def _insert(connection: Connection, part: Part, frames: Iterable[Frame]) -> int:
     known, loaded = MetaData(), 0
+    # The one type that no database knows by itself.
+    Table(schema.resources.name, known, Column("tokens", TokenList), autoload_with=connection)
     known.reflect(connection)
+    keeps_tokens_apart = connection.dialect.name == "sqlite"
     allowed = {table.name for table in tables_of(part)}
     for name, columns, rows in frames:
         table = known.tables.get(name)
         if table is None or name not in allowed or not set(columns) <= set(table.columns.keys()):
             raise BadBackupError(f"the backup's {part} holds rows of {name!r} that its schema does not have")
-        connection.execute(insert(table), [dict(zip(columns, row, strict=True)) for row in rows])
+        given = [dict(zip(columns, row, strict=True)) for row in rows]
+        connection.execute(insert(table), given)
+        if keeps_tokens_apart and name == schema.resources.name:
+            _index_tokens(connection, given)
         loaded += len(rows)
     return loaded
+
+
+def _index_tokens(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """What SQLite finds resources by, which PostgreSQL finds in their rows."""
+    pairs = [{"token": token, "rid": row["rid"]} for row in rows for token in set(row["tokens"] or ())]
+    if pairs:
+        connection.execute(insert(schema.tokens), pairs)
 
 
 def settle(tx: Transaction, taken_at: datetime) -> Rejoining:
@@ -105,7 +123,6 @@ def settle(tx: Transaction, taken_at: datetime) -> Rejoining:
     _try_a_key(tx)
     _drop_keyless(tx)
     _raise_sequences(tx)
-    integrate(tx)
     node_state.drop(tx, LOADING)
     return incarnations.begin(tx, taken_at)
 

@@ -22,7 +22,7 @@ from health_exchange.store.archive import BadBackupError, Header, Part
 from health_exchange.store.engine import Transaction
 from health_exchange.store.incarnations import Rejoining
 from health_exchange.wiring.inspection import open_store
-from health_exchange.wiring.settings import Settings
+from health_exchange.wiring.settings import Settings, database_password
 
 _PUBLIC = "health_exchange recovery key v1, public"
 _PRIVATE = "health_exchange recovery key v1, PRIVATE: keep it away from every node"
@@ -101,10 +101,12 @@ def restore(settings: Settings, recovery_key: Path, *, bulk: Path, keys: Path) -
     headers = {"bulk": archive.read_header(bulk), "keys": archive.read_header(keys)}
     _check_fit(settings, headers["bulk"], headers["keys"])
     expected = archive.verify(bulk, recovery) + archive.verify(keys, recovery)
-    engine = restoration.empty_engine(settings.database)
-    rows = restoration.load(engine, headers["bulk"].revision, "bulk", archive.read_frames(bulk, recovery))
-    rows += restoration.load(engine, headers["keys"].revision, "keys", archive.read_frames(keys, recovery))
-    engine.dispose()
+    database = restoration.open_empty(settings.database, database_password(settings))
+    try:
+        rows = restoration.load(database, headers["bulk"].revision, "bulk", archive.read_frames(bulk, recovery))
+        rows += restoration.load(database, headers["keys"].revision, "keys", archive.read_frames(keys, recovery))
+    finally:
+        database.close()
     if rows != expected:
         raise BadBackupError(f"{rows} rows were loaded of {expected}: a file changed meanwhile")
     store = open_store(settings)
