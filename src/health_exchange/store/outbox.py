@@ -97,14 +97,12 @@ def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     _let_go(tx, stream, sequence)
 
 
-def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
-    """Send a stream again from ``sequence`` on, which the next hop has lost; whether that is still kept."""
-    later = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence)
-    first = tx.execute(select(outbox.c.raw).where(_THIS), {"of": stream, "at": sequence}).scalar_one_or_none()
-    if first is None:
-        return False
-    tx.execute(update(outbox).where(later, outbox.c.raw.is_not(None)).values(delivered=False))
-    return True
+def rewind(tx: Transaction, stream: StreamId, sequence: int) -> int | None:
+    """Send a stream again from ``sequence`` on, which the next hop has lost; the first place that is still kept."""
+    kept = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence) & outbox.c.raw.is_not(None)
+    tx.execute(update(outbox).where(kept).values(delivered=False))
+    first: int | None = tx.execute(select(func.min(outbox.c.sequence)).where(kept)).scalar_one()
+    return first
 
 
 def contradicts(tx: Transaction, stream: StreamId, sequence: int, digest: bytes) -> bool:

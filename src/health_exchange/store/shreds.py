@@ -29,6 +29,14 @@ def note(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> None:
         tx.insert_many(shreds, [(str(origin), pseudonym, now)])
 
 
+def of(tx: Transaction, origin: NodeAddress, pseudonym: Pseudonym) -> str:
+    """When this node was last told that ``origin`` has had a person forgotten; empty for never."""
+    at: str | None = tx.execute(
+        select(shreds.c.shredded_at).where(_OURS), {"of": str(origin), "person": pseudonym}
+    ).scalar_one_or_none()
+    return at or ""
+
+
 def within(tx: Transaction, place: NodeAddress, since: str) -> list[Shred]:
     """Shreds that ``place`` and the origins below it asked for, noted here since an instant."""
     rows = tx.execute(
