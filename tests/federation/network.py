@@ -161,11 +161,7 @@ class Network:
 
     def lose_database(self, address: NodeAddress) -> None:
         """A node's database is gone; it starts with an empty one."""
-        self.nodes[address].parts.store.close()
-        if SERVER.get() is None:
-            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
-                file.unlink()
-        self._urls[address] = self._new_database(address)
+        self.empty(address)
         self.start(address)
 
     def disk_of(self, address: NodeAddress) -> bytes:
@@ -180,10 +176,31 @@ class Network:
         for node in self.nodes.values():
             node.parts.store.close()
 
+    def url(self, address: NodeAddress) -> str:
+        """Where a node's database is."""
+        return self._urls[address]
+
+    def empty(self, address: NodeAddress) -> None:
+        """A node's database is gone, and an empty one is in its place; the node does not start."""
+        self.nodes[address].parts.store.close()
+        if SERVER.get() is None:
+            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
+                file.unlink()
+        self._urls[address] = self._new_database(address)
+
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
+        self.put_together(address)
+        parts = self.nodes[address].parts
+        note_start(parts)
+        store = parts.store
+        assert isinstance(store, StoryStore)
+        store.faults, store.address = self.faults, address
+
+    def open_store(self, address: NodeAddress) -> StoryStore:
+        """A node's database with its keys."""
         keys = self.ceremony.keys[address]
-        store = StoryStore.open(
+        return StoryStore.open(
             self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
@@ -191,6 +208,10 @@ class Network:
             inline=True,
             durable=False,
         )
+
+    def put_together(self, address: NodeAddress) -> None:
+        """A node on whatever its database holds, not started."""
+        keys, store = self.ceremony.keys[address], self.open_store(address)
         parts = NodeParts(
             card=self.ceremony.directory.nodes[address],
             directory=self.ceremony.directory,
@@ -211,8 +232,6 @@ class Network:
             randomness=self.dice.randbytes,
             limits=self.limits,
         )
-        note_start(parts)
-        store.faults, store.address = self.faults, address
         self.nodes[address] = make_node(parts)
 
     def restart(self, address: NodeAddress) -> None:

@@ -1,9 +1,14 @@
 """``health-exchange database``: a node's schema, its backups, and what is done when a database was lost."""
 
 import argparse
+import asyncio
 from pathlib import Path
 
+import msgspec
+
+from health_exchange.node.making_good import RejoinReport
 from health_exchange.wiring import backups, schemas
+from health_exchange.wiring.schemas import Owner
 from health_exchange.wiring.settings import read_settings
 
 
@@ -18,6 +23,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     ):
         parser = commands.add_parser(name, help=about, description=about)
         _add_settings(parser)
+        if run is _upgrade:
+            _add_owner(parser)
+            parser.add_argument("--auditor", default="", metavar="ROLE", help="role that may read the log, sealed")
         parser.set_defaults(run=run)
     _add_backup(commands)
     _add_restore(commands)
@@ -41,11 +49,22 @@ def _add_restore(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--recovery-key", type=Path, required=True, help="file of the recovery key's private half")
     parser.add_argument("--bulk", type=Path, required=True, help="the backup's .bulk")
     parser.add_argument("--keys", type=Path, required=True, help="the latest .keys of the same incarnation")
+    _add_owner(parser)
     parser.set_defaults(run=_restore)
+    parser = commands.add_parser("rejoin", help="after a restore: ask others what was lost, and make good what can be")
+    _add_settings(parser)
+    parser.add_argument("--without-missing", action="store_true", help="go on although somebody does not answer")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
+    parser.set_defaults(run=_rejoin)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="the node's TOML file")
+
+
+def _add_owner(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--owner", default="", metavar="ROLE", help="role that owns the tables, on PostgreSQL")
+    parser.add_argument("--owner-password", type=Path, metavar="FILE", help="file that holds its password")
 
 
 def _current(arguments: argparse.Namespace) -> int:
@@ -67,7 +86,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _upgrade(arguments: argparse.Namespace) -> int:
     """Bring the schema to this release."""
-    done = schemas.upgrade(read_settings(arguments.settings))
+    owner = Owner(role=arguments.owner, password=arguments.owner_password, auditor=arguments.auditor)
+    done = schemas.upgrade(read_settings(arguments.settings), owner)
     print(f"upgraded: {' '.join(done)}" if done else "nothing to do")
     return 0
 
@@ -90,7 +110,42 @@ def _backup(arguments: argparse.Namespace) -> int:
 def _restore(arguments: argparse.Namespace) -> int:
     """Restore."""
     settings = read_settings(arguments.settings)
-    done = backups.restore(settings, arguments.recovery_key, bulk=arguments.bulk, keys=arguments.keys)
+    owner = Owner(role=arguments.owner, password=arguments.owner_password)
+    done = backups.restore(settings, arguments.recovery_key, bulk=arguments.bulk, keys=arguments.keys, owner=owner)
     print(f"{done.rows:,} rows as of {done.rejoining.taken_at}: {done.rejoining.entries:,} entries of the log")
     print(f"next: health-exchange database rejoin --settings {arguments.settings}")
     return 0
+
+
+def _rejoin(arguments: argparse.Namespace) -> int:
+    """Rejoin."""
+    from health_exchange.wiring.rejoining import rejoin_network
+
+    settings = read_settings(arguments.settings)
+    report = asyncio.run(rejoin_network(settings, without_missing=arguments.without_missing))
+    print("\n".join(_told(report)))
+    if arguments.json is not None:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    return 0
+
+
+def _told(report: RejoinReport) -> list[str]:
+    """The report for people."""
+    lines = [
+        f"{report.node} goes on with the database of {report.taken_at}, its log as {report.log}",
+        f"  log: {report.entries_restored:,} entries restored, {report.entries_lost:,} that witnesses saw are lost",
+    ]
+    if report.stream:
+        lines.append(
+            f"  own envelopes: {report.envelopes_restored:,} restored, {report.envelopes_lost:,} more are known above"
+        )
+    lines += [f"  {count:,} envelopes of {origin} are sent again" for origin, count in report.sending_again.items()]
+    lines.append(f"  forgotten again: {report.forgotten:,} persons; wishes taken over from above: {report.consents:,}")
+    if report.lost:
+        kinds = ", ".join(f"{count:,} {name}" for name, count in report.lost.items())
+        lines.append(f"  LOST HERE, AND KNOWN ABOVE: {kinds}, of {report.persons:,} persons, up to {report.lost_until}")
+    if report.facilities:
+        lines.append(f"  TO SEND AGAIN what was acknowledged to them after {report.taken_at}:")
+        lines += [f"    {name}" for name in report.facilities]
+    lines += [f"  not asked: {name}" for name in report.missing]
+    return lines

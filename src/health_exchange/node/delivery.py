@@ -107,7 +107,7 @@ class Delivery:
             kept = await parts.store.write(lambda tx: outbox.rewind(tx, item.stream, expected))
             if kept is not None and kept < item.sequence:
                 return False
-            # Everybody has signed for what it lacks; only one that has lost its database takes the next one all the same.
+            # Everybody has signed for what it lacks; one that has lost its database takes the next one all the same.
             answer = await self._post(parent, f"{ENVELOPES_PATH}?{KEPT_FROM}={item.sequence}", item)
         if not answer.is_ok:
             expected = _raise_refusal(parent, answer.status, answer.body)

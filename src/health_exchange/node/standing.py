@@ -34,7 +34,7 @@ REJOIN_PATH = "/exchange/v1/rejoining"
 LETTER = "rejoin"
 PAGE = 2000
 MARGIN = timedelta(hours=1)
-"""How long before its backup a change may have been stamped that the backup does not hold, clocks being what they are."""
+"""How long before its backup a change may have been stamped that the backup does not hold."""
 
 
 async def answer_rejoin(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:

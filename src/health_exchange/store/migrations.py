@@ -1,5 +1,6 @@
 """Bringing a database to the schema this release works with, by alembic, from inside the program."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 import health_exchange
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.store import roles
 from health_exchange.store.database import Database, unavailable
 
 _PACKAGE = Path(health_exchange.__file__).parent
@@ -116,9 +118,14 @@ def upgrade_connection(connection: Connection, revision: str = "head") -> None:
     if standing.is_current:
         connection.rollback()
         return
+    _change(connection, command.upgrade, revision, standing)
+
+
+def _change(connection: Connection, change: Callable[[Config, str], None], revision: str, standing: Standing) -> None:
+    """Go up or down and note by which release; all of it or, where the role may not, nothing."""
     problem: SchemaError | None = None
     try:
-        command.upgrade(_config(connection), revision)
+        change(_config(connection), revision)
         connection.execute(text("DELETE FROM node_state WHERE name = :name"), {"name": UPGRADED_BY})
         connection.execute(
             text("INSERT INTO node_state (name, value) VALUES (:name, :value)"),
@@ -128,9 +135,26 @@ def upgrade_connection(connection: Connection, revision: str = "head") -> None:
     except ProgrammingError as error:
         if not isinstance(error.orig, InsufficientPrivilege):
             raise
-        problem = SchemaError(f"{standing.advice}, with a role that owns the tables")
+        problem = SchemaError(f"{standing.advice}, as the role that owns the tables")
     if problem is not None:
         raise problem
+
+
+def bring_empty(connection: Connection, revision: str) -> None:
+    """Bring a database without rows, or with those of an earlier revision, to ``revision``; committed.
+
+    Raises:
+        SchemaError: This release does not know the revision, or the role may not change the schema.
+    """
+    standing = standing_of(connection)
+    scripts = ScriptDirectory.from_config(_config(connection))
+    known = [script.revision for script in scripts.walk_revisions()]
+    if revision not in known:
+        raise SchemaError(f"schema {revision} is of a later release than this, {RELEASE}: use that")
+    if revision != standing.revision:
+        is_later = standing.revision in known and known.index(standing.revision) < known.index(revision)
+        _change(connection, command.downgrade if is_later else command.upgrade, revision, standing)
+    connection.rollback()
 
 
 def standing_at(database: Database) -> Standing:
@@ -144,8 +168,13 @@ def standing_at(database: Database) -> Standing:
         database.close()
 
 
-def upgrade_at(database: Database) -> tuple[str, ...]:
+def upgrade_at(database: Database, *, node: str = "", auditor: str = "") -> tuple[str, ...]:
     """As :func:`upgrade`, of a database that is let go of afterwards; the revisions that were applied.
+
+    Args:
+        database: Opened as the role that owns the tables.
+        node: The role to give the node's rights; empty for a database without roles.
+        auditor: The role to give the audit reader's rights.
 
     Raises:
         SchemaError: As :func:`upgrade_connection`.
@@ -155,17 +184,14 @@ def upgrade_at(database: Database) -> tuple[str, ...]:
         with database.engine.connect().execution_options(writes=True) as connection:
             pending = standing_of(connection).pending
             upgrade_connection(connection)
+            if node:
+                roles.grant(connection, node=node, auditor=auditor or None)
+                connection.commit()
             return pending
     except DBAPIError as error:
         raise unavailable(error) from None
     finally:
         database.close()
-
-
-def knows(connection: Connection, revision: str) -> bool:
-    """Whether this release knows a revision."""
-    scripts = ScriptDirectory.from_config(_config(connection))
-    return revision in [script.revision for script in scripts.walk_revisions()]
 
 
 def standing_of(connection: Connection) -> Standing:

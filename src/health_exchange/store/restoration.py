@@ -57,14 +57,13 @@ def load(database: Database, revision: str, part: Part, frames: Iterable[Frame])
     """Bring the database to the schema that a part was written under and insert its rows; how many.
 
     Raises:
-        BadBackupError: The schema is of a later release, or the rows are of tables or columns that it does not have.
+        BadBackupError: The rows are of tables or columns that the schema does not have.
+        SchemaError: The schema is of a later release, or the database's role may not make it.
         UnavailableError: The database cannot keep them.
     """
     try:
         with database.engine.connect().execution_options(writes=True) as connection:
-            if not migrations.knows(connection, revision):
-                raise BadBackupError(f"the backup is of schema {revision}, made by a later release: restore with that")
-            migrations.upgrade_connection(connection, revision)
+            migrations.bring_empty(connection, revision)
             with connection.begin():
                 if part == "bulk":
                     mark = {"name": LOADING, "value": b"underway"}

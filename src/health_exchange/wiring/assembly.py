@@ -140,12 +140,13 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings, run: str = "") -> AssembledNode:
+def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
 
     Args:
         settings: The node's.
         run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
+        starts: Whether it starts now, which its log says; not for what is done to a node before it may start.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -189,7 +190,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
         premises=_premises(settings),
     )
-    if not joined:
+    if starts and not joined:
         note_start(parts)
     node = make_node(parts)
     return AssembledNode(

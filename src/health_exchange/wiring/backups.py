@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,9 +22,11 @@ from health_exchange.store.archive import BadBackupError, Header, Part
 from health_exchange.store.engine import Transaction
 from health_exchange.store.incarnations import Rejoining
 from health_exchange.wiring.inspection import open_store
+from health_exchange.wiring.schemas import Owner, as_owner, upgrade
 from health_exchange.wiring.settings import Settings, database_password
 
 _PUBLIC = "health_exchange recovery key v1, public"
+_NOBODY = Owner()
 _PRIVATE = "health_exchange recovery key v1, PRIVATE: keep it away from every node"
 
 
@@ -71,68 +73,83 @@ def back_up(settings: Settings, folder: Path, recovery_key: Path, *, keys_only: 
     Raises:
         BadBackupError: The recovery key cannot be read, a file cannot be written, or the database waits to rejoin.
     """
-    public = _read_key(recovery_key, _PUBLIC)
-    folder.mkdir(parents=True, exist_ok=True)
+    public = read_public_key(recovery_key)
     store = open_store(settings)
     try:
-        return store.read_now(lambda tx: _write_parts(tx, settings, folder, public, keys_only=keys_only))
+        return store.read_now(lambda tx: write_backup(tx, settings.address, folder, public, keys_only=keys_only))
     finally:
         store.close()
 
 
-def restore(settings: Settings, recovery_key: Path, *, bulk: Path, keys: Path) -> Restored:
-    """Fill the node's empty database from a backup and begin its new incarnation.
+def restore(settings: Settings, recovery_key: Path, *, bulk: Path, keys: Path, owner: Owner = _NOBODY) -> Restored:
+    """As :func:`fill`, and begin the node's new incarnation.
 
-    Both files are opened to their ends before the first row is written. The node does not start on the result until it
-    has rejoined the network (``node.rejoining``).
-
-    Args:
-        settings: The node's, naming an empty database, its role one that may make tables.
-        recovery_key: File of the private half.
-        bulk: The bulk.
-        keys: The keys, of the same snapshot or a later one.
+    The node does not start on it until it has rejoined the network (``node.rejoining``).
 
     Raises:
-        BadBackupError: A file cannot be used, is another node's, or the two do not belong together.
-        NotEmptyError: The database holds something.
         SealBrokenError: The node's key set is not the one that the backup was made with.
     """
-    recovery = BoxKeys.from_seed(Secret(_read_key(recovery_key, _PRIVATE)))
-    headers = {"bulk": archive.read_header(bulk), "keys": archive.read_header(keys)}
-    _check_fit(settings, headers["bulk"], headers["keys"])
-    expected = archive.verify(bulk, recovery) + archive.verify(keys, recovery)
-    database = restoration.open_empty(settings.database, database_password(settings))
-    try:
-        rows = restoration.load(database, headers["bulk"].revision, "bulk", archive.read_frames(bulk, recovery))
-        rows += restoration.load(database, headers["keys"].revision, "keys", archive.read_frames(keys, recovery))
-    finally:
-        database.close()
-    if rows != expected:
-        raise BadBackupError(f"{rows} rows were loaded of {expected}: a file changed meanwhile")
+    rows, taken_at = fill(settings, recovery_key, bulk=bulk, keys=keys, owner=owner)
     store = open_store(settings)
     try:
-        taken_at = datetime.fromisoformat(headers["bulk"].taken_at)
         return Restored(rows=rows, rejoining=store.write_now(lambda tx: restoration.settle(tx, taken_at)))
     finally:
         store.close()
 
 
-def _write_parts(
-    tx: Transaction, settings: Settings, folder: Path, public: bytes, *, keys_only: bool
+def fill(
+    settings: Settings, recovery_key: Path, *, bulk: Path, keys: Path, owner: Owner = _NOBODY
+) -> tuple[int, datetime]:
+    """Load a backup into the node's empty database; how many rows, and when the backup was taken.
+
+    Both files are opened to their ends before the first row is written.
+
+    Args:
+        settings: The node's, naming an empty database.
+        recovery_key: File of the private half.
+        bulk: The bulk.
+        keys: The keys, of the same snapshot or a later one.
+        owner: Who owns the tables, on PostgreSQL.
+
+    Raises:
+        BadBackupError: A file cannot be used, is another node's, or the two do not belong together.
+        NotEmptyError: The database holds something.
+        SchemaError: The backup is of a later release, or the database's role may not make its tables.
+    """
+    recovery = BoxKeys.from_seed(Secret(_read_key(recovery_key, _PRIVATE)))
+    headers = {"bulk": archive.read_header(bulk), "keys": archive.read_header(keys)}
+    _check_fit(settings, headers["bulk"], headers["keys"])
+    expected = archive.verify(bulk, recovery) + archive.verify(keys, recovery)
+    owning = as_owner(settings, owner)
+    database = restoration.open_empty(owning.database, database_password(owning))
+    try:
+        rows = restoration.load(database, headers["bulk"].revision, "bulk", archive.read_frames(bulk, recovery))
+        rows += restoration.load(database, headers["keys"].revision, "keys", archive.read_frames(keys, recovery))
+    finally:
+        database.close()
+    upgrade(settings, owner)
+    if rows != expected:
+        raise BadBackupError(f"{rows} rows were loaded of {expected}: a file changed meanwhile")
+    return rows, datetime.fromisoformat(headers["bulk"].taken_at)
+
+
+def write_backup(
+    tx: Transaction, address: str, folder: Path, public: bytes, *, keys_only: bool = False
 ) -> list[BackedUp]:
-    """The files of one snapshot."""
+    """As :func:`back_up`, of what one transaction sees; ``public`` is the public half itself."""
+    folder.mkdir(parents=True, exist_ok=True)
     if incarnations.rejoining(tx) is not None:
         raise BadBackupError("the database was restored and has not rejoined the network yet; back it up afterwards")
     header = Header(
         part="keys",
-        node=settings.address,
+        node=address,
         incarnation=incarnations.current(tx),
         revision=migrations.standing_of(tx.connection).revision,
         release=migrations.RELEASE,
-        taken_at=datetime.now(UTC).isoformat(),
+        taken_at=tx.clock.now().isoformat(),
         recipient=key_id(public),
     )
-    stem = f"{settings.address.replace('/', '-')}-{datetime.fromisoformat(header.taken_at):%Y%m%dT%H%M%S.%fZ}"
+    stem = f"{address.replace('/', '-')}-{datetime.fromisoformat(header.taken_at):%Y%m%dT%H%M%S.%fZ}"
     written: list[BackedUp] = []
     parts: tuple[Part, ...] = ("keys",) if keys_only else ("bulk", "keys")
     for part in parts:
@@ -184,6 +201,11 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
     if problem:
         raise BadBackupError(f"{path}: {problem}")
+
+
+def read_public_key(path: Path) -> bytes:
+    """The public half of a recovery key; raises ``BadBackupError``."""
+    return _read_key(path, _PUBLIC)
 
 
 def _read_key(path: Path, title: str) -> bytes:
