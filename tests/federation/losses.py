@@ -52,7 +52,7 @@ class Operator:
         """The node is gone, and its database with it: an empty one is in its place."""
         where = NodeAddress.parse(address)
         self.network.empty(where)
-        self.network.faults.down.add(where)
+        del self.network.nodes[where]
 
     def restore(self, address: str, files: list[Path]) -> None:
         """Fill a new database; the node does not start on it yet."""
@@ -66,7 +66,6 @@ class Operator:
     async def rejoin(self, address: str, *, without_missing: bool = False) -> RejoinReport:
         """Rejoin and start."""
         where = NodeAddress.parse(address)
-        self.network.faults.down.discard(where)
         self.network.put_together(where)
         report = await rejoin(self.network[address].parts, ["hospital (Hospital)"], without_missing=without_missing)
         self.network.restart(where)

@@ -329,6 +329,8 @@ class _Doors:
 
         async def door(*arguments: object) -> PeerAnswer:
             async def arrive(*given: object) -> PeerAnswer:
+                if address not in network.nodes:
+                    return PeerAnswer(status=503, body=b"")
                 try:
                     answer = await network.nodes[address].exchange.answer(*given)  # type: ignore[arg-type]  # as the transport gave them
                 except CrashError as crash:

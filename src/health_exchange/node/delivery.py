@@ -147,7 +147,7 @@ class Delivery:
 async def collect_receipts(parts: NodeParts) -> bool:
     """Fetch receipts of nodes further up for our own and our subtree's envelopes; whether there were any."""
     parent = parts.address.parent
-    if parent is None or not await parts.store.read(outbox.awaits_receipts):
+    if parent is None or not await parts.store.read(_wants_receipts):
         return False
     after = await parts.store.read(lambda tx: node_state.cursor(tx, _CURSOR))
     answer = await parts.transport.send(
@@ -196,11 +196,17 @@ def _settle(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes, ite
     _note(tx, parts, receipt, raw)
 
 
+def _wants_receipts(tx: Transaction) -> bool:
+    return outbox.awaits_receipts(tx) or node_state.get(tx, receipts.COLLECT_AGAIN) is not None
+
+
 def _collect(tx: Transaction, parts: NodeParts, found: Sequence[tuple[Receipt, bytes]], position: int) -> None:
     """Note a page of receipts and where the next one starts."""
     for receipt, raw in found:
         _note(tx, parts, receipt, raw)
     node_state.set_cursor(tx, _CURSOR, position)
+    if not found:
+        node_state.drop(tx, receipts.COLLECT_AGAIN)
 
 
 def _note(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes) -> None:

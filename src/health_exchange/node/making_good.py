@@ -20,9 +20,21 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.standing import MARGIN
 from health_exchange.policy.consent_rules import next_change
 from health_exchange.policy.consents import OBJECTS_TO_ALL
+from health_exchange.protocol.envelope import NO_PREVIOUS
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.protocol.rejoining import HeldResource, StandingAnswer
-from health_exchange.store import feed, incarnations, locators, node_state, rejoining, shredding, shreds, subjects
+from health_exchange.store import (
+    feed,
+    incarnations,
+    locators,
+    node_state,
+    receipts,
+    rejoining,
+    shredding,
+    shreds,
+    streams,
+    subjects,
+)
 from health_exchange.store.engine import Transaction
 from health_exchange.store.incarnations import Rejoining
 
@@ -125,8 +137,15 @@ def make_good(
     )  # fmt: skip
     root = witnessed.log_root.hex() if witnessed is not None and witnessed.log_size else msgspec.UNSET
     log(tx, msgspec.structs.replace(entry, count=report.entries_lost, digest=root))
-    incarnations.rejoined(tx)
+    incarnations.rejoined(tx, before, report.missing)
     return report
+
+
+def make_good_late(tx: Transaction, parts: NodeParts, before: Rejoining, told: Told) -> None:
+    """What those call for who were missing and answer now, the node being at work."""
+    _forget_again(tx, parts, before, told)
+    _await_again(tx, told)
+    incarnations.rejoined(tx, before, set(before.missing) - {str(peer) for peer in told.standing})
 
 
 def _summary(report: RejoinReport, witnessed: StandingAnswer | None) -> str:
@@ -217,10 +236,16 @@ def _lost(tx: Transaction, parts: NodeParts, before: Rejoining, held: Iterable[H
 def _await_again(tx: Transaction, told: Told) -> dict[str, int]:
     """Let each origin below go on behind what was lost of it; how many envelopes that is, by origin."""
     again: dict[str, int] = {}
+    node_state.put(tx, receipts.COLLECT_AGAIN, b"due")
     for peer, answer in told.standing.items():
         if answer.stream:
-            node_state.set_cursor(tx, lost_up_to(StreamId(answer.stream)), answer.sequence)
-            had = rejoining.streams_of(tx, peer).get(StreamId(answer.stream), 0)
+            stream = StreamId(answer.stream)
+            head = streams.head(tx, stream)
+            if head is None:
+                # Known from now on, so that receipts from above find their way down before its first envelope comes.
+                streams.advance(tx, stream, peer, 0, bytes.fromhex(NO_PREVIOUS))
+            node_state.set_cursor(tx, lost_up_to(stream), answer.sequence)
+            had = head.sequence if head else 0
             if had < answer.sequence:
                 again[str(peer)] = answer.sequence - had
     return again

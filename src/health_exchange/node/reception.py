@@ -26,7 +26,7 @@ from health_exchange.protocol.envelope import (
     read_envelope,
     verify_envelope,
 )
-from health_exchange.protocol.receipts import Receipt, sign_receipt
+from health_exchange.protocol.receipts import Receipt, read_receipt, sign_receipt
 from health_exchange.protocol.streams import StreamHead, Verdict, judge
 from health_exchange.store import audit_log, counters, node_state, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
@@ -166,6 +166,8 @@ def _take(
             digest=envelope.digest,
             recipients=parts.address.ancestors,
         )
+        if header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
+            _settle_kept(tx, parts, header)
     log(
         tx,
         node_journal(
@@ -185,6 +187,17 @@ def _take(
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int(lag_s * 1000))
     return receipt
+
+
+def _settle_kept(tx: Transaction, parts: NodeParts, header: EnvelopeHeader) -> None:
+    """Of an envelope that those above signed for in a former incarnation, their receipts may be here before it."""
+    for recipient in parts.address.ancestors:
+        raw = receipts.receipt_of(tx, header.stream, header.sequence, recipient)
+        if raw is not None:
+            kept = read_receipt(raw)
+            outbox.record_receipt(
+                tx, kept.stream, kept.sequence, recipient, outcome=kept.outcome, code=kept.code, raw=raw
+            )
 
 
 def _keep(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> str:

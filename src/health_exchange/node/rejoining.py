@@ -17,7 +17,7 @@ from health_exchange.model.errors import Category, ExchangeError, UnavailableErr
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.powers import Power
 from health_exchange.node.letterbox import ask_peer
-from health_exchange.node.making_good import RejoinReport, Told, make_good
+from health_exchange.node.making_good import RejoinReport, Told, make_good, make_good_late
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.standing import LETTER, REJOIN_PATH
 from health_exchange.policy.sharing import locator_recipients
@@ -68,6 +68,16 @@ async def rejoin(parts: NodeParts, facilities: Sequence[str], *, without_missing
     return await parts.store.write(lambda tx: make_good(tx, parts, before, told, facilities))
 
 
+async def ask_missing(parts: NodeParts) -> bool:
+    """Ask those who did not answer when the node rejoined; whether any of them does now."""
+    before = await parts.store.read(incarnations.late)
+    if before is None:
+        return False
+    told = await _Round(parts=parts, before=before).ask_again([NodeAddress.parse(name) for name in before.missing])
+    await parts.store.write(lambda tx: make_good_late(tx, parts, before, told))
+    return bool(told.standing)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Round:
     """One round of questions.
@@ -88,9 +98,7 @@ class _Round:
         """Everybody's answers; those who do not answer are named."""
         parts = self.parts
         above, below = parts.address.ancestors, origins_below(parts)
-        self._heads = await parts.store.read(lambda tx: _heads_of(tx, below))
-        everybody = sorted({*above, *parts.card.witnesses, *below})
-        answers = await asyncio.gather(*(self._put(peer, "standing", "", StandingAnswer) for peer in everybody))
+        standing = await self._standing(sorted({*above, *parts.card.witnesses, *below}))
         held: dict[tuple[str, str], HeldResource] = {}
         persons: dict[NodeAddress, Mapping[str, str]] = {}
         if parts.card.may(Power.ADMITS_FACILITIES):
@@ -101,11 +109,21 @@ class _Round:
                 if found is not None:
                     persons[peer] = found
         return Told(
-            standing={peer: answer for peer, answer in zip(everybody, answers, strict=True) if answer is not None},
+            standing=standing,
             held=held,
             persons=persons,
             missing=tuple(sorted(self.missing)),
         )
+
+    async def ask_again(self, missing: Sequence[NodeAddress]) -> Told:
+        """The answers of those who had not answered."""
+        return Told(standing=await self._standing([peer for peer in missing if peer in self.parts.directory.nodes]))
+
+    async def _standing(self, peers: Sequence[NodeAddress]) -> Mapping[NodeAddress, StandingAnswer]:
+        """How this node stands with each of those who answer."""
+        self._heads = await self.parts.store.read(lambda tx: _heads_of(tx, peers))
+        answers = await asyncio.gather(*(self._put(peer, "standing", "", StandingAnswer) for peer in peers))
+        return {peer: answer for peer, answer in zip(peers, answers, strict=True) if answer is not None}
 
     async def _collect_held(self, peer: NodeAddress, held: dict[tuple[str, str], HeldResource]) -> None:
         """Add what ``peer`` holds of us to ``held``, in which the newest version anybody has stays."""
@@ -156,6 +174,6 @@ def origins_below(parts: NodeParts) -> list[NodeAddress]:
     )
 
 
-def _heads_of(tx: Transaction, origins: Sequence[NodeAddress]) -> Mapping[NodeAddress, Mapping[StreamId, int]]:
-    """Where the streams of the origins stand here."""
-    return {origin: rejoining.streams_of(tx, origin) for origin in origins}
+def _heads_of(tx: Transaction, peers: Sequence[NodeAddress]) -> Mapping[NodeAddress, Mapping[StreamId, int]]:
+    """Where the streams of each stand here."""
+    return {peer: rejoining.streams_of(tx, peer) for peer in peers}

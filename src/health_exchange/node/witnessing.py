@@ -94,6 +94,8 @@ async def gather_cosignatures(parts: NodeParts) -> bool:
     if note is None:
         return False
     checkpoint = parse_checkpoint(note.decode())
+    if checkpoint.origin != parts.log_origin:
+        return False  # the last one of a log that ended
     have = await parts.store.read(lambda tx: audit_log.cosignatures_of(tx, checkpoint.size))
     gathered = False
     for witness in parts.card.witnesses:

@@ -5,6 +5,7 @@ count it by begins anew: its stream, the name of its log, the numbers of version
 all of these, the second at which the life began, because nothing that was lost can have counted that far.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -15,7 +16,7 @@ from health_exchange.store.schema import sequences
 from health_exchange.store.transaction import Transaction
 
 FIRST = 0
-_NUMBER, _LIVES, _REJOIN = "incarnation", "incarnations", "rejoin"
+_NUMBER, _LIVES, _REJOIN, _LATE = "incarnation", "incarnations", "rejoin", "rejoin-late"
 STREAM_BYTES = 16
 
 
@@ -35,6 +36,7 @@ class Rejoining(msgspec.Struct, frozen=True, kw_only=True):
         sequence: The stream's last envelope in the backup.
         entries: Entries of the log in the backup.
         taken_at: When the backup was taken.
+        missing: Who did not answer when the node rejoined, and is still to be asked.
     """
 
     earlier: int
@@ -42,6 +44,7 @@ class Rejoining(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     entries: int
     taken_at: str
+    missing: list[str] = []
 
 
 def current(tx: Transaction) -> int:
@@ -61,9 +64,17 @@ def rejoining(tx: Transaction) -> Rejoining | None:
     return msgspec.json.decode(kept, type=Rejoining) if kept else None
 
 
-def rejoined(tx: Transaction) -> None:
-    """Note that it was made good."""
+def late(tx: Transaction) -> Rejoining | None:
+    """The same for a node at work of which somebody has not been asked yet; ``None`` where everybody was."""
+    kept = node_state.get(tx, _LATE)
+    return msgspec.json.decode(kept, type=Rejoining) if kept else None
+
+
+def rejoined(tx: Transaction, before: Rejoining, missing: Iterable[str]) -> None:
+    """Note that it was made good, but for what the missing know."""
+    left = msgspec.structs.replace(before, missing=sorted(missing))
     node_state.put(tx, _REJOIN, b"")
+    node_state.put(tx, _LATE, msgspec.json.encode(left) if left.missing else b"")
 
 
 def begin(tx: Transaction, taken_at: datetime) -> Rejoining:
