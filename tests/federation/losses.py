@@ -7,6 +7,7 @@ from tests.federation.network import Network
 
 from health_exchange.audit.export import export_folder
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ExchangeError
 from health_exchange.node.making_good import RejoinReport
 from health_exchange.node.rejoining import rejoin
 from health_exchange.store import restoration
@@ -67,7 +68,12 @@ class Operator:
         """Rejoin and start."""
         where = NodeAddress.parse(address)
         self.network.put_together(where)
-        report = await rejoin(self.network[address].parts, ["hospital (Hospital)"], without_missing=without_missing)
+        parts = self.network[address].parts
+        try:
+            report = await rejoin(parts, ["hospital (Hospital)"], without_missing=without_missing)
+        except ExchangeError:
+            self.network.nodes.pop(where).parts.store.close()
+            raise
         self.network.restart(where)
         return report
 

@@ -192,7 +192,11 @@ class Network:
         """Start a node on whatever its database holds."""
         self.put_together(address)
         parts = self.nodes[address].parts
-        note_start(parts)
+        try:
+            note_start(parts)
+        except ExchangeError:
+            self.nodes.pop(address).parts.store.close()
+            raise
         store = parts.store
         assert isinstance(store, StoryStore)
         store.faults, store.address = self.faults, address
