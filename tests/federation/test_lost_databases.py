@@ -13,6 +13,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym, RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
+from health_exchange.node.comparing import compare, renew
 from health_exchange.node.erasing import erase_person
 from health_exchange.node.starting import NotRejoinedError
 from health_exchange.protocol.exchange_ids import exchange_id
@@ -56,6 +57,19 @@ def person_at(network: Network, local_id: str) -> Pseudonym:
     assert found is not None
     assert found.pseudonym is not None
     return found.pseudonym
+
+
+class Disk:
+    """The file of a database, of which somebody takes a snapshot and puts it back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._kept = path, b""
+
+    def snapshot(self) -> None:
+        self._kept = self._path.read_bytes()
+
+    def put_back(self) -> None:
+        self._path.write_bytes(self._kept)
 
 
 async def before_the_backup(network: Network) -> None:
@@ -187,3 +201,34 @@ async def test_nobody_is_left_out_unless_the_operator_says_so(network: Network, 
 
     assert network.kept(PROVINCE) == kept
     assert network.log_failures() == []
+
+
+async def test_a_database_put_back_without_its_end_is_told_from_a_whole_one_and_renewed(
+    network: Network, operator: Operator, kind_of_database: str
+) -> None:
+    if kind_of_database != "sqlite":
+        pytest.skip("a file is put back by copying it")
+    await before_the_backup(network)
+    where = NodeAddress.parse(COUNTY)
+    disk = Disk(Path(network.url(where).removeprefix("sqlite:///")))
+    network[COUNTY].parts.store.scrub()  # all of it is in the file
+    whole = await compare(network[COUNTY].parts)
+    disk.snapshot()
+    await after_the_backup(network)
+    held_above = network.kept(NATION)
+    operator.lose(COUNTY)
+    disk.put_back()
+    network.put_together(where)
+    behind = await compare(network[COUNTY].parts)
+    network[COUNTY].parts.store.write_now(renew)
+    network.nodes.pop(where).parts.store.close()
+    report = await operator.rejoin(COUNTY)
+    await network.settle()
+
+    assert (whole.is_behind, whole.missing) == (False, [])
+    assert behind.is_behind
+    assert behind.entries_seen - behind.entries >= report.entries_lost > 0
+    assert report.envelopes_lost == behind.envelopes_seen - behind.envelopes > 0
+    assert network.kept(NATION) == held_above
+    assert network.log_failures() == []
+    assert alarms(network) == []

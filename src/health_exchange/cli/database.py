@@ -29,6 +29,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         parser.set_defaults(run=run)
     _add_backup(commands)
     _add_restore(commands)
+    _add_recovered(commands)
 
 
 def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -56,6 +57,17 @@ def _add_restore(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--without-missing", action="store_true", help="go on although somebody does not answer")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report as JSON")
     parser.set_defaults(run=_rejoin)
+
+
+def _add_recovered(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    about = "of a database put back by other means: ask others whether it is all there; exit 0 if so, 1 if not"
+    parser = commands.add_parser("compare", help=about, description=about)
+    _add_settings(parser)
+    parser.set_defaults(run=_compare)
+    about = "begin a new incarnation of a database that is not all there; then rejoin"
+    parser = commands.add_parser("renew", help=about, description=about)
+    _add_settings(parser)
+    parser.set_defaults(run=_renew)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +138,32 @@ def _rejoin(arguments: argparse.Namespace) -> int:
     print("\n".join(_told(report)))
     if arguments.json is not None:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    """Compare."""
+    from health_exchange.wiring.rejoining import compare_with_network
+
+    found = asyncio.run(compare_with_network(read_settings(arguments.settings)))
+    print(f"log: {found.entries:,} entries here, {found.entries_seen:,} seen by witnesses")
+    print(f"own envelopes: {found.envelopes:,} here, {found.envelopes_seen:,} seen above")
+    for name in found.missing:
+        print(f"no answer: {name}")
+    if found.is_behind:
+        print(f"it lacks its end: health-exchange database renew --settings {arguments.settings}, then rejoin")
+    elif not found.missing:
+        print("nobody has seen more than is here: the node may start")
+    return 1 if found.is_behind else 3 if found.missing else 0
+
+
+def _renew(arguments: argparse.Namespace) -> int:
+    """Renew."""
+    from health_exchange.wiring.rejoining import renew_database
+
+    before = asyncio.run(renew_database(read_settings(arguments.settings)))
+    print(f"a new incarnation goes on after {before.entries:,} entries, the last one of {before.taken_at}")
+    print(f"next: health-exchange database rejoin --settings {arguments.settings}")
     return 0
 
 

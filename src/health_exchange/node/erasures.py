@@ -257,9 +257,9 @@ def _remains(tx: Transaction, erased: Erasure) -> list[Remaining]:
             until="as long as the origin's streams last",
         ),
         Remaining(
-            what="backups of this database made before the erasure",
-            why="this node does not reach them; after a restore the erasure has to be repeated",
-            until="the date on which the operator lets go of them",
+            what="key files of backups made before the erasure, and what they open of the backups' bulk",
+            why="this node does not reach them; a restore carries the erasure out again",
+            until="the date on which the operator lets go of the last of those key files",
         ),
         Remaining(
             what="records that other nodes admitted, and records of other persons that mention this one",

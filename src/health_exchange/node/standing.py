@@ -82,6 +82,16 @@ def _standing(tx: Transaction, parts: NodeParts, question: RejoinQuestion, sende
     )
 
 
+def _seen(tx: Transaction, _parts: NodeParts, question: RejoinQuestion, sender: NodeAddress) -> StandingAnswer:
+    """How much of the sender's log and streams came here."""
+    seen = audit_log.witnessed_head(tx, question.log)
+    return StandingAnswer(
+        log_size=seen[0] if seen else 0,
+        log_root=seen[1] if seen else b"",
+        streams=dict(rejoining.streams_of(tx, sender)),
+    )
+
+
 def _held(tx: Transaction, _parts: NodeParts, question: RejoinQuestion, sender: NodeAddress) -> HeldPage:
     """A page of the sender's resources."""
     since = (datetime.fromisoformat(question.since) - MARGIN).isoformat()
@@ -112,6 +122,7 @@ _ANSWERS: Mapping[str, Callable[[Transaction, NodeParts, RejoinQuestion, NodeAdd
     "standing": _standing,
     "held": _held,
     "persons": _persons,
+    "seen": _seen,
 }
 
 
@@ -171,5 +182,5 @@ def _check(question: RejoinQuestion) -> None:
         is_aware = datetime.fromisoformat(question.since).tzinfo is not None
     except ValueError:
         is_aware = False
-    if not (goes_on and is_aware and question.incarnation > 0):
+    if not (goes_on and is_aware and (question.incarnation > 0 or question.part == "seen")):
         raise UnreadableLetterError("not a question of a rejoining node")

@@ -8,14 +8,15 @@ from typing import Literal
 
 import msgspec
 
-Part = Literal["standing", "held", "persons"]
+Part = Literal["standing", "held", "persons", "seen"]
 
 
 class RejoinQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One question of a rejoining node.
 
     Attributes:
-        part: How it stands with the asked; or a page of what the asked holds of the asker, or of its persons.
+        part: How it stands with the asked; or a page of what the asked holds of the asker, or of its persons; or only
+            how much the asked has seen, by a node that may have lost nothing.
         incarnation: The asker's new one.
         log: Name of the log that was lost.
         since: Instant of the backup, ISO 8601, UTC.
