@@ -1,9 +1,10 @@
-"""Real processes, the operator's own commands: a province is backed up under load, loses its database, and comes back."""
+"""Real processes, the operator's own commands: a province backed up under load loses its database, and comes back."""
 
 import asyncio
 import ssl
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -66,14 +67,12 @@ async def test_a_province_comes_back_with_everything_it_had(samples: Samples, tm
     try:
         async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=30.0) as http:
             await supervisor.wait_until_healthy(http)
-            replay = Replay(plan=plan, samples=samples, keys=keys, http=http)
-            replaying = asyncio.create_task(replay.run())
-            while sum(replay.sent.values()) < samples.count // 3:
-                await asyncio.sleep(0.02)
+            early, late = (Replay(plan=plan, samples=half, keys=keys, http=http) for half in halves(samples))
             sealing = ("--recovery-key", f"{recovery}.pub", "--folder", folder)
-            await asyncio.to_thread(told, "database", "backup", "--settings", settings, *sealing)
-            await replaying
-            assert replay.failures == []
+            backing_up = asyncio.to_thread(told, "database", "backup", "--settings", settings, *sealing)
+            await asyncio.gather(early.run(), backing_up)
+            await late.run()
+            assert early.failures + late.failures == []
             before = summary(await settled(http, plan))
             supervisor.kill(PROVINCE)
             report = await asyncio.to_thread(bring_back, settings, recovery, folder)
@@ -89,6 +88,14 @@ async def test_a_province_comes_back_with_everything_it_had(samples: Samples, tm
     failures = [finding for log in verify_logs(root) for finding in log.failures]
     assert failures == []
     assert [len(log.restores) for log in verify_logs(root) if log.restores] == [1]
+
+
+def halves(samples: Samples) -> tuple[Samples, Samples]:
+    """What is sent while the backup is taken, and what is sent after it."""
+    middles = {address: len(bundles) // 2 for address, bundles in samples.bundles.items()}
+    early = {address: bundles[: middles[address]] for address, bundles in samples.bundles.items()}
+    late = {address: bundles[middles[address] :] for address, bundles in samples.bundles.items()}
+    return replace(samples, bundles=early), replace(samples, bundles=late)
 
 
 def bring_back(settings: Path, recovery: Path, folder: Path) -> str:
