@@ -55,6 +55,11 @@ def narrowed(wide: Content, shape: Content) -> Content:
     }
 
 
+def lost(before: Content, after: Content) -> list[str]:
+    """Rows that were there and are not any more."""
+    return [f"{name}: {row}" for name, rows in before.items() for row in rows if row not in after.get(name, [])]
+
+
 def _value(table: str, column: Column[Any], number: int) -> object:
     if isinstance(column.type, ARRAY):
         return [number, -number]

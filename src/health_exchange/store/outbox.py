@@ -75,9 +75,7 @@ def enqueue(  # the parts of one row
         sent_up_to: Number of the last change of our feed that it tells of; ``None`` for a relay.
     """
     queued_at = tx.clock.now().isoformat()
-    tx.insert_many(
-        outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, queued_at, sent_up_to)]
-    )
+    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, queued_at, sent_up_to)])
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
