@@ -74,6 +74,13 @@ class Supervisor:
         """The process number of a running node."""
         return self._running[address].pid
 
+    def ended(self, address: NodeAddress, within_s: float) -> int | None:
+        """How a node's process has ended; ``None`` if it still runs after ``within_s``."""
+        try:
+            return self._running[address].wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
     def stop_all(self) -> None:
         """Ask every node to end, and end those that do not."""
         for process in self._running.values():

@@ -1,0 +1,86 @@
+"""How fast records came to the nation while all was well, and how fast what had piled up came afterwards, from logs.
+
+An envelope's way is told by two logs: its origin's, when it was shared, and the nation's, when it was taken and how
+many records were opened. So nothing is asked of the nodes while they work.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from health_exchange.audit.entries import AuditEntry
+
+AIM = 5.0
+PILE_MIN = 100
+"""Fewer records than these make no rate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One envelope at the nation: when it was shared and taken, in seconds since 1970, and how many records."""
+
+    shared_at: float
+    taken_at: float
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """What came of it.
+
+    Attributes:
+        live_per_s: Records a second before anything was done.
+        piled_up: Records that were under way when all was well again.
+        resumed_after_s: How long until the first of these came; -1 where none had piled up.
+        catch_up_per_s: Records a second from then until the last of them; 0 where too few had piled up.
+    """
+
+    live_per_s: float
+    piled_up: int
+    resumed_after_s: float
+    catch_up_per_s: float
+
+    @property
+    def ratio(self) -> float:
+        """Catching up, in multiples of the live rate; 0 where too few had piled up."""
+        return self.catch_up_per_s / self.live_per_s if self.live_per_s else 0.0
+
+
+def arrivals(origins: Iterable[Sequence[AuditEntry]], nation: Iterable[AuditEntry]) -> list[Arrival]:
+    """Every envelope that the nation took."""
+    shared = {
+        entry.summary.split(":")[0]: _at(entry) for entries in origins for entry in entries if entry.kind == "share"
+    }
+    found = []
+    for entry in nation:
+        name, _, told = entry.summary.partition(": ")
+        if entry.kind == "receive" and name in shared:
+            found.append(Arrival(shared_at=shared[name], taken_at=_at(entry), records=int(told.split()[0])))
+    return found
+
+
+def rates(came: Sequence[Arrival], *, began_at: float, harmed_at: float, healed_at: float) -> Rates:
+    """The rates of a drill.
+
+    Args:
+        came: All envelopes that the nation took.
+        began_at: When load began, in seconds since 1970.
+        harmed_at: When something was first done.
+        healed_at: When all was well again.
+    """
+    live = sum(each.records for each in came if each.taken_at < harmed_at) / (harmed_at - began_at)
+    pile = sorted((each for each in came if each.shared_at < healed_at < each.taken_at), key=lambda each: each.taken_at)
+    piled_up = sum(each.records for each in pile)
+    # The first marks the beginning, so that its own records were not carried in the time measured.
+    carried = sum(each.records for each in pile[1:])
+    took_s = pile[-1].taken_at - pile[0].taken_at if pile else 0.0
+    return Rates(
+        live_per_s=live,
+        piled_up=piled_up,
+        resumed_after_s=pile[0].taken_at - healed_at if pile else -1.0,
+        catch_up_per_s=carried / took_s if piled_up >= PILE_MIN and took_s else 0.0,
+    )
+
+
+def _at(entry: AuditEntry) -> float:
+    return datetime.fromisoformat(entry.at).timestamp()
