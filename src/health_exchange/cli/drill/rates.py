@@ -17,8 +17,9 @@ PILE_MIN = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One envelope at the nation: when it was shared and taken, in seconds since 1970, and how many records."""
+    """One envelope at the nation: whose, when it was shared and taken, in seconds since 1970, and how many records."""
 
+    origin: str
     shared_at: float
     taken_at: float
     records: int
@@ -26,7 +27,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What came of it.
+    """How fast the records of one origin came.
 
     Attributes:
         live_per_s: Records a second before anything was done.
@@ -49,18 +50,27 @@ class Rates:
 def arrivals(origins: Iterable[Sequence[AuditEntry]], nation: Iterable[AuditEntry]) -> list[Arrival]:
     """Every envelope that the nation took."""
     shared = {
-        entry.summary.split(":")[0]: _at(entry) for entries in origins for entry in entries if entry.kind == "share"
+        entry.summary.split(":")[0]: entry for entries in origins for entry in entries if entry.kind == "share"
     }
     found = []
     for entry in nation:
         name, _, told = entry.summary.partition(": ")
         if entry.kind == "receive" and name in shared:
-            found.append(Arrival(shared_at=shared[name], taken_at=_at(entry), records=int(told.split()[0])))
+            found.append(
+                Arrival(
+                    origin=shared[name].node,
+                    shared_at=_at(shared[name]),
+                    taken_at=_at(entry),
+                    records=int(told.split()[0]),
+                )
+            )
     return found
 
 
-def rates(came: Sequence[Arrival], *, began_at: float, harmed_at: float, healed_at: float) -> Rates:
-    """The rates of a drill.
+def slowest(came: Sequence[Arrival], *, began_at: float, harmed_at: float, healed_at: float) -> Rates:
+    """The rates of the origin that caught up slowest against its own live rate.
+
+    Each finds its way again at its own time, so they are not added up.
 
     Args:
         came: All envelopes that the nation took.
@@ -68,14 +78,25 @@ def rates(came: Sequence[Arrival], *, began_at: float, harmed_at: float, healed_
         harmed_at: When something was first done.
         healed_at: When all was well again.
     """
-    live = sum(each.records for each in came if each.taken_at < harmed_at) / (harmed_at - began_at)
+    each = [
+        _rates([one for one in came if one.origin == origin], harmed_at - began_at, harmed_at, healed_at)
+        for origin in sorted({one.origin for one in came})
+    ]
+    told = [one for one in each if one.catch_up_per_s]
+    if told:
+        return min(told, key=lambda one: one.ratio)
+    return max(each, key=lambda one: one.piled_up, default=Rates(live_per_s=0, piled_up=0, resumed_after_s=-1, catch_up_per_s=0))
+
+
+def _rates(came: Sequence[Arrival], calm_s: float, harmed_at: float, healed_at: float) -> Rates:
+    """One origin's."""
     pile = sorted((each for each in came if each.shared_at < healed_at < each.taken_at), key=lambda each: each.taken_at)
     piled_up = sum(each.records for each in pile)
-    # The first marks the beginning, so that its own records were not carried in the time measured.
+    # The first marks the beginning, so its own records were not carried in the time measured.
     carried = sum(each.records for each in pile[1:])
     took_s = pile[-1].taken_at - pile[0].taken_at if pile else 0.0
     return Rates(
-        live_per_s=live,
+        live_per_s=sum(each.records for each in came if each.taken_at < harmed_at) / calm_s,
         piled_up=piled_up,
         resumed_after_s=pile[0].taken_at - healed_at if pile else -1.0,
         catch_up_per_s=carried / took_s if piled_up >= PILE_MIN and took_s else 0.0,

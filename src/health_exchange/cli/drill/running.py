@@ -16,7 +16,7 @@ from health_exchange.cli.drill.checks import all_findings, raised_alarms
 from health_exchange.cli.drill.load import Load
 from health_exchange.cli.drill.means import Means
 from health_exchange.cli.drill.network import DrillNetwork
-from health_exchange.cli.drill.rates import AIM, Rates, arrivals, rates
+from health_exchange.cli.drill.rates import AIM, Rates, arrivals, slowest
 from health_exchange.cli.drill.report import ScenarioReport
 from health_exchange.cli.drill.scenarios import Scenario
 from health_exchange.cli.drill.tree import COUNTY, HOSPITALS, NATION, drill_plan, write_tree
@@ -199,4 +199,4 @@ def _rates(books: dict[NodeAddress, Account], times: Times) -> Rates:
     """How fast things came to the nation."""
     origins: Sequence[NodeAddress] = (COUNTY, HOSPITALS)
     came = arrivals([books[origin].entries for origin in origins], books[NATION].entries)
-    return rates(came, began_at=times.began_at, harmed_at=times.harmed_at, healed_at=times.healed_at)
+    return slowest(came, began_at=times.began_at, harmed_at=times.harmed_at, healed_at=times.healed_at)
