@@ -30,6 +30,8 @@ class Clocks:
             f"FAKETIME_TIMESTAMP_FILE={self._file(address)}",
             f"FAKETIME_CACHE_DURATION={SEEN_WITHIN_S}",
             "FAKETIME_DONT_FAKE_MONOTONIC=1",
+            # Without a word on this it guesses, and timed waits of threads turn into busy ones.
+            "FAKETIME_FORCE_MONOTONIC_FIX=0",
         )
 
     def set(self, address: NodeAddress, ahead_s: int) -> None:
