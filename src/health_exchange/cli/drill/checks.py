@@ -16,14 +16,19 @@ MENTIONED_MAX = 3
 
 
 def all_findings(
-    books: Books, acknowledged: Mapping[NodeAddress, Sequence[Acknowledged]], alarms: Collection[str]
+    books: Books,
+    acknowledged: Mapping[NodeAddress, Sequence[Acknowledged]],
+    *,
+    alarms: Collection[str],
+    may_alarm: Collection[str],
 ) -> list[str]:
     """Everything that does not hold, in words; empty if all is well.
 
     Args:
         books: Every node's.
         acknowledged: By node, what its facilities were told.
-        alarms: How the reasons begin of the alarms that must have been raised; no other may have been.
+        alarms: What the reasons of alarms say that must have been raised.
+        may_alarm: Of those that may have been, too; no other may.
     """
     found: list[str] = []
     for address, account in books.items():
@@ -31,7 +36,7 @@ def all_findings(
         found += _at_origin(account, told)
         found += _above(account, books)
         found += [f"{address}: the log does not verify: {each.where}: {each.what}" for each in account.log.failures]
-    return found + _alarms(books, alarms)
+    return found + _alarms(books, alarms, may_alarm)
 
 
 def _at_origin(account: Account, told: Sequence[Acknowledged]) -> list[str]:
@@ -75,14 +80,14 @@ def _above(account: Account, books: Books) -> list[str]:
     return found
 
 
-def _alarms(books: Books, expected: Collection[str]) -> list[str]:
+def _alarms(books: Books, expected: Collection[str], allowed: Collection[str]) -> list[str]:
     """The alarms that should be there are, and no others."""
     raised = raised_alarms(books)
-    found = [f"nobody raised the alarm {begin}" for begin in expected if not any(begin in each for each in raised)]
+    found = [f"nobody raised the alarm {said}" for said in expected if not any(said in each for each in raised)]
     found += [
         f"an alarm that nothing here explains, {times} times: {each}"
         for each, times in raised.items()
-        if not any(begin in each for begin in expected)
+        if not any(said in each for said in (*expected, *allowed))
     ]
     return found
 

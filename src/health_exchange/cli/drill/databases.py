@@ -27,8 +27,11 @@ class Databases(Protocol):
     def lines(self, address: NodeAddress) -> Sequence[str]:
         """What a node's settings say about its database."""
 
+    def place(self, address: NodeAddress) -> Path:
+        """The folder that a node's database lies in, alone."""
+
     def start(self, address: NodeAddress) -> None:
-        """Have a node's database answer."""
+        """Have a node's database answer, unless it does."""
 
     def kill(self, address: NodeAddress) -> None:
         """End a node's database as a power cut would."""
@@ -45,7 +48,10 @@ class Databases(Protocol):
         """Which processes write a node's database; ``node`` is the node's own."""
 
     def stop_all(self) -> None:
-        """Let go of everything."""
+        """End whatever runs."""
+
+    def close(self) -> None:
+        """Leave nothing behind but what lies in the drill's folder."""
 
 
 class Embedded:
@@ -62,6 +68,10 @@ class Embedded:
         del address
         return (f'database = "sqlite:///{DATABASE_FOLDER}/{FILE}"',)
 
+    def place(self, address: NodeAddress) -> Path:
+        """In the node's."""
+        return node_folder(self._root, address) / DATABASE_FOLDER
+
     def start(self, address: NodeAddress) -> None:
         """It starts with its node."""
 
@@ -71,7 +81,7 @@ class Embedded:
 
     def copy(self, address: NodeAddress, folder: Path) -> Sequence[str]:
         """By SQLite's own online backup."""
-        source = node_folder(self._root, address) / DATABASE_FOLDER / FILE
+        source = self.place(address) / FILE
         with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(folder / FILE)) as copied:
             original.backup(copied)
         return (f'database = "sqlite:///{FILE}"',)
@@ -83,3 +93,6 @@ class Embedded:
 
     def stop_all(self) -> None:
         """Nothing runs."""
+
+    def close(self) -> None:
+        """Everything lies in the drill's folder."""

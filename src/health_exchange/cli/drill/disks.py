@@ -7,13 +7,11 @@ that would need more room fail, those in place succeed, as on a disk that is ful
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from health_exchange.cli.drill.tree import DATABASE_FOLDER
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.wiring.network_folder import node_folder
 
 FILLER = "filler"
 PIECE_BYTES = 1 << 20
@@ -36,12 +34,14 @@ class Disks(Protocol):
 class SmallDisks:
     """A file system in memory for each node's database; needs root on Linux."""
 
-    def __init__(self, root: Path, nodes: Sequence[NodeAddress]) -> None:
-        self._folders = {address: node_folder(root, address) / DATABASE_FOLDER for address in nodes}
+    def __init__(self, places: Mapping[NodeAddress, Path]) -> None:
+        self._places = places
         self._mounted: list[Path] = []
-        for folder in self._folders.values():
+        for folder in places.values():
+            owner = folder.stat()
+            options = f"size={SIZE},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
             subprocess.run(  # noqa: S603  # our own folder
-                ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0755", "health-exchange-drill", folder],  # noqa: S607  # the system's
+                ["mount", "-t", "tmpfs", "-o", options, "health-exchange-drill", folder],  # noqa: S607  # the system's
                 check=True,
             )
             self._mounted.append(folder)
@@ -50,7 +50,7 @@ class SmallDisks:
         """Write until nothing more fits."""
         del processes
         piece = bytes(PIECE_BYTES)
-        descriptor = os.open(self._folders[address] / FILLER, os.O_WRONLY | os.O_CREAT, 0o600)
+        descriptor = os.open(self._places[address] / FILLER, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
             while True:
                 os.write(descriptor, piece)
@@ -63,7 +63,7 @@ class SmallDisks:
     def free(self, address: NodeAddress, processes: Sequence[int]) -> None:
         """Delete what filled it."""
         del processes
-        (self._folders[address] / FILLER).unlink()
+        (self._places[address] / FILLER).unlink()
 
     def close(self) -> None:
         """Take them away, and what lies on them."""
@@ -74,14 +74,13 @@ class SmallDisks:
 class BoundedFiles:
     """A bound on files' sizes for the processes that write; needs Linux."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, places: Mapping[NodeAddress, Path]) -> None:
+        self._places = places
 
     def fill(self, address: NodeAddress, processes: Sequence[int]) -> None:
         """Bound them by the largest file there is."""
-        folder = node_folder(self._root, address) / DATABASE_FOLDER
-        bound = max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        _bound(processes, bound)
+        files = (path for path in self._places[address].rglob("*") if path.is_file())
+        _bound(processes, max(path.stat().st_size for path in files))
 
     def free(self, address: NodeAddress, processes: Sequence[int]) -> None:
         """Lift the bound."""

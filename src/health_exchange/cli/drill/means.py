@@ -8,17 +8,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from health_exchange.cli.drill import servers
 from health_exchange.cli.drill.clocks import Clocks, find_library
 from health_exchange.cli.drill.databases import Databases, Embedded
 from health_exchange.cli.drill.disks import BoundedFiles, Disks, SmallDisks
 from health_exchange.cli.drill.loopback import Loopback
 from health_exchange.cli.drill.scenarios import Need
+from health_exchange.cli.drill.servers import Servers
 from health_exchange.cli.drill.stage import Stage
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.wiring.plan import NetworkPlan
 
 STAGES: Mapping[str, Callable[[], Stage]] = {"processes": Loopback}
-DATABASES: Mapping[str, Callable[[Path], Databases]] = {"sqlite": Embedded}
+DATABASES: Mapping[str, Callable[[Path], Databases]] = {"sqlite": Embedded, "postgresql": Servers}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +39,8 @@ class Place:
         """Have disks and databases ready for the nodes."""
         addresses = [node.address for node in self.plan.nodes]
         if Need.DISKS in self.needs:
-            self.disks = SmallDisks(self.root, addresses) if _may_mount() else BoundedFiles(self.root)
+            places = {address: self.databases.place(address) for address in addresses}
+            self.disks = SmallDisks(places) if os.geteuid() == 0 else BoundedFiles(places)
         library = find_library()
         if Need.CLOCKS in self.needs and library is not None:
             self.clocks = Clocks(self.root, library)
@@ -58,6 +61,8 @@ class Means:
 
     def lacks(self, needs: AbstractSet[Need]) -> str:
         """Why a scenario of these needs cannot be run here; empty if it can."""
+        if self.database_name == "postgresql" and (reason := servers.lacks()):
+            return reason
         if Need.CLOCKS in needs and find_library() is None:
             return "needs libfaketime (Debian, Ubuntu: apt-get install faketime)"
         if Need.DISKS in needs and sys.platform != "linux":
@@ -79,9 +84,6 @@ class Means:
             databases.stop_all()
             if place is not None and place.disks is not None:
                 place.disks.close()
+            databases.close()
             await stage.close()
 
-
-def _may_mount() -> bool:
-    """Whether we may mount a file system."""
-    return os.geteuid() == 0

@@ -73,7 +73,9 @@ async def run_scenario(scenario: Scenario, settings: Settings) -> ScenarioReport
         if not await _has_settled(network):
             findings.append(f"the network does not come to rest within {SETTLE_WITHIN_S:g} s")
         books = await asyncio.to_thread(_books, network)
-    findings += all_findings(books, network.load.acknowledged, scenario.alarms)
+    findings += all_findings(
+        books, network.load.acknowledged, alarms=scenario.alarms, may_alarm=scenario.may_alarm
+    )
     findings += [f"{name} was refused with {status}" for name, status in network.load.refused]
     rate = _rates(books, times)
     if rate.catch_up_per_s and rate.ratio < AIM:
