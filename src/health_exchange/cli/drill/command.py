@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,8 @@ from health_exchange.cli.drill.scenarios import SCENARIOS
 MARK = ".health-exchange-drill"
 SEED = 20260630
 BUNDLES_PER_S = 4.0
+ENDED = 143
+"""Exit code of whoever was ended by SIGTERM."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -54,9 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
         long=arguments.long,
         means=Means(stage_name=arguments.stage, database_name=arguments.database),
     )
-    report = DrillReport(
-        seed=arguments.seed, scenarios=asyncio.run(_run_all(arguments.scenarios or list(SCENARIOS), settings, console))
-    )
+    try:
+        done = asyncio.run(_run_all(arguments.scenarios or list(SCENARIOS), settings, console))
+    except asyncio.CancelledError:
+        return ENDED
+    report = DrillReport(seed=arguments.seed, scenarios=done)
     print_summary(console, report)
     if arguments.json is not None:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
@@ -64,7 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run_all(names: list[str], settings: Settings, console: Console) -> list[ScenarioReport]:
-    """One after another, each told when it is done."""
+    """One after another, each told when it is done; whoever ends us finds nothing left running."""
+    running = asyncio.current_task()
+    if running is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     reports = []
     for name in names:
         reports.append(await run_scenario(SCENARIOS[name], settings))

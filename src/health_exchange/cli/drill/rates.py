@@ -11,8 +11,8 @@ from datetime import datetime
 from health_exchange.audit.entries import AuditEntry
 
 AIM = 5.0
-PILE_MIN = 100
-"""Fewer records than these make no rate."""
+PILE_MIN, PILE_AGE_S = 100, 5.0
+"""Fewer records, or younger ones, make no pile: they were on their way as always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +95,12 @@ def _rates(came: Sequence[Arrival], calm_s: float, harmed_at: float, healed_at: 
     # The first marks the beginning, so its own records were not carried in the time measured.
     carried = sum(each.records for each in pile[1:])
     took_s = pile[-1].taken_at - pile[0].taken_at if pile else 0.0
+    is_pile = piled_up >= PILE_MIN and healed_at - min(each.shared_at for each in pile) >= PILE_AGE_S
     return Rates(
         live_per_s=sum(each.records for each in came if each.taken_at < harmed_at) / calm_s,
         piled_up=piled_up,
         resumed_after_s=pile[0].taken_at - healed_at if pile else -1.0,
-        catch_up_per_s=carried / took_s if piled_up >= PILE_MIN and took_s else 0.0,
+        catch_up_per_s=carried / took_s if is_pile and took_s else 0.0,
     )
 
 

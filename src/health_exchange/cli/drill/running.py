@@ -32,7 +32,7 @@ CALM_S = 5.0
 """Load before and after: the first tells the live rate, the second that new records still come through."""
 LOOK_EVERY_S = 0.5
 SETTLED_LOOKS = 2
-SETTLE_WITHIN_S = 180.0
+SETTLE_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,17 +155,24 @@ async def _act(scenario: Scenario, network: DrillNetwork) -> tuple[Times, list[s
     stop, findings = asyncio.Event(), list[str]()
     loading = asyncio.create_task(network.load.run(stop))
     began_at = time.time()
-    await asyncio.sleep(CALM_S)
-    harmed_at = time.time()
     try:
-        await scenario.act(network)
-    except ExchangeError as error:
-        findings.append(error.detail)
-    healed_at = time.time()
-    await asyncio.sleep(CALM_S)
-    stop.set()
-    await loading
-    network.tell("all load is acknowledged")
+        await asyncio.sleep(CALM_S)
+        harmed_at = time.time()
+        try:
+            await scenario.act(network)
+        except ExchangeError as error:
+            findings.append(error.detail)
+        healed_at = time.time()
+        await asyncio.sleep(CALM_S)
+        stop.set()
+        await asyncio.wait([loading], timeout=SETTLE_WITHIN_S)
+        if loading.done():
+            await loading
+            network.tell("all load is acknowledged")
+        else:
+            findings.append(f"facilities still wait for an answer after {SETTLE_WITHIN_S:g} s")
+    finally:
+        loading.cancel()
     return Times(began_at=began_at, harmed_at=harmed_at, healed_at=healed_at), findings
 
 

@@ -9,12 +9,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import UnavailableError
 
 PORT = 5432
+STOPPED_WITHIN_S = 10.0
+STARTS = 10
 ROLE, DATABASE, TEMPLATE = "node", "node", "template"
 SETTINGS = ("listen_addresses=", "max_wal_size=64MB", "min_wal_size=32MB", "shared_buffers=32MB", "log_min_messages=error")
 """Durable as always; small, because six of them share a laptop."""
@@ -54,8 +58,16 @@ class Servers:
             if not (self._home / TEMPLATE).exists():
                 self._make_template()
             self._run("cp", "-a", str(self._home / TEMPLATE), str(folder / "data"))
-        if not self._postmaster(address):
-            self._start(folder)
+        # What the killed server's last processes still hold, they let go of a moment after it: whoever supervises a
+        # server tries again, too.
+        for _attempt in range(STARTS):
+            if self._postmaster(folder):
+                return
+            try:
+                self._start(folder)
+            except subprocess.CalledProcessError:
+                time.sleep(0.5)
+        raise UnavailableError(f"the database of {address} does not start; see {self._home}/{folder.name}.log")
 
     def kill(self, address: NodeAddress) -> None:
         """SIGKILL to the server and all of its processes."""
@@ -65,6 +77,9 @@ class Servers:
             except ProcessLookupError:
                 # It ended with the one before it.
                 continue
+        deadline = time.monotonic() + STOPPED_WITHIN_S
+        while self._postmaster(self.place(address)) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def copy(self, address: NodeAddress, folder: Path) -> Sequence[str]:
         """A second database on the same server, restored from a dump."""
@@ -81,7 +96,7 @@ class Servers:
     def processes(self, address: NodeAddress, node: int) -> Sequence[int]:
         """The server's, the first one first."""
         del node
-        postmaster = self._postmaster(address)
+        postmaster = self._postmaster(self.place(address))
         if not postmaster:
             return ()
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text("ascii").split()
@@ -90,7 +105,7 @@ class Servers:
     def stop_all(self) -> None:
         """Stop every server."""
         for folder in self._home.iterdir():
-            if (folder / "data" / "postmaster.pid").exists():
+            if self._postmaster(folder):
                 self._control(folder, "-m", "immediate", "stop")
 
     def close(self) -> None:
@@ -131,17 +146,26 @@ class Servers:
 
     def _run(self, *words: str, out: int = subprocess.DEVNULL, stdin: int = subprocess.DEVNULL) -> None:
         subprocess.run(  # noqa: S603  # PostgreSQL's own programs on our own server
-            words, check=True, stdin=stdin, stdout=out, cwd="/", user=self._user, group=self._user
+            words,
+            check=True,
+            stdin=stdin,
+            stdout=out,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            user=self._user,
+            group=self._user,
         )
 
-    def _postmaster(self, address: NodeAddress) -> int:
-        """The server's first process; 0 where it does not run."""
+    def _postmaster(self, folder: Path) -> int:
+        """The first process of the server in ``folder``; 0 where none runs."""
+        data = folder / "data"
         try:
-            process = int((self.place(address) / "data" / "postmaster.pid").read_text("ascii").split()[0])
-            os.kill(process, 0)
-        except (OSError, ValueError, IndexError):
+            process = (data / "postmaster.pid").read_text("ascii").split()[0]
+            words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        except (OSError, IndexError):
             return 0
-        return process
+        # One that has ended has no words left, and its number may be somebody else's by now.
+        return int(process) if str(data).encode() in words else 0
 
 
 def find_binaries() -> Path | None:
