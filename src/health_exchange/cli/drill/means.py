@@ -8,18 +8,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from health_exchange.cli.drill import servers
+from health_exchange.cli.drill import namespaces, servers
 from health_exchange.cli.drill.clocks import Clocks, find_library
 from health_exchange.cli.drill.databases import Databases, Embedded
 from health_exchange.cli.drill.disks import BoundedFiles, Disks, SmallDisks
 from health_exchange.cli.drill.loopback import Loopback
+from health_exchange.cli.drill.namespaces import Namespaces
 from health_exchange.cli.drill.scenarios import Need
 from health_exchange.cli.drill.servers import Servers
 from health_exchange.cli.drill.stage import Stage
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.wiring.plan import NetworkPlan
 
-STAGES: Mapping[str, Callable[[], Stage]] = {"processes": Loopback}
+STAGES: Mapping[str, Callable[[], Stage]] = {"processes": Loopback, "namespaces": Namespaces}
 DATABASES: Mapping[str, Callable[[Path], Databases]] = {"sqlite": Embedded, "postgresql": Servers}
 
 
@@ -61,6 +62,11 @@ class Means:
 
     def lacks(self, needs: AbstractSet[Need]) -> str:
         """Why a scenario of these needs cannot be run here; empty if it can."""
+        if self.stage_name == "namespaces":
+            if reason := namespaces.lacks():
+                return reason
+            if Need.SLOWNESS in needs:
+                return "wires are slowed on the stage of processes only"
         if self.database_name == "postgresql" and (reason := servers.lacks()):
             return reason
         if Need.CLOCKS in needs and find_library() is None:

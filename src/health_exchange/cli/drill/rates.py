@@ -1,4 +1,4 @@
-"""How fast records came to the nation while all was well, and how fast what had piled up came afterwards, from logs.
+"""How fast records come to the nation, and how fast those came that had piled up, from logs.
 
 An envelope's way is told by two logs: its origin's, when it was shared, and the nation's, when it was taken and how
 many records were opened. So nothing is asked of the nodes while they work.
@@ -30,7 +30,7 @@ class Rates:
     """How fast the records of one origin came.
 
     Attributes:
-        live_per_s: Records a second before anything was done.
+        live_per_s: Records a second that its facilities made, over all the time that they worked.
         piled_up: Records that were under way when all was well again.
         resumed_after_s: How long until the first of these came; -1 where none had piled up.
         catch_up_per_s: Records a second from then until the last of them; 0 where too few had piled up.
@@ -67,28 +67,28 @@ def arrivals(origins: Iterable[Sequence[AuditEntry]], nation: Iterable[AuditEntr
     return found
 
 
-def slowest(came: Sequence[Arrival], *, began_at: float, harmed_at: float, healed_at: float) -> Rates:
+def slowest(came: Sequence[Arrival], *, loaded_s: float, healed_at: float) -> Rates:
     """The rates of the origin that caught up slowest against its own live rate.
 
     Each finds its way again at its own time, so they are not added up.
 
     Args:
         came: All envelopes that the nation took.
-        began_at: When load began, in seconds since 1970.
-        harmed_at: When something was first done.
-        healed_at: When all was well again.
+        loaded_s: How long there was load.
+        healed_at: When all was well again, in seconds since 1970.
     """
     each = [
-        _rates([one for one in came if one.origin == origin], harmed_at - began_at, harmed_at, healed_at)
+        _rates([one for one in came if one.origin == origin], loaded_s, healed_at)
         for origin in sorted({one.origin for one in came})
     ]
     told = [one for one in each if one.catch_up_per_s]
     if told:
         return min(told, key=lambda one: one.ratio)
-    return max(each, key=lambda one: one.piled_up, default=Rates(live_per_s=0, piled_up=0, resumed_after_s=-1, catch_up_per_s=0))
+    nothing = Rates(live_per_s=0.0, piled_up=0, resumed_after_s=-1.0, catch_up_per_s=0.0)
+    return max(each, key=lambda one: one.piled_up, default=nothing)
 
 
-def _rates(came: Sequence[Arrival], calm_s: float, harmed_at: float, healed_at: float) -> Rates:
+def _rates(came: Sequence[Arrival], loaded_s: float, healed_at: float) -> Rates:
     """One origin's."""
     pile = sorted((each for each in came if each.shared_at < healed_at < each.taken_at), key=lambda each: each.taken_at)
     piled_up = sum(each.records for each in pile)
@@ -97,7 +97,7 @@ def _rates(came: Sequence[Arrival], calm_s: float, harmed_at: float, healed_at: 
     took_s = pile[-1].taken_at - pile[0].taken_at if pile else 0.0
     is_pile = piled_up >= PILE_MIN and healed_at - min(each.shared_at for each in pile) >= PILE_AGE_S
     return Rates(
-        live_per_s=sum(each.records for each in came if each.taken_at < harmed_at) / calm_s,
+        live_per_s=sum(each.records for each in came) / loaded_s,
         piled_up=piled_up,
         resumed_after_s=pile[0].taken_at - healed_at if pile else -1.0,
         catch_up_per_s=carried / took_s if is_pile and took_s else 0.0,

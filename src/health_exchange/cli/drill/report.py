@@ -18,7 +18,7 @@ class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True):
         at_nation: Resources that the nation keeps.
         log_entries: In all logs together.
         alarms: Alarms raised, and how often.
-        live_per_s: Records a second at the nation while all was well.
+        live_per_s: Records a second of the origin that caught up slowest; so are the next three.
         piled_up: Records under way when all was well again.
         resumed_after_s: Until the first of them came; -1 where none had piled up.
         catch_up_per_s: Records a second from then on; 0 where too few had piled up to tell.
