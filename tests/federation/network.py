@@ -143,6 +143,7 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.twins: list[Node] = []
         self._urls = {each.address: self._new_database(each.address) for each in plan.nodes}
         for each in plan.nodes:
             self.start(each.address)
@@ -177,14 +178,32 @@ class Network:
 
     def close(self) -> None:
         """Let go of all databases."""
-        for node in self.nodes.values():
+        for node in [*self.nodes.values(), *self.twins]:
             node.parts.store.close()
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
+        self.nodes[address] = self._node(address, self._urls[address])
+
+    def twin(self, address: NodeAddress) -> Node:
+        """A second process of a node's identity, on a copy of its database as of now. Nobody takes its turns but you."""
+        self.nodes[address].parts.store.close()
+        server = SERVER.get()
+        if server is not None:
+            url = server.url(server.new_database(make_url(self._urls[address]).database or ""), NODE_ROLE)
+        else:
+            path = self.folder / f"twin-{len(self.twins)}.sqlite"
+            shutil.copy(make_url(self._urls[address]).database or "", path)
+            url = f"sqlite:///{path}"
+        self.start(address)
+        self.twins.append(self._node(address, url))
+        return self.twins[-1]
+
+    def _node(self, address: NodeAddress, url: str) -> Node:
+        """A node on what a database holds."""
         keys = self.ceremony.keys[address]
         store = StoryStore.open(
-            self._urls[address],
+            url,
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
@@ -212,7 +231,7 @@ class Network:
         )
         note_start(parts)
         store.faults, store.address = self.faults, address
-        self.nodes[address] = make_node(parts)
+        return make_node(parts)
 
     def restart(self, address: NodeAddress) -> None:
         """What a crash leaves is started again."""

@@ -35,9 +35,7 @@ def holdings(tx: Transaction) -> Holdings:
     """Everything, from one consistent state."""
     of = resources.c
     rows = list(tx.execute(select(of.rid, of.type, of.id, of.origin, of.version, of.deleted)))
-    former = tx.execute(
-        select(history.c.type, history.c.id, history.c.version).where(history.c.deleted.is_(False))
-    )
+    former = tx.execute(select(history.c.type, history.c.id, history.c.version).where(history.c.deleted.is_(False)))
     places: dict[int, Place] = {row.rid: (row.type, row.id) for row in rows if not row.deleted}
     shared: dict[NodeAddress, set[Place]] = {}
     stood = standings(tx, places)

@@ -70,9 +70,11 @@ def _above(account: Account, books: Books) -> list[str]:
     origins = {str(address) for address, account in books.items() if account.holdings.shared}
     kept = {place: of for place, of in account.holdings.current.items() if of[0] != str(account.address)}
     found = _missing(account.address, "granted and not kept", granted.keys() - kept.keys())
-    found += _missing(account.address, "kept and not granted", [
-        place for place, (origin, _version) in kept.items() if place not in granted and origin in origins
-    ])
+    found += _missing(
+        account.address,
+        "kept and not granted",
+        [place for place, (origin, _version) in kept.items() if place not in granted and origin in origins],
+    )
     other = [place for place in granted.keys() & kept.keys() if granted[place] != kept[place]]
     found += _missing(account.address, "kept in another version than at the origin", other)
     taken = Counter(entry.summary.split(":")[0] for entry in account.entries if entry.kind == "receive")

@@ -92,4 +92,3 @@ class Means:
                 place.disks.close()
             databases.close()
             await stage.close()
-

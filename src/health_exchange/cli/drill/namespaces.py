@@ -39,9 +39,7 @@ class Namespaces:
             await asyncio.to_thread(self._make_namespace, place)
             host = f"{self._net}.{place}"
             self._doors[node.address] = f"https://{host}:{EXCHANGE_PORT}"
-            nodes.append(
-                replace(node, fhir_url=f"https://{host}:{FHIR_PORT}", exchange_url=self._doors[node.address])
-            )
+            nodes.append(replace(node, fhir_url=f"https://{host}:{FHIR_PORT}", exchange_url=self._doors[node.address]))
         return replace(plan, nodes=tuple(nodes))
 
     def door(self, sender: NodeAddress, to: NodeAddress) -> str:
@@ -73,7 +71,10 @@ class Namespaces:
         """Take everything away again, as far as it was made."""
         names = [self._namespace(place) for place in self._places.values()]
         # The wire first: those that go with their namespace take their time.
-        for words in (("link", "delete", self._bridge), *(("netns", "delete", name) for name in (*names, self._bridge))):
+        for words in (
+            ("link", "delete", self._bridge),
+            *(("netns", "delete", name) for name in (*names, self._bridge)),
+        ):
             with suppress(UnavailableError):
                 await asyncio.to_thread(_run, "ip", *words)
 

@@ -198,7 +198,8 @@ _ROWS = (
         act=two_databases,
         fault_s=4,
         long_s=30,
-        alarms=frozenset({"stream-fork", "forked-log"}),
+        alarms=frozenset({"stream-fork"}),
+        may_alarm=frozenset({"forked-log", "log-forked"}),
     ),
 )
 SCENARIOS = {row.name: row for row in _ROWS}

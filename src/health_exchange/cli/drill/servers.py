@@ -20,7 +20,13 @@ PORT = 5432
 STOPPED_WITHIN_S = 10.0
 STARTS = 10
 ROLE, DATABASE, TEMPLATE = "node", "node", "template"
-SETTINGS = ("listen_addresses=", "max_wal_size=64MB", "min_wal_size=32MB", "shared_buffers=32MB", "log_min_messages=error")
+SETTINGS = (
+    "listen_addresses=",
+    "max_wal_size=64MB",
+    "min_wal_size=32MB",
+    "shared_buffers=32MB",
+    "log_min_messages=error",
+)
 """Durable as always; small, because six of them share a laptop."""
 
 

@@ -43,7 +43,8 @@ def make_twin(root: Path, node: PlannedNode, databases: Databases, *, copied: bo
         for line in (original / "node.toml").read_text("utf-8").splitlines()
     ]
     (folder / "node.toml").write_text("\n".join(lines) + "\n", "utf-8")
-    twin = replace(node, fhir_url=f"https://{HOST}:{base}", exchange_url=f"https://{HOST}:{base + 1}")
+    # A name that every node's certificate holds, wherever the original runs.
+    twin = replace(node, fhir_url=f"https://localhost:{base}", exchange_url=f"https://localhost:{base + 1}")
     return Supervisor(own_root, [twin]), twin
 
 

@@ -7,11 +7,15 @@ from itertools import islice
 
 import httpx
 
+from health_exchange.audit.entries import decode_entry
 from health_exchange.cli.drill.network import DrillNetwork
 from health_exchange.cli.drill.tree import COUNTY, admitting_node
 from health_exchange.cli.drill.twins import Diverted, make_twin
 from health_exchange.model.errors import FaultError
+from health_exchange.node.witnessing import LOG_BEHIND, LOG_FORKED
+from health_exchange.wiring.inspection import read_entries
 from health_exchange.wiring.network_folder import node_folder
+from health_exchange.wiring.settings import read_settings
 
 ENDED_WITHIN_S = 30.0
 BUNDLES = 4
@@ -62,5 +66,10 @@ async def two_databases(network: DrillNetwork) -> None:
     network.tell(f"{BUNDLES} Bundles are handed in at the second one")
     await asyncio.sleep(network.fault_s)
     await asyncio.to_thread(twins.stop_all)
+    own = await asyncio.to_thread(read_entries, read_settings(node_folder(network.root / "twin", COUNTY) / "node.toml"))
+    raised = sorted({entry.reason for entry in map(decode_entry, own) if entry.kind == "alarm"})
+    network.tell(f"alarms in its own log: {', '.join(raised) or 'none'}")
+    if not {LOG_FORKED, LOG_BEHIND} & set(raised):
+        raise FaultError("the second process does not see that its log is not the one that witnesses know")
     network.tell(f"the second process is ended; its {BUNDLES} Bundles are handed in again at the first")
     await replace(astray, acknowledged=network.load.acknowledged).hand_in_all(bundles)
