@@ -186,7 +186,7 @@ class Network:
         self.nodes[address] = self._node(address, self._urls[address])
 
     def twin(self, address: NodeAddress) -> Node:
-        """A second process of a node's identity, on a copy of its database as of now. Nobody takes its turns but you."""
+        """A second process of a node's identity, on a copy of its database as of now; its turns are the story's."""
         self.nodes[address].parts.store.close()
         server = SERVER.get()
         if server is not None:

@@ -118,7 +118,7 @@ async def test_a_request_to_cosign_that_was_overtaken_by_a_later_one_is_no_fork(
         return await real(*given)  # type: ignore[arg-type]  # as the transport gave them
 
     await network.settle()
-    door.answer = delay  # type: ignore[method-assign]  # the wire holds the first request back
+    door.answer = delay  # type: ignore[method-assign, assignment]  # the wire holds the first request back
     for number in range(2):
         await network.admit(COUNTY, transaction(patient(f"p{number}", identity=None)), f"r{number}")
         await network.settle()

@@ -4,7 +4,6 @@ The whole process sees it, Python and what is compiled; the time that only passe
 as with a machine whose clock somebody sets.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +37,7 @@ class Clocks:
         """Let a node's clock be ahead from now on, within ``SEEN_WITHIN_S``."""
         new = self._file(address).with_suffix(".new")
         new.write_text(f"{ahead_s:+d}\n", "ascii")
-        os.replace(new, self._file(address))
+        new.replace(self._file(address))
 
     def _file(self, address: NodeAddress) -> Path:
         return node_folder(self._root, address) / "clock"

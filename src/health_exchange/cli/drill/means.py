@@ -62,13 +62,12 @@ class Means:
 
     def lacks(self, needs: AbstractSet[Need]) -> str:
         """Why a scenario of these needs cannot be run here; empty if it can."""
-        if self.stage_name == "namespaces":
-            if reason := namespaces.lacks():
-                return reason
-            if Need.SLOWNESS in needs:
-                return "wires are slowed on the stage of processes only"
-        if self.database_name == "postgresql" and (reason := servers.lacks()):
-            return reason
+        lacking = namespaces.lacks() if self.stage_name == "namespaces" else ""
+        lacking = lacking or (servers.lacks() if self.database_name == "postgresql" else "")
+        if lacking:
+            return lacking
+        if Need.SLOWNESS in needs and self.stage_name == "namespaces":
+            return "wires are slowed on the stage of processes only"
         if Need.CLOCKS in needs and find_library() is None:
             return "needs libfaketime (Debian, Ubuntu: apt-get install faketime)"
         if Need.DISKS in needs and sys.platform != "linux":

@@ -65,6 +65,7 @@ class Namespaces:
 
     async def slow(self, one: NodeAddress, other: NodeAddress, *, delay_s: float, bytes_per_s: int) -> None:
         """Not here: what could (netem) slows a node's whole wire, and many kernels lack it."""
+        del delay_s, bytes_per_s
         raise UnavailableError(f"wires between {one} and {other} cannot be slowed in namespaces")
 
     async def close(self) -> None:
@@ -112,7 +113,7 @@ def lacks() -> str:
     """Why there can be no namespaces here; empty if there can."""
     missing = [program for program in _PROGRAMS if shutil.which(program) is None]
     if missing:
-        return f"network namespaces need Linux and {', '.join(missing)} (Debian, Ubuntu: apt-get install iproute2 iptables)"
+        return f"network namespaces need Linux and {', '.join(missing)} (Debian: apt-get install iproute2 iptables)"
     return "" if os.geteuid() == 0 else "network namespaces need root"
 
 

@@ -1,4 +1,4 @@
-"""The drill's tree and its folder: every tier, two provinces, and a directory for each node with its own ways to others.
+"""The drill's tree and folder: every tier, two provinces, and a directory for each node with its own ways to others.
 
 The nation signs all of these directories; they differ only in the doors at which a node finds its peers.
 """

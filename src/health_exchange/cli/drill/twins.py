@@ -1,4 +1,4 @@
-"""A second process of one node's identity: on the same database, or on a copy of it, as a restored snapshot would be."""
+"""A second process of one node's identity: on the same database, or on a copy of it as a restored snapshot would be."""
 
 import shutil
 import ssl
