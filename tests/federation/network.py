@@ -143,6 +143,7 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.twins: list[Node] = []
         self._urls = {each.address: self._new_database(each.address) for each in plan.nodes}
         for each in plan.nodes:
             self.start(each.address)
@@ -173,7 +174,7 @@ class Network:
 
     def close(self) -> None:
         """Let go of all databases."""
-        for node in self.nodes.values():
+        for node in [*self.nodes.values(), *self.twins]:
             node.parts.store.close()
 
     def url(self, address: NodeAddress) -> str:
@@ -191,21 +192,38 @@ class Network:
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
         self.put_together(address)
-        parts = self.nodes[address].parts
         try:
-            note_start(parts)
+            self._start(self.nodes[address])
         except ExchangeError:
             self.nodes.pop(address).parts.store.close()
             raise
-        store = parts.store
-        assert isinstance(store, StoryStore)
-        store.faults, store.address = self.faults, address
 
-    def open_store(self, address: NodeAddress) -> StoryStore:
-        """A node's database with its keys."""
+    def twin(self, address: NodeAddress) -> Node:
+        """A second process of a node's identity, on a copy of its database as of now; its turns are the story's."""
+        self.nodes[address].parts.store.close()
+        server = SERVER.get()
+        if server is not None:
+            url = server.url(server.new_database(make_url(self._urls[address]).database or ""), NODE_ROLE)
+        else:
+            path = self.folder / f"twin-{len(self.twins)}.sqlite"
+            shutil.copy(make_url(self._urls[address]).database or "", path)
+            url = f"sqlite:///{path}"
+        self.start(address)
+        self.twins.append(self._node(address, url))
+        self._start(self.twins[-1])
+        return self.twins[-1]
+
+    def _start(self, node: Node) -> None:
+        note_start(node.parts)
+        store = node.parts.store
+        assert isinstance(store, StoryStore)
+        store.faults, store.address = self.faults, node.parts.address
+
+    def open_store(self, address: NodeAddress, url: str = "") -> StoryStore:
+        """A node's database with its keys, or a copy of it."""
         keys = self.ceremony.keys[address]
         return StoryStore.open(
-            self._urls[address],
+            url or self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
@@ -215,7 +233,11 @@ class Network:
 
     def put_together(self, address: NodeAddress) -> None:
         """A node on whatever its database holds, not started."""
-        keys, store = self.ceremony.keys[address], self.open_store(address)
+        self.nodes[address] = self._node(address, self._urls[address])
+
+    def _node(self, address: NodeAddress, url: str) -> Node:
+        """A node on what a database holds, not started."""
+        keys, store = self.ceremony.keys[address], self.open_store(address, url)
         parts = NodeParts(
             card=self.ceremony.directory.nodes[address],
             directory=self.ceremony.directory,
@@ -236,7 +258,7 @@ class Network:
             randomness=self.dice.randbytes,
             limits=self.limits,
         )
-        self.nodes[address] = make_node(parts)
+        return make_node(parts)
 
     def restart(self, address: NodeAddress) -> None:
         """What a crash leaves is started again."""

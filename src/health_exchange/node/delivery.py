@@ -32,6 +32,7 @@ RECEIPTS_PATH = "/exchange/v1/receipts"
 BATCH = 32
 REST_MAX_S = 60.0
 """How long a refused stream rests at most before it is tried again."""
+_REST_MAX = timedelta(seconds=REST_MAX_S)
 RECEIPTS_BATCH = 500
 _CURSOR = "receipts-collected"
 
@@ -79,7 +80,8 @@ class Delivery:
         if parent is None:
             return False
         now = self._parts.clock.now()
-        resting = {stream for stream, (_count, until) in self._blocked.items() if until > now}
+        # Nobody rests longer than the longest: what lies further ahead was said before the clock was set back.
+        resting = {stream for stream, (_count, until) in self._blocked.items() if now < until <= now + _REST_MAX}
         waiting = await self._parts.store.read(lambda tx: outbox.undelivered(tx, BATCH, resting))
         sent = False
         for item in waiting:
