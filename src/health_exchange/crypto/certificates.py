@@ -82,6 +82,15 @@ def issue(authority: Issued, name: str, hosts: Sequence[str], *, now: datetime, 
     return _pem(builder.sign(signing_key, hashes.SHA256()), key)
 
 
+def ends_at(certificate: bytes) -> datetime:
+    """When a certificate, PEM, ends.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
 def _builder(subject: str, issuer: str, *, now: datetime, days: int) -> x509.CertificateBuilder:
     """What every certificate has; without an issuer where ``issuer`` is empty."""
     builder = (

@@ -8,7 +8,7 @@ from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import answered, audit_log, node_state, replays
+from health_exchange.store import answered, audit_log, node_state, replays, tallies
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
 
@@ -25,6 +25,14 @@ async def checkpoint(parts: NodeParts) -> bool:
     if logged == size:
         return False
     await parts.store.write(lambda tx: _advance(tx, parts))
+    return True
+
+
+async def tally(parts: NodeParts) -> bool:
+    """Fold what was written into the counts that status tells; whether there was anything."""
+    if not await parts.store.read(tallies.has_work):
+        return False
+    await parts.store.write(tallies.fold)
     return True
 
 
@@ -74,7 +82,7 @@ def _advance(tx: Transaction, parts: NodeParts) -> None:
     changed: dict[str, bytes] = {}
     changed = tiles.append(logged, audit_log.leaves(tx, logged, size), load)
     root = root_of(size, tiles.subtree_reader(load))
-    note = sign_checkpoint(Checkpoint(origin=parts.card.log_origin, size=size, root=root), parts.keys.log_seed)
+    note = sign_checkpoint(Checkpoint(origin=parts.log_origin, size=size, root=root), parts.keys.log_seed)
     audit_log.save_tiles(tx, changed)
     audit_log.save_checkpoint(tx, size, note.encode())
     node_state.set_cursor(tx, LOGGED, size)

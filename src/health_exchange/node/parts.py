@@ -12,6 +12,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.premises import NOWHERE, Premises
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
@@ -51,9 +52,11 @@ class NodeParts:
         keys: Its private keys.
         share: Its share of the pseudonym key, where it keeps one.
         stream: The stream its own envelopes form, new for every incarnation.
+        incarnation: This life of its database; 0 for the first (``store.incarnations``).
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
+        premises: What it stands on.
     """
 
     card: NodeCard
@@ -69,9 +72,16 @@ class NodeParts:
     workers: Workers = field(default_factory=Here)
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
+    incarnation: int = 0
     divisions: Mapping[str, str] = field(default_factory=dict)
+    premises: Premises = NOWHERE
 
     @property
     def address(self) -> NodeAddress:
         """Its place in the country."""
         return self.card.address
+
+    @property
+    def log_origin(self) -> str:
+        """The name of its log in this incarnation."""
+        return self.card.log_of(self.incarnation)

@@ -5,17 +5,37 @@ one transaction. Wiring takes turns in loops; the federation's stories take them
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, surveying, witnessing
+from health_exchange.node import (
+    delivery,
+    housekeeping,
+    reconsidering,
+    rejoining,
+    releasing,
+    sending,
+    surveying,
+    witnessing,
+)
+from health_exchange.node.contacts import Contacts
+from health_exchange.node.greeting import Greeter
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.reporting import Reporter
+from health_exchange.node.turn_watch import TurnWatch
 from health_exchange.store import schema
 
-FEED, LOG, CHECKPOINTS, OUTBOX, PENDING = (
+FEED, LOG, CHECKPOINTS, OUTBOX, PENDING, TALLIES = (
     frozenset({table.name})
-    for table in (schema.feed, schema.audit_entries, schema.checkpoints, schema.outbox, schema.pending)
+    for table in (
+        schema.feed,
+        schema.audit_entries,
+        schema.checkpoints,
+        schema.outbox,
+        schema.pending,
+        schema.tally_changes,
+    )
 )
 
 
@@ -40,11 +60,25 @@ class Turn:
     gives_way: bool = False
 
 
-def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
-    """The turns this node takes, by its powers."""
+def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None, contacts: Contacts) -> tuple[Turn, ...]:
+    """The turns this node takes, by its powers; what becomes of them is watched and reported."""
     carrier = delivery.Delivery(parts)
+    watch, greeter = TurnWatch(parts.clock, parts.address), Greeter(parts, contacts)
+    reporter = Reporter(parts, watch=watch, contacts=contacts, greeter=greeter, carrier=carrier)
+    turns = [
+        *_work(parts, pseudonyms, carrier),
+        Turn(name="greet", take=greeter.greet, every_s=1.0, idle_s=1.0),
+        Turn(name="report", take=reporter.report, every_s=0.5, idle_s=0.5),
+    ]
+    return tuple(replace(turn, take=watch.watched(turn.name, turn.take)) for turn in turns)
+
+
+def _work(parts: NodeParts, pseudonyms: PseudonymClient | None, carrier: delivery.Delivery) -> list[Turn]:
+    """What the node does for others."""
     turns = [
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
+        Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
+        Turn(name="rejoin", take=lambda: rejoining.ask_missing(parts), every_s=10.0, idle_s=10.0),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),
@@ -59,4 +93,4 @@ def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn
             Turn(name="consents", take=lambda: reconsidering.reconsider(parts), every_s=1.0),
             Turn(name="release", take=lambda: releasing.release(parts, pseudonyms), every_s=0.5, tables=PENDING),
         ]
-    return tuple(turns)
+    return turns

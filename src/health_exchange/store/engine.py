@@ -8,9 +8,11 @@ whoever writes, writes alone (``database``).
 import asyncio
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -21,8 +23,12 @@ from health_exchange.model.errors import Category, ExchangeError, UnavailableErr
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, open_database, unavailable
+from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.store.meters import Meters
+from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
+from health_exchange.telemetry.families import COMMIT_SECONDS
+from health_exchange.telemetry.metrics import observed
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
 
@@ -39,6 +45,8 @@ class WriteConflictError(ExchangeError):
 GROUP_MAX = 256
 """Most writes that share one commit."""
 READERS = 2
+METERS_S = 2.0
+"""How often an idle writer looks whether counts wait to be handed in."""
 
 RUN = "run"
 """Node state: which run of the node may write."""
@@ -65,6 +73,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
+        self.meters = Meters()
         self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
@@ -86,7 +95,7 @@ class Store:
         """The store at ``url``, its schema brought up to date.
 
         Args:
-            url: As ``database.open_database`` takes it; ``sqlite://`` (in memory) inline only.
+            url: As ``opening.open_database`` takes it; ``sqlite://`` (in memory) inline only.
             keys: What it seals with.
             clock: For expiry.
             randomness: For keys and nonces.
@@ -96,6 +105,7 @@ class Store:
 
         Raises:
             UnavailableError: The database cannot be opened.
+            SchemaError: Its schema is of a later release, or of an earlier one and the role may not change it.
         """
         if url == "sqlite://" and not inline:
             raise ValueError("a database in memory has one connection, so it runs inline")
@@ -106,6 +116,9 @@ class Store:
         except DBAPIError as error:
             database.close()
             raise unavailable(error) from None
+        except ExchangeError:
+            database.close()
+            raise
         return cls(database, keys, clock, randomness, inline=inline)
 
     def claim(self, run: str) -> None:
@@ -197,7 +210,12 @@ class Store:
     def _run(self) -> None:
         """The writer: take what waits, commit it together, tell."""
         while True:
-            work = self._queue.get()
+            try:
+                work = self._queue.get(timeout=METERS_S)
+            except queue.Empty:
+                if self.meters.is_due():
+                    self._commit_group([])
+                continue
             group: list[_Work] = []
             while work is not None:
                 group.append(work)
@@ -207,6 +225,8 @@ class Store:
             if group:
                 self._commit_group(group)
             if work is None:
+                self.meters.hurry()
+                self._commit_group([])
                 return
 
     def _commit_group(self, group: list[_Work]) -> None:
@@ -214,17 +234,27 @@ class Store:
         wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
         outcomes: list[_Outcome] = []
         touched: set[str] = set()
+        counted: Counter[str] = Counter()
+        begun, is_kept = perf_counter(), False
         try:
             self._renew_claim()
             with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
                 self._begin(connection)
-                outcomes = [(future, *self._attempt(connection, fn, touched)) for fn, future in wanted]
+                outcomes = [(future, *self._attempt(connection, fn, touched, counted)) for fn, future in wanted]
+                if self.meters.is_due():
+                    self.meters.hand_in(self._transaction(connection))
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
             self._claim_may_have_slipped = True
             outcomes = [(future, None, unavailable(error)) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in wanted]
+        else:
+            is_kept = True
+            # An empty group only hands in counts: counting it too would never end.
+            took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
+            self.meters.count(counted + Counter(took))
+        self.meters.settle(is_kept=is_kept)
         self._on_commit(touched)
         for future, value, problem in outcomes:
             if problem is None:
@@ -253,7 +283,7 @@ class Store:
             raise DatabaseTakenError("another process has taken this node's database over; this one must end")
 
     def _attempt(
-        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str]
+        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str], counted: Counter[str]
     ) -> tuple[Any, BaseException | None]:
         """The value or the failure of one function, in its own savepoint."""
         savepoint = connection.begin_nested()
@@ -271,6 +301,7 @@ class Store:
             return None, error
         savepoint.commit()
         touched |= tx.touched
+        counted += tx.counted
         return value, None
 
 

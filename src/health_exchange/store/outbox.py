@@ -3,8 +3,9 @@
 Delivery is in the order of arrival, so each stream stays in order; the bytes sent are always the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -32,6 +33,12 @@ _OPEN = select(outbox_receipts.c.stream).where(
     _ITS_RECEIPTS, outbox_receipts.c.raw.is_(None) | (outbox_receipts.c.outcome == "refused")
 )
 _LET_GO = update(outbox).where(_THIS, outbox.c.delivered.is_(True), ~_OPEN.exists()).values(raw=None)
+_AWAITED_BY = (
+    select(outbox_receipts.c.recipient, func.count().label("number"))
+    .where(outbox_receipts.c.raw.is_(None))
+    .group_by(outbox_receipts.c.recipient)
+)
+_OLDEST = select(outbox.c.queued_at).where(outbox.c.delivered.is_(False)).order_by(outbox.c.position).limit(1)
 _AWAITED = select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)
 
 
@@ -54,9 +61,21 @@ def enqueue(  # the parts of one row
     sequence: int,
     digest: bytes,
     recipients: Iterable[NodeAddress] = (),
+    sent_up_to: int | None = None,
 ) -> None:
-    """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
-    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False)])
+    """Keep an envelope for the next hop.
+
+    Args:
+        tx: The transaction.
+        raw: The envelope.
+        stream: Its stream.
+        sequence: Its place there.
+        digest: Of its core.
+        recipients: Those whose receipts are awaited.
+        sent_up_to: Number of the last change of our feed that it tells of; ``None`` for a relay.
+    """
+    queued_at = tx.clock.now().isoformat()
+    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, queued_at, sent_up_to)])
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
@@ -76,14 +95,12 @@ def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     _let_go(tx, stream, sequence)
 
 
-def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
-    """Send a stream again from ``sequence`` on, which the next hop has lost; whether that is still kept."""
-    later = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence)
-    first = tx.execute(select(outbox.c.raw).where(_THIS), {"of": stream, "at": sequence}).scalar_one_or_none()
-    if first is None:
-        return False
-    tx.execute(update(outbox).where(later, outbox.c.raw.is_not(None)).values(delivered=False))
-    return True
+def rewind(tx: Transaction, stream: StreamId, sequence: int) -> int | None:
+    """Send a stream again from ``sequence`` on, which the next hop has lost; the first place that is still kept."""
+    kept = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence) & outbox.c.raw.is_not(None)
+    tx.execute(update(outbox).where(kept).values(delivered=False))
+    first: int | None = tx.execute(select(func.min(outbox.c.sequence)).where(kept)).scalar_one()
+    return first
 
 
 def contradicts(tx: Transaction, stream: StreamId, sequence: int, digest: bytes) -> bool:
@@ -100,6 +117,17 @@ def record_receipt(  # the parts of one receipt
     kept = tx.execute(_SIGNED, {"of": stream, "at": sequence, "by": str(recipient), **said})
     _let_go(tx, stream, sequence)
     return kept.rowcount == 1
+
+
+def awaited_counts(tx: Transaction) -> Mapping[str, int]:
+    """How many receipts are awaited, by recipient."""
+    return {row.recipient: row.number for row in tx.execute(_AWAITED_BY)}
+
+
+def oldest_undelivered(tx: Transaction) -> datetime | None:
+    """Since when the oldest envelope waits for the next hop; ``None`` where none does."""
+    since = tx.execute(_OLDEST).scalar_one_or_none()
+    return datetime.fromisoformat(since) if since is not None else None
 
 
 def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:

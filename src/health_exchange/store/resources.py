@@ -15,7 +15,7 @@ from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
-from health_exchange.store import feed, subjects, token_index
+from health_exchange.store import feed, subjects, tallies, token_index
 from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
 from health_exchange.store.schema import subjects as subjects_table
@@ -164,6 +164,7 @@ def put_many(
         )
         for new, body, tokens in zip(versions, _seal_all(tx, versions), listed, strict=True)
     ]
+    tallies.change(tx, _gained(versions, known))
     _make_way(tx, {place: new.version for place, new in zip(places, versions, strict=True)}, known)
     tx.insert_many(resources, [row for row in rows if row[0] >= first > 0])
     tx.run_many(_UPDATE, [_updated(row) for row in rows if not row[0] >= first > 0])
@@ -181,6 +182,19 @@ def put_many(
         ],
     )
     return [row[0] for row in rows]
+
+
+def _gained(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[int, str], int]:
+    """By subject and origin, how many more current resources there will be."""
+    gained: dict[tuple[int, str], int] = {}
+    for new in versions:
+        head = known.get((new.type, new.id))
+        if head is not None and not head.deleted:
+            gained[head.sid, head.origin] = gained.get((head.sid, head.origin), 0) - 1
+        if new.packed is not None:
+            place = (new.sid or subjects.DIRECTORY_SID, new.origin)
+            gained[place] = gained.get(place, 0) + 1
+    return gained
 
 
 def _expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[str, str], Head]:
@@ -234,6 +248,15 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
     """The current version, which may be a tombstone; ``None`` where there never was one."""
     row = tx.execute(_ONE, {"type": resource_type, "id": resource_id}).one_or_none()
     return opened(tx, row) if row is not None else None
+
+
+def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
+    """Every version that is kept, the current one first."""
+    now = current(tx, resource_type, resource_id)
+    if now is None:
+        return []
+    former = tx.execute(_HISTORY.where(history.c.rid == now.rid).order_by(history.c.version.desc()))
+    return [now, *(opened(tx, row) for row in former)]
 
 
 def version(tx: Transaction, resource_type: str, resource_id: str, number: int) -> StoredResource | None:

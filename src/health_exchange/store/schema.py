@@ -4,7 +4,7 @@ Instants are ISO 8601 text in UTC, because text sorts the same everywhere and co
 come from ``sequences`` and not from the database, so that a transaction knows them before it inserts in bulk.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
 from health_exchange.store.token_lists import TokenList
 
@@ -125,6 +125,8 @@ outbox = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("raw", LargeBinary),
     Column("delivered", Boolean, nullable=False),
+    Column("queued_at", Text),
+    Column("sent_up_to", BigInteger),
     Index("ix_outbox_stream_sequence", "stream", "sequence", unique=True),
     Index("ix_outbox_delivered_position", "delivered", "position"),
 )
@@ -137,6 +139,12 @@ outbox_receipts = Table(
     Column("outcome", Text),
     Column("code", Text),
     Column("raw", LargeBinary),
+    Index(
+        "ix_outbox_receipts_awaited",
+        "recipient",
+        sqlite_where=text("raw IS NULL"),
+        postgresql_where=text("raw IS NULL"),
+    ),
 )
 streams = Table(
     "streams",
@@ -189,6 +197,14 @@ erasures = Table(
     Column("pseudonym", Text, nullable=False),
     Column("erased_at", Text, nullable=False),
     Column("resources", BigInteger, nullable=False),
+)
+shreds = Table(
+    "shreds",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("pseudonym", Text, primary_key=True),
+    Column("shredded_at", Text, nullable=False),
+    Index("ix_shreds_shredded_at", "shredded_at"),
 )
 audit_entries = Table(
     "audit_entries",
@@ -259,5 +275,21 @@ counters = Table(
     Column("name", Text, primary_key=True),
     Column("day", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+tally_changes = Table(
+    "tally_changes",
+    METADATA,
+    Column("sid", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+tallies = Table(
+    "tallies",
+    METADATA,
+    _key("sid"),
+    Column("pseudonym", Text),
+    Column("province", Text, nullable=False),
+    Column("resources", BigInteger, nullable=False),
+    Index("ix_tallies_pseudonym", "pseudonym"),
 )
 VERSION_COLUMNS = _VERSION

@@ -3,8 +3,8 @@
 from sqlalchemy import delete, select, update
 
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.store import feed, node_state, token_index
-from health_exchange.store.schema import exports, history, pending, resources, subjects
+from health_exchange.store import exports, feed, node_state, tallies, token_index
+from health_exchange.store.schema import history, pending, resources, subjects
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.transaction import Transaction, chunks
 
@@ -28,7 +28,7 @@ def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -
         subjects.c.key_wrapped.is_not(None),
     )
     people = list(tx.execute(living if anchor is None else living.where(subjects.c.anchor == anchor)))
-    destroyed = sum(_destroy(tx, person.sid) for person in people)
+    destroyed = sum(destroy(tx, person.sid) for person in people)
     for person in people:
         tx.ring.forget(person.key_wrapped)
     if people:
@@ -47,11 +47,15 @@ def names_of(tx: Transaction, pseudonym: Pseudonym) -> frozenset[tuple[str, str]
     return frozenset((row.type, row.id) for row in rows)
 
 
-def _destroy(tx: Transaction, sid: int) -> int:
-    rids = list(tx.execute(select(resources.c.rid).where(resources.c.sid == sid)).scalars())
+def destroy(tx: Transaction, sid: int) -> int:
+    """Destroy everything of one subject, and tell nobody; how many resources there were."""
+    rows = list(tx.execute(select(resources.c.rid, resources.c.deleted).where(resources.c.sid == sid)))
+    rids = [row.rid for row in rows]
+    tallies.change(tx, {(sid, ""): -sum(not row.deleted for row in rows)})
+    exports.forget(tx, rids)
     token_index.drop(tx, rids)
     for chunk in chunks(rids):
-        for table in (exports, history, resources):
+        for table in (history, resources):
             tx.execute(delete(table).where(table.c.rid.in_(chunk)))
     tx.execute(delete(history).where(history.c.sid == sid))
     tx.execute(delete(pending).where(pending.c.sid == sid))

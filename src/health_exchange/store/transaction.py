@@ -1,6 +1,6 @@
 """One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,6 +88,7 @@ class Transaction:
         ring: Unwraps subject and period keys.
         keys: Node keys for sealing and tokens.
         touched: Names of the tables that were written to, for whoever waits for news in them.
+        counted: What is counted for operators if this is committed (``meters``).
     """
 
     connection: Connection
@@ -97,6 +98,7 @@ class Transaction:
     clock: Clock
     randomness: Randomness
     touched: set[str] = field(default_factory=set)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run one statement."""

@@ -6,7 +6,7 @@ and no client of key holders, one that keeps no share cannot evaluate.
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -24,22 +24,26 @@ from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
+from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.clock import SystemClock
+from health_exchange.model.clock import Clock, SystemClock
+from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.errors import ExchangeError, FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.contacts import Contacts
 from health_exchange.node.desks import Desks
 from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
+from health_exchange.node.premises import Premises
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import Refusals
@@ -48,14 +52,14 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.pseudonym.threshold import check_key_card, decode_share
-from health_exchange.store import node_state
+from health_exchange.pseudonym.threshold import KeyShare, check_key_card, decode_share
+from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import BadSettingsError, Settings, database_password
+from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -88,6 +92,8 @@ class Node:
 
 def make_node(parts: NodeParts) -> Node:
     """A node of ``parts``, whatever carries its messages."""
+    contacts = Contacts(parts.transport, parts.clock, parts.store.meters)
+    parts = replace(parts, transport=contacts)
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     reading = Reading(parts, pseudonyms)
@@ -100,7 +106,7 @@ def make_node(parts: NodeParts) -> Node:
         reading=reading,
         lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
         exchange=ExchangeDoor(parts, pseudonyms),
-        turns=turns_of(parts, pseudonyms),
+        turns=turns_of(parts, pseudonyms, contacts),
     )
 
 
@@ -120,7 +126,7 @@ class AssembledNode:
 
     node: Node
     run: str
-    fhir_app: Starlette
+    fhir_app: RequestLog
     exchange_app: Starlette
     transport: HttpsTransport
     workers: Processes
@@ -134,12 +140,13 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings, run: str = "") -> AssembledNode:
+def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
 
     Args:
         settings: The node's.
         run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
+        starts: Whether it starts now, which its log says; not for what is done to a node before it may start.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -158,18 +165,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
     if keys.signing.public.raw != card.verifying_key:
         raise BadSettingsError(f"the key set is not that of {address}")
     clock = SystemClock()
-    transport = HttpsTransport(
-        address=address,
-        cards=directory.nodes,
-        keys=keys,
-        clock=clock,
-        randomness=os.urandom,
-        context=client_context(
-            authority=Path(settings.authority),
-            certificate=Path(settings.certificate),
-            key=Path(settings.certificate_key),
-        ),
-    )
+    transport = _transport(settings, address, directory, keys, clock)
     store = _open_store(settings, keys)
     joined = bool(run)
     if joined:
@@ -177,13 +173,13 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
     else:
         run = _claim(store, address)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
-    may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
         card=card,
         directory=directory,
         keys=keys,
-        share=decode_share(_read(settings.share)) if may_hold else None,
+        share=_share(settings, card),
         stream=store.write_now(node_state.own_stream),
+        incarnation=store.read_now(incarnations.current),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
@@ -192,8 +188,9 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         workers=workers,
         background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
+        premises=_premises(settings),
     )
-    if not joined:
+    if starts and not joined:
         note_start(parts)
     node = make_node(parts)
     return AssembledNode(
@@ -204,6 +201,34 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         transport=transport,
         workers=workers,
         background=background,
+    )
+
+
+def _transport(
+    settings: Settings, address: NodeAddress, directory: NetworkDirectory, keys: NodeKeys, clock: Clock
+) -> HttpsTransport:
+    """What carries the node's requests."""
+    context = client_context(
+        authority=Path(settings.authority),
+        certificate=Path(settings.certificate),
+        key=Path(settings.certificate_key),
+    )
+    return HttpsTransport(
+        address=address, cards=directory.nodes, keys=keys, clock=clock, randomness=os.urandom, context=context
+    )
+
+
+def _share(settings: Settings, card: NodeCard) -> KeyShare | None:
+    """The node's share of the pseudonym key, where it may keep one."""
+    return decode_share(_read(settings.share)) if card.may(Power.KEEPS_KEY_SHARE) and settings.share else None
+
+
+def _premises(settings: Settings) -> Premises:
+    """What the node stands on; a database that is a server has its own operators."""
+    is_here = settings.database.startswith(SQLITE)
+    return Premises(
+        certificates={"node": Path(settings.certificate), "authority": Path(settings.authority)},
+        database=Path(settings.database.removeprefix(SQLITE)) if is_here else None,
     )
 
 
@@ -253,7 +278,7 @@ def read_policies(folder: Path) -> PolicySet:
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
 
-def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
+def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
     """The FHIR door, the operator door and the status page on one listener."""
     parts = node.parts
     issuer = TokenIssuer(
@@ -278,7 +303,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    return Starlette(routes=routes, exception_handlers=_HANDLERS)
+    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address, parts.store.meters)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:

@@ -15,9 +15,8 @@ from pathlib import Path
 import uvloop
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
 from health_exchange.store.database import DatabaseTakenError
 from health_exchange.telemetry.events import log_event
@@ -138,15 +137,9 @@ async def _take_turns(
             displaced.append(error)
             stop.set()
             return
-        except ExchangeError as error:
+        except Exception:  # noqa: BLE001  # one turn's failure must not end the others; its watch tells of it
             failures += 1
             did_something = False
-            if failures == 1:
-                log_event("turn-failed", turn=turn.name, code=error.code, detail=error.detail)
-        except Exception as defect:  # noqa: BLE001  # one turn's defect must not end the others; it is told and retried
-            failures += 1
-            did_something = False
-            log_event("turn-fault", turn=turn.name, code=type(defect).__name__)
         if failures:
             await _sleep_until(stop, min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)))
         elif not did_something:
@@ -163,7 +156,7 @@ async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
         pass
 
 
-def _server(settings: Settings, app: Starlette, port: int, *, mutual: bool) -> Server:
+def _server(settings: Settings, app: ASGIApp, port: int, *, mutual: bool) -> Server:
     """One listener."""
     return Server(
         app,

@@ -116,7 +116,7 @@ def database_password(settings: Settings) -> Secret | None:
 
 _PATHS = ("directory", "directory_signature", "authority", "certificate", "certificate_key", "keys", "clients")
 _OPTIONAL_PATHS = ("database_password", "share", "policies")
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
@@ -127,6 +127,6 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         for name in ("database_password", "share", "policies")
         if (value := getattr(settings, name))
     }
-    if settings.database.startswith(_SQLITE):
-        changes["database"] = _SQLITE + str(folder / settings.database.removeprefix(_SQLITE))
+    if settings.database.startswith(SQLITE):
+        changes["database"] = SQLITE + str(folder / settings.database.removeprefix(SQLITE))
     return msgspec.structs.replace(settings, **changes)
