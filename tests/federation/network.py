@@ -21,12 +21,15 @@ from health_exchange.model.powers import Power, Tier
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.callers import Caller
+from health_exchange.node.directory_updates import FACT
+from health_exchange.node.membership import Membership
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.starting import note_start
 from health_exchange.node.status import status_of
 from health_exchange.peers.in_process import InProcessTransport
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
+from health_exchange.protocol.directories import SignedDirectory, unpack_directory
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import exports, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
@@ -134,6 +137,7 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
         for each in plan.nodes:
             shutil.copy(empty_database(), self._database(each.address))
             self.start(each.address)
@@ -155,17 +159,21 @@ class Network:
             inline=True,
             durable=False,
         )
-        parts = NodeParts(
-            card=self.ceremony.directory.nodes[address],
-            directory=self.ceremony.directory,
+        membership = Membership(
+            address=address,
+            nation=self.ceremony.nation,
+            signed=store.read_now(partial(_directory, ceremony=self.ceremony)),
             keys=keys,
             share=self.ceremony.shares.get(address),
+        )
+        parts = NodeParts(
+            membership=membership,
             stream=store.write_now(node_state.own_stream),
             policies=policies(),
             store=store,
             transport=InProcessTransport(
                 address=address,
-                keys=keys,
+                seed=lambda: membership.keys.log_seed,
                 clock=self.clock,
                 randomness=self.dice.randbytes,
                 doors=_Doors(self, address),
@@ -176,7 +184,11 @@ class Network:
         )
         note_start(parts)
         store.faults, store.address = self.faults, address
-        self.nodes[address] = make_node(parts)
+        self.nodes[address] = make_node(parts, lambda: self.beside.pop(address, None))
+
+    def put_beside(self, address: str, signed: SignedDirectory) -> None:
+        """Put a directory's files in place of those beside a node."""
+        self.beside[NodeAddress.parse(address)] = (signed.raw, signed.signature)
 
     def restart(self, address: NodeAddress) -> None:
         """What a crash leaves is started again."""
@@ -285,6 +297,12 @@ class _Doors:
             return await network.wire.carry(self._sender, address, arrive, arguments)
 
         return door
+
+
+def _directory(tx: Transaction, ceremony: Ceremony) -> SignedDirectory:
+    """What the node's database keeps, or the first one."""
+    packed = node_state.get(tx, FACT)
+    return ceremony.signed if packed is None else unpack_directory(packed, nation=ceremony.nation)
 
 
 def _kept(tx: Transaction) -> dict[tuple[str, str], tuple[str, int, Pseudonym | None, bytes]]:

@@ -14,6 +14,7 @@ from health_exchange.node.network import NetworkStatus
 from health_exchange.node.status import NodeStatus
 
 EXCHANGE = {
+    ("GET", "/exchange/v1/directory"),
     ("GET", "/exchange/v1/pulse"),
     ("GET", "/exchange/v1/receipts"),
     ("GET", "/exchange/v1/status"),

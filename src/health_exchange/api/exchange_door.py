@@ -20,6 +20,7 @@ from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.node import (
     answering,
     delivery,
+    directory_updates,
     disclosures,
     keyholding,
     locating,
@@ -114,6 +115,11 @@ async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddr
     return msgspec.json.encode(await surveying.pulse(parts))
 
 
+async def _directory(parts: NodeParts, _body: bytes, query: Query, _sender: NodeAddress) -> bytes:
+    digest = query.get("digest", [""])[0]
+    return directory_updates.answer_directory(parts, _whole_number(query, "have"), digest)
+
+
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
@@ -124,6 +130,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", network.STATUS_PATH): _status,
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
+    ("GET", directory_updates.DIRECTORY_PATH): _directory,
 }
 
 

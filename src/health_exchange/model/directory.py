@@ -1,14 +1,39 @@
 """Who is in the network: each node's card, and who keeps shares of the pseudonym key.
 
-Made once by the ceremony, signed by the nation, pinned in every node's settings. Keys are public bytes here; ``crypto``
-gives them their types.
+Signed by the nation, whose key every node's settings pin; each new one has the next serial number. Keys are public
+bytes here; ``crypto`` gives them their types.
+
+A key that is replaced stays on its card with the instant until which it is used: what it signed before stays
+verifiable, and whoever learns of the new one in time is never surprised by it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import POWERS, Power, Tier
+
+LEEWAY = timedelta(minutes=5)
+"""How far clocks may lie apart: so much longer is a former key accepted than it is used."""
+
+
+class KeyUse(StrEnum):
+    """What a node's public keys are for."""
+
+    SIGNING = "signing"  # envelopes and receipts
+    SEALING = "sealing"  # what is wrapped to the node
+    LOG = "log"  # checkpoints, cosignatures, hops, tickets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerKey:
+    """A key that another one follows, and until when it is the one in use."""
+
+    use: KeyUse
+    key: bytes
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +50,7 @@ class NodeCard:
         exchange_url: Door for peers, mutual TLS.
         fhir_url: Door for facilities and readers.
         witnesses: Nodes that cosign its log.
+        former: Keys that the three above have followed or will follow, the oldest first.
     """
 
     address: NodeAddress
@@ -36,10 +62,28 @@ class NodeCard:
     exchange_url: str
     fhir_url: str
     witnesses: tuple[NodeAddress, ...] = ()
+    former: tuple[FormerKey, ...] = ()
 
     def may(self, power: Power) -> bool:
         """Whether its tier has ``power``."""
         return power in POWERS[self.tier]
+
+    def key_in_use(self, use: KeyUse, at: datetime) -> bytes:
+        """The key that the node itself uses at ``at``: a new one only once those before it have had their time."""
+        waiting = (former.key for former in self.former if former.use is use and former.until > at)
+        return next(waiting, self._newest(use))
+
+    def keys_at(self, use: KeyUse, made_at: datetime) -> tuple[bytes, ...]:
+        """Keys that may have made something at ``made_at``, the newest first."""
+        former = (each.key for each in reversed(self.former) if each.use is use and each.until + LEEWAY >= made_at)
+        return (self._newest(use), *former)
+
+    def all_keys(self, use: KeyUse) -> tuple[bytes, ...]:
+        """Every key it has had, the newest first: for what bears no instant."""
+        return (self._newest(use), *(each.key for each in reversed(self.former) if each.use is use))
+
+    def _newest(self, use: KeyUse) -> bytes:
+        return {KeyUse.SIGNING: self.verifying_key, KeyUse.SEALING: self.box_key, KeyUse.LOG: self.log_key}[use]
 
     @property
     def log_origin(self) -> str:
@@ -77,10 +121,11 @@ class KeyCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDirectory:
-    """All nodes and the pseudonym key."""
+    """All nodes and the pseudonym key; ``serial`` counts the directories that the nation has signed."""
 
     nodes: Mapping[NodeAddress, NodeCard]
     key: KeyCard
+    serial: int = 1
 
     def path_up(self, address: NodeAddress) -> tuple[NodeCard, ...]:
         """Cards of the nodes above ``address``, parent first."""

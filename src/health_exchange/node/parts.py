@@ -12,6 +12,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.membership import Membership
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
@@ -46,20 +47,14 @@ class NodeParts:
     """One node's place, keys, rules, memory and voice.
 
     Attributes:
-        card: Its own card; ``card.may(power)`` decides what it does.
-        directory: All cards and the pseudonym key's card.
-        keys: Its private keys.
-        share: Its share of the pseudonym key, where it keeps one.
+        membership: What it is in the network now: directory, own card, keys, share.
         stream: The stream its own envelopes form, new for every incarnation.
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
     """
 
-    card: NodeCard
-    directory: NetworkDirectory
-    keys: NodeKeys
-    share: KeyShare | None
+    membership: Membership
     stream: StreamId
     policies: PolicySet
     store: Store
@@ -74,4 +69,24 @@ class NodeParts:
     @property
     def address(self) -> NodeAddress:
         """Its place in the country."""
-        return self.card.address
+        return self.membership.address
+
+    @property
+    def card(self) -> NodeCard:
+        """Its own card; ``card.may(power)`` decides what it does."""
+        return self.membership.card
+
+    @property
+    def directory(self) -> NetworkDirectory:
+        """All cards and the pseudonym key's card, as they are now."""
+        return self.membership.directory
+
+    @property
+    def keys(self) -> NodeKeys:
+        """Its private keys."""
+        return self.membership.keys
+
+    @property
+    def share(self) -> KeyShare | None:
+        """Its share of the pseudonym key, where it keeps one."""
+        return self.membership.share

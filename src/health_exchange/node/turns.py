@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from health_exchange.model.powers import Power
 from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, surveying, witnessing
+from health_exchange.node.directory_updates import DirectoryFile, DirectoryUpdates, no_file
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.store import schema
@@ -40,14 +41,16 @@ class Turn:
     gives_way: bool = False
 
 
-def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None) -> tuple[Turn, ...]:
-    """The turns this node takes, by its powers."""
+def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None, file: DirectoryFile = no_file) -> tuple[Turn, ...]:
+    """The turns this node takes, by its powers; ``file`` is the directory file beside it."""
+    updates = DirectoryUpdates(parts, file)
     carrier = delivery.Delivery(parts)
     turns = [
         Turn(name="integrate", take=lambda: housekeeping.integrate(parts), every_s=1.0),
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
+        Turn(name="directory", take=updates.take, every_s=5.0, idle_s=5.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),
         Turn(name="deliver", take=carrier.deliver, every_s=0.02, tables=OUTBOX),
         Turn(name="receipts", take=lambda: delivery.collect_receipts(parts), every_s=0.2, idle_s=0.2, tables=OUTBOX),

@@ -35,9 +35,11 @@ from health_exchange.model.errors import FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.desks import Desks
+from health_exchange.node.directory_updates import DirectoryFile, no_file
 from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
+from health_exchange.node.membership import Membership
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -48,14 +50,14 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.pseudonym.threshold import check_key_card, decode_share
+from health_exchange.pseudonym.threshold import decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
-from health_exchange.wiring.directory_file import read_directory
+from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory, read_directory_files
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import BadSettingsError, Settings
+from health_exchange.wiring.settings import Settings, read_named
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -86,8 +88,8 @@ class Node:
     turns: tuple[Turn, ...]
 
 
-def make_node(parts: NodeParts) -> Node:
-    """A node of ``parts``, whatever carries its messages."""
+def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node:
+    """A node of ``parts``, whatever carries its messages; ``directory_file`` is the directory beside it."""
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     reading = Reading(parts, pseudonyms)
@@ -100,7 +102,7 @@ def make_node(parts: NodeParts) -> Node:
         reading=reading,
         lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
         exchange=ExchangeDoor(parts, pseudonyms),
-        turns=turns_of(parts, pseudonyms),
+        turns=turns_of(parts, pseudonyms, directory_file),
     )
 
 
@@ -139,23 +141,20 @@ def assemble(settings: Settings) -> AssembledNode:
         ExchangeError: A file is missing or does not fit the others.
     """
     address = NodeAddress.parse(settings.address)
-    directory = read_directory(
-        _read(settings.directory),
-        _read(settings.directory_signature),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
-    check_key_card(directory.key)
-    card = directory.nodes.get(address)
-    if card is None:
-        raise BadSettingsError(f"{address} is not in the directory")
-    keys = NodeKeys.from_json(_read(settings.keys))
-    if keys.signing.public.raw != card.verifying_key:
-        raise BadSettingsError(f"the key set is not that of {address}")
+    directory_files = DirectoryFiles(settings)
+    keys = NodeKeys.from_json(read_named(settings.keys))
+    # Before the database is opened: what cannot be in this network makes no database.
+    nation = VerifyingKeys.from_bytes(settings.nation_key)
+    filed = read_directory_files(settings)
+    card = filed.directory.nodes.get(address)
+    may_hold = settings.share and card is not None and card.may(Power.KEEPS_KEY_SHARE)
+    share = decode_share(read_named(settings.share)) if may_hold else None
+    membership = Membership(address=address, nation=nation, signed=filed, keys=keys, share=share)
     clock = SystemClock()
     transport = HttpsTransport(
         address=address,
-        cards=directory.nodes,
-        keys=keys,
+        url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
+        seed=lambda: membership.keys.log_seed,
         clock=clock,
         randomness=os.urandom,
         context=client_context(
@@ -165,13 +164,10 @@ def assemble(settings: Settings) -> AssembledNode:
         ),
     )
     store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
+    membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
-    may_hold = card.may(Power.KEEPS_KEY_SHARE) and settings.share
     parts = NodeParts(
-        card=card,
-        directory=directory,
-        keys=keys,
-        share=decode_share(_read(settings.share)) if may_hold else None,
+        membership=membership,
         stream=store.write_now(node_state.own_stream),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
@@ -183,10 +179,10 @@ def assemble(settings: Settings) -> AssembledNode:
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
     )
     note_start(parts)
-    node = make_node(parts)
+    node = make_node(parts, directory_files.changed)
     return AssembledNode(
         node=node,
-        fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
+        fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
         workers=workers,
@@ -263,17 +259,3 @@ _HANDLERS: Mapping[int | type[Exception], Callable[[Request, Exception], Awaitab
     405: _no_route,
     Exception: _fault,
 }
-
-
-def _read(path: str) -> bytes:
-    """A file the settings name.
-
-    Raises:
-        BadSettingsError: It cannot be read.
-    """
-    problem = ""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        problem = error.strerror or "cannot be read"
-    raise BadSettingsError(f"{path}: {problem}")

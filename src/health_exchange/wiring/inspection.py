@@ -11,7 +11,6 @@ from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.export import LogContent, WitnessKey, export_folder
 from health_exchange.audit.verification import VerificationReport, verify_folder
 from health_exchange.crypto.keyset import NodeKeys
-from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.directory import NetworkDirectory
@@ -20,7 +19,7 @@ from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
 from health_exchange.store.engine import Store, StoreKeys, Transaction
-from health_exchange.wiring.directory_file import read_directory
+from health_exchange.wiring.directory_files import newest_directory
 from health_exchange.wiring.settings import Settings, read_settings
 
 
@@ -29,12 +28,8 @@ def export_log(settings: Settings) -> dict[str, bytes]:
 
     Reading the log is an entry of the log; the node gives it its place, so the export does not show itself yet.
     """
-    directory = read_directory(
-        Path(settings.directory).read_bytes(),
-        Path(settings.directory_signature).read_bytes(),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
     store = open_store(settings)
+    directory = store.read_now(lambda tx: newest_directory(settings, tx)).directory
     address = NodeAddress.parse(settings.address)
     entry = AuditEntry(
         kind="log-read",

@@ -61,10 +61,8 @@ def write_network(root: Path, ceremony: Ceremony, *, clients: Mapping[NodeAddres
     authority = make_authority("health_exchange network authority", now=now)
     _write(network / "authority.pem", authority.certificate)
     _write(network / "authority.key", authority.key)
-    _write(network / "directory.json", ceremony.directory_json)
-    _write(network / "directory.sig", ceremony.directory_signature)
-    nation = next(address for address in ceremony.directory.nodes if address.parent is None)
-    nation_key = ceremony.directory.nodes[nation].verifying_key
+    _write(network / "directory.json", ceremony.signed.raw)
+    _write(network / "directory.sig", ceremony.signed.signature)
     for address, card in ceremony.directory.nodes.items():
         folder = node_folder(root, address)
         folder.mkdir(parents=True)
@@ -74,7 +72,7 @@ def write_network(root: Path, ceremony: Ceremony, *, clients: Mapping[NodeAddres
         _write(folder / "certificate.key", issued.key)
         _write(folder / "keys.json", ceremony.keys[address].to_json())
         _write(folder / "clients.json", clients.get(address, b"[]"))
-        settings = _settings(card, host, nation_key)
+        settings = _settings(card, host, ceremony.nation.raw)
         if address in ceremony.shares:
             _write(folder / "share.json", encode_share(ceremony.shares[address]))
             settings += 'share = "share.json"\n'

@@ -82,6 +82,20 @@ def read_settings(path: Path) -> Settings:
     raise BadSettingsError(f"{path}: {problem}")
 
 
+def read_named(path: str) -> bytes:
+    """A file that settings name.
+
+    Raises:
+        BadSettingsError: It cannot be read.
+    """
+    problem = ""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    raise BadSettingsError(f"{path}: {problem}")
+
+
 _PATHS = ("directory", "directory_signature", "authority", "certificate", "certificate_key", "keys", "clients")
 _SQLITE = "sqlite:///"
 

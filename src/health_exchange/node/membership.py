@@ -1,0 +1,95 @@
+"""What this node is in the network just now: the directory it goes by, its card there, its keys, its shares.
+
+Replaced whole, without a restart: whoever works with it reads what it needs once and goes on with that. Keys are those
+that the directory says are in use now; earlier ones stay at hand for what was sealed to them.
+"""
+
+from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.protocol.directories import SignedDirectory, check_succession, open_directory, unpack_directory
+from health_exchange.pseudonym.threshold import KeyShare, check_key_card
+
+
+class NotAMemberError(ExchangeError):
+    """The directory does not name this node, or names other keys than it has."""
+
+    category = Category.INCORRECT
+    code = "not-a-member"
+
+
+class Membership:
+    """One node's place in the network.
+
+    Args:
+        address: Its own.
+        nation: The key that signs directories, pinned in its settings.
+        signed: The directory to begin with.
+        keys: Its private keys.
+        share: Its share of the pseudonym key, where it keeps one.
+
+    Raises:
+        NotAMemberError: The directory does not name this node.
+        BadKeyCardError: The published share keys do not lead to the pseudonym key.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: NodeAddress,
+        nation: VerifyingKeys,
+        signed: SignedDirectory,
+        keys: NodeKeys,
+        share: KeyShare | None = None,
+    ) -> None:
+        self.address = address
+        self.nation = nation
+        self.keys = keys
+        self.share = share
+        self.signed = self._checked(signed)
+
+    @property
+    def directory(self) -> NetworkDirectory:
+        """All cards and the pseudonym key's card."""
+        return self.signed.directory
+
+    @property
+    def card(self) -> NodeCard:
+        """This node's own card."""
+        return self.signed.directory.nodes[self.address]
+
+    def open(self, raw: bytes, signature: bytes) -> SignedDirectory:
+        """A directory from a file, once the nation's signature holds; raises as :func:`open_directory`."""
+        return open_directory(raw, signature, nation=self.nation)
+
+    def unpack(self, packed: bytes) -> SignedDirectory:
+        """A directory from a peer or the database, once the nation's signature holds."""
+        return unpack_directory(packed, nation=self.nation)
+
+    def is_news(self, shown: SignedDirectory) -> bool:
+        """Whether ``shown`` is to take the place of the present directory.
+
+        Raises:
+            OldDirectoryError, ForkedDirectoryError: It comes before it, or contradicts it.
+            NotAMemberError, BadKeyCardError: This node cannot go by it.
+        """
+        return check_succession(self.signed, shown) and self._checked(shown) is shown
+
+    def follow(self, shown: SignedDirectory) -> bool:
+        """Go by ``shown`` from now on if it is news; whether it is. Raises as :meth:`is_news`."""
+        if not self.is_news(shown):
+            return False
+        self.signed = shown
+        return True
+
+    def _checked(self, signed: SignedDirectory) -> SignedDirectory:
+        """``signed``, if this node can go by it."""
+        card = signed.directory.nodes.get(self.address)
+        if card is None:
+            raise NotAMemberError(f"directory {signed.serial} does not name {self.address}")
+        if self.keys.signing.public.raw != card.verifying_key:
+            raise NotAMemberError(f"the key set is not that of {self.address} in directory {signed.serial}")
+        check_key_card(signed.directory.key)
+        return signed
