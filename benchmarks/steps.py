@@ -161,6 +161,7 @@ class Tree:
                     nation=self._ceremony.nation,
                     signed=self._ceremony.signed,
                     keys=keys,
+                    clock=clock,
                     share=self._ceremony.shares.get(address),
                 ),
                 stream=store.write_now(node_state.own_stream),

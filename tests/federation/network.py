@@ -164,6 +164,7 @@ class Network:
             nation=self.ceremony.nation,
             signed=store.read_now(partial(_directory, ceremony=self.ceremony)),
             keys=keys,
+            clock=self.clock,
             share=self.ceremony.shares.get(address),
         )
         parts = NodeParts(

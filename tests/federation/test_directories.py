@@ -131,6 +131,8 @@ async def test_a_node_that_the_directory_leaves_out_keeps_the_one_it_has(network
     }
     given = make_directory(NetworkDirectory(nodes=cards, key=known.key, serial=2), signing(network))
     network.put_beside("cn", given)
+    # To its parent it is a stranger now, so it learns of this only by its own file.
+    network.put_beside(str(COUNTY), given)
 
     await rounds(network)
 

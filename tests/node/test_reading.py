@@ -153,7 +153,7 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
         key_card = KeyCard(epoch=1, share_version=1, threshold=1, public=key.public, holders=(holder,))
         signed = make_directory(NetworkDirectory(nodes={address: card}, key=key_card), keys.signing)
         parts = NodeParts(
-            membership=Membership(address=address, nation=keys.signing.public, signed=signed, keys=keys),
+            membership=Membership(address=address, nation=keys.signing.public, signed=signed, keys=keys, clock=clock),
             stream=StreamId("0" * 32),
             policies=PolicySet.load(
                 {path.stem: path.read_text("utf-8") for path in POLICIES.glob("*.cedar")},

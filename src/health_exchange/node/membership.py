@@ -7,7 +7,8 @@ that the directory says are in use now; earlier ones stay at hand for what was s
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.clock import Clock
+from health_exchange.model.directory import KeyUse, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.protocol.directories import SignedDirectory, check_succession, open_directory, unpack_directory
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card
@@ -27,11 +28,16 @@ class Membership:
         address: Its own.
         nation: The key that signs directories, pinned in its settings.
         signed: The directory to begin with.
-        keys: Its private keys.
+        keys: All its private keys.
+        clock: Tells which of them are in use.
         share: Its share of the pseudonym key, where it keeps one.
 
+    Attributes:
+        signed: The directory it goes by.
+        keys: Its keys, in front those that the directory says are in use now.
+
     Raises:
-        NotAMemberError: The directory does not name this node.
+        NotAMemberError: The directory does not name this node, or names keys that it does not have.
         BadKeyCardError: The published share keys do not lead to the pseudonym key.
     """
 
@@ -42,13 +48,17 @@ class Membership:
         nation: VerifyingKeys,
         signed: SignedDirectory,
         keys: NodeKeys,
+        clock: Clock,
         share: KeyShare | None = None,
     ) -> None:
         self.address = address
         self.nation = nation
-        self.keys = keys
         self.share = share
-        self.signed = self._checked(signed)
+        self.clock = clock
+        self._all_keys = keys
+        check_key_card(signed.directory.key)
+        self.keys = self._in_use(signed, keys)
+        self.signed = signed
 
     @property
     def directory(self) -> NetworkDirectory:
@@ -75,21 +85,39 @@ class Membership:
             OldDirectoryError, ForkedDirectoryError: It comes before it, or contradicts it.
             NotAMemberError, BadKeyCardError: This node cannot go by it.
         """
-        return check_succession(self.signed, shown) and self._checked(shown) is shown
+        if not check_succession(self.signed, shown):
+            return False
+        check_key_card(shown.directory.key)
+        self._in_use(shown, self._all_keys)
+        return True
 
     def follow(self, shown: SignedDirectory) -> bool:
         """Go by ``shown`` from now on if it is news; whether it is. Raises as :meth:`is_news`."""
         if not self.is_news(shown):
             return False
+        self.keys = self._in_use(shown, self._all_keys)
         self.signed = shown
         return True
 
-    def _checked(self, signed: SignedDirectory) -> SignedDirectory:
-        """``signed``, if this node can go by it."""
+    def settle(self, keys: NodeKeys | None = None) -> None:
+        """Use the keys whose time it is now, from among ``keys`` where they have changed.
+
+        Raises:
+            NotAMemberError: Those in use are not among them; the present ones stay.
+        """
+        changed = keys or self._all_keys
+        self.keys = self._in_use(self.signed, changed)
+        self._all_keys = changed
+
+    def _in_use(self, signed: SignedDirectory, keys: NodeKeys) -> NodeKeys:
+        """The keys that are in use now by ``signed``, if this node can go by it."""
         card = signed.directory.nodes.get(self.address)
         if card is None:
             raise NotAMemberError(f"directory {signed.serial} does not name {self.address}")
-        if self.keys.signing.public.raw != card.verifying_key:
+        now = self.clock.now()
+        in_use = keys.in_use(
+            verifying_key=card.key_in_use(KeyUse.SIGNING, now), log_key=card.key_in_use(KeyUse.LOG, now)
+        )
+        if in_use is None or card.box_key not in {box.public_raw for box in keys.boxes}:
             raise NotAMemberError(f"the key set is not that of {self.address} in directory {signed.serial}")
-        check_key_card(signed.directory.key)
-        return signed
+        return in_use

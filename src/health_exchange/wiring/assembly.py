@@ -149,8 +149,8 @@ def assemble(settings: Settings) -> AssembledNode:
     card = filed.directory.nodes.get(address)
     may_hold = settings.share and card is not None and card.may(Power.KEEPS_KEY_SHARE)
     share = decode_share(read_named(settings.share)) if may_hold else None
-    membership = Membership(address=address, nation=nation, signed=filed, keys=keys, share=share)
     clock = SystemClock()
+    membership = Membership(address=address, nation=nation, signed=filed, keys=keys, clock=clock, share=share)
     transport = HttpsTransport(
         address=address,
         url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
