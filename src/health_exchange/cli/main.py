@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from health_exchange.cli import audit, lookup, node, person, policy
+from health_exchange.cli import audit, lookup, network, node, person, policy
 from health_exchange.cli.demo import command as demo
 from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
@@ -23,10 +23,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command named on the command line."""
     parser = argparse.ArgumentParser(
         prog="health-exchange",
-        description="A national health-information exchange: demo, nodes, look-ups, audit, persons, policy, samples.",
+        description="A national health-information exchange: demo, nodes, their network, look-ups, audit, persons, policy.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, node, lookup, audit, person, policy, samples):
+    for command in (demo, node, network, lookup, audit, person, policy, samples):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

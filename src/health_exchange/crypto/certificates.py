@@ -155,7 +155,12 @@ def _certify(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(issuer, critical=False)
     )
-    return builder.sign(signing_key, hashes.SHA256())
+    certificate = builder.sign(signing_key, hashes.SHA256())
+    try:
+        certificate.verify_directly_issued_by(signer)
+    except InvalidSignature:
+        raise BadCertificateError("the authority's private key is not that of its certificate") from None
+    return certificate
 
 
 def _builder(subject: str, issuer: str, *, now: datetime, days: int) -> x509.CertificateBuilder:

@@ -137,7 +137,7 @@ def make_request(
         signature=sign(keys.signing, body, context=CONTEXT),
         by_known=sign(in_use, body, context=CONTEXT) if in_use else b"",
     )
-    return msgspec.json.encode(signed), _fingerprint(body)
+    return msgspec.json.encode(signed), print_of(body)
 
 
 def open_request(raw: bytes) -> OpenedRequest:
@@ -147,22 +147,15 @@ def open_request(raw: bytes) -> OpenedRequest:
         BadMembershipRequestError: It is none, or asks for what no node can have.
         UnprovenRequestError: Its new key did not sign it.
     """
-    problem = "the file is no request for membership"
-    try:
-        signed = msgspec.json.decode(raw[:REQUEST_BYTES_MAX], type=_Signed)
-        request = msgspec.json.decode(signed.request, type=MembershipRequest)
-        address = NodeAddress.parse(request.address)
-        problem = _problem(request, address)
-    except (msgspec.MsgspecError, ValueError):
-        address = None
-    if address is None or problem:
+    signed, request, address = _read(raw)
+    if problem := _problem(request, address):
         raise BadMembershipRequestError(problem)
     if not _holds(VerifyingKeys.from_bytes(request.verifying_key), signed.request, signed.signature):
         raise UnprovenRequestError("the request is not signed by the verifying key it brings")
     return OpenedRequest(
         request=request,
         address=address,
-        fingerprint=_fingerprint(signed.request),
+        fingerprint=print_of(signed.request),
         _body=signed.request,
         _by_known=signed.by_known,
     )
@@ -175,7 +168,7 @@ Witnesses = Callable[[NodeAddress], tuple[NodeAddress, ...]]
 def grant(
     directory: NetworkDirectory, opened: OpenedRequest, *, at: datetime, overlap: timedelta, witnesses: Witnesses
 ) -> NetworkDirectory:
-    """The next directory: with the new node, or with a known node's new keys and names.
+    """The next directory: with the new node, or with a known node's new keys and names; the same one if that is so.
 
     Args:
         directory: The present one.
@@ -190,6 +183,8 @@ def grant(
     """
     known = directory.nodes.get(opened.address)
     _check_place(directory, opened, known)
+    if known is not None and _asks_for_what_it_has(known, opened.request):
+        return directory
     if known is None:
         card = _new_card(opened, witnesses(opened.address))
     else:
@@ -215,6 +210,14 @@ def _check_place(directory: NetworkDirectory, opened: OpenedRequest, known: Node
         problem = "a key in the request is another node's"
     if problem:
         raise BadMembershipRequestError(problem)
+
+
+def _asks_for_what_it_has(known: NodeCard, request: MembershipRequest) -> bool:
+    """Whether the request was granted before, or is for a certificate alone."""
+    return (known.name, known.exchange_url, known.fhir_url, known.verifying_key, known.box_key, known.log_key) == (
+        request.name, request.exchange_url, request.fhir_url,
+        request.verifying_key, request.box_key, request.log_key,
+    )  # fmt: skip
 
 
 def _new_card(opened: OpenedRequest, witnesses: tuple[NodeAddress, ...]) -> NodeCard:
@@ -258,8 +261,19 @@ def _renewed_card(known: NodeCard, request: MembershipRequest, *, at: datetime, 
     )
 
 
+def _read(raw: bytes) -> tuple[_Signed, MembershipRequest, NodeAddress]:
+    """The file's parts; raises ``BadMembershipRequestError``."""
+    try:
+        signed = msgspec.json.decode(raw[:REQUEST_BYTES_MAX], type=_Signed)
+        request = msgspec.json.decode(signed.request, type=MembershipRequest)
+        return signed, request, NodeAddress.parse(request.address)
+    except (msgspec.MsgspecError, ValueError):
+        pass
+    raise BadMembershipRequestError("the file is no request for membership")
+
+
 def _problem(request: MembershipRequest, address: NodeAddress) -> str:
-    """What is wrong with what is asked; empty for nothing. Raises ``ValueError`` for a key that is none."""
+    """What is wrong with what is asked; empty for nothing. Raises ``MalformedKeyError`` too."""
     VerifyingKeys.from_bytes(request.verifying_key)
     if len(request.box_key) != BOX_BYTES or len(request.log_key) != ED25519_PUBLIC_BYTES:
         return "a key in the request has the wrong length"
@@ -280,7 +294,7 @@ def _holds(keys: VerifyingKeys, body: bytes, signature: bytes) -> bool:
     return True
 
 
-def _fingerprint(body: bytes) -> str:
-    """What people compare: 128 bits of SHA-256, in groups they can read aloud."""
-    digits = sha256(body).hexdigest()[:32]
+def print_of(raw: bytes) -> str:
+    """The fingerprint that people compare: 128 bits of SHA-256, in groups they can read aloud."""
+    digits = sha256(raw).hexdigest()[:32]
     return "-".join(digits[at : at + 4] for at in range(0, 32, 4))
