@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command named on the command line."""
     parser = argparse.ArgumentParser(
         prog="health-exchange",
-        description="A national health-information exchange: demo, nodes, their network, look-ups, audit, persons, policy.",
+        description="A national health-information exchange: demo, nodes, network, look-ups, audit, persons, policy.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in (demo, node, network, lookup, audit, person, policy, samples):
