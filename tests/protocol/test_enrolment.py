@@ -47,8 +47,11 @@ def granted(opened: OpenedRequest, *, at: datetime = NOW, directory: NetworkDire
     return grant(directory, opened, at=at, overlap=HOUR, witnesses=lambda _address: (CARDS[0].address,))
 
 
-def asked(address: str, tier: Tier = Tier.COUNTY, keys: NodeKeys = KEYS["new"], **changes: str) -> OpenedRequest:
-    raw, fingerprint = make_request(replace(card(address, tier, keys), **changes), keys)  # type: ignore[arg-type]  # texts of a card
+def asked(
+    address: str, tier: Tier = Tier.COUNTY, keys: NodeKeys = KEYS["new"], field: str = "name", text: str = "A node"
+) -> OpenedRequest:
+    asking = card(address, tier, keys)
+    raw, fingerprint = make_request(replace(asking, **{field: text}), keys)  # type: ignore[arg-type]  # a text of the card
     opened = open_request(raw)
     assert opened.fingerprint == fingerprint
     return opened
@@ -81,19 +84,19 @@ def test_a_node_gets_no_place_that_the_tree_does_not_have(address: str, tier: Ti
 
 
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    ("field", "text", "problem"),
     [
-        ({"exchange_url": "http://node.example:1"}, "https://host:port"),
-        ({"fhir_url": "https://node.example"}, "https://host:port"),
-        ({"fhir_url": "https://node.example:2/fhir"}, "without a path"),
-        ({"name": " "}, "printable"),
-        ({"name": "x" * 101}, "printable"),
-        ({"name": "two\nlines"}, "printable"),
+        ("exchange_url", "http://node.example:1", "https://host:port"),
+        ("fhir_url", "https://node.example", "https://host:port"),
+        ("fhir_url", "https://node.example:2/fhir", "without a path"),
+        ("name", " ", "printable"),
+        ("name", "x" * 101, "printable"),
+        ("name", "two\nlines", "printable"),
     ],
 )
-def test_a_request_that_no_node_can_have_is_refused_by_what_is_wrong(changes: dict[str, str], problem: str) -> None:
+def test_a_request_that_no_node_can_have_is_refused_by_what_is_wrong(field: str, text: str, problem: str) -> None:
     with pytest.raises(ExchangeError, match=problem):
-        asked("cn/33/330522", **changes)
+        asked("cn/33/330522", field=field, text=text)
 
 
 def test_a_request_that_was_changed_on_its_way_is_refused() -> None:

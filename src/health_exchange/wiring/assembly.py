@@ -26,7 +26,6 @@ from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
-from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
@@ -52,9 +51,10 @@ from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
 from health_exchange.pseudonym.threshold import decode_share
 from health_exchange.store import node_state
-from health_exchange.store.engine import Store, StoreKeys
+from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory, read_directory_files
+from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import Settings, read_named
@@ -142,7 +142,8 @@ def assemble(settings: Settings) -> AssembledNode:
     """
     address = NodeAddress.parse(settings.address)
     directory_files = DirectoryFiles(settings)
-    keys = NodeKeys.from_json(read_named(settings.keys))
+    key_file = KeyFile(settings.keys)
+    keys = key_file.now()
     # Before the database is opened: what cannot be in this network makes no database.
     nation = VerifyingKeys.from_bytes(settings.nation_key)
     filed = read_directory_files(settings)
@@ -163,7 +164,7 @@ def assemble(settings: Settings) -> AssembledNode:
             key=Path(settings.certificate_key),
         ),
     )
-    store = Store.open(settings.database, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom)
+    store = Store.open(settings.database, key_file.store_keys, clock, os.urandom)
     membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(

@@ -1,7 +1,6 @@
 """The signed directory beside a node, looked at again when its two files change; and what the database keeps of it."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, open_directory, unpack_directory
 from health_exchange.store import node_state
 from health_exchange.store.engine import Transaction
+from health_exchange.wiring.files import replace_file
 from health_exchange.wiring.settings import Settings, read_named
 
 
@@ -76,20 +76,3 @@ def directory_lock(settings: Settings) -> Iterator[None]:
     with Path(settings.directory).with_suffix(".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file that only its owner reads in place of ``path``, whole or not at all, durably."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

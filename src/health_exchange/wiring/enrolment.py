@@ -21,7 +21,8 @@ from health_exchange.model.randomness import Randomness
 from health_exchange.protocol.directories import SignedDirectory, make_directory, open_directory
 from health_exchange.protocol.enrolment import OpenedRequest, grant, make_request, open_request, print_of
 from health_exchange.wiring.directory_files import directory_lock, publish_directory, read_directory_files
-from health_exchange.wiring.network_folder import settings_text, write_new
+from health_exchange.wiring.files import write_new
+from health_exchange.wiring.network_folder import settings_text
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
 from health_exchange.wiring.settings import Settings, read_named
 

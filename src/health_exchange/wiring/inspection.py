@@ -18,8 +18,9 @@ from health_exchange.model.errors import ForbiddenError
 from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
 from health_exchange.store import audit_log, outbox
-from health_exchange.store.engine import Store, StoreKeys, Transaction
+from health_exchange.store.engine import Store, Transaction
 from health_exchange.wiring.directory_files import newest_directory
+from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.settings import Settings, read_settings
 
 
@@ -61,10 +62,9 @@ def read_entries(settings: Settings) -> list[bytes]:
 
 def open_store(settings: Settings) -> Store:
     """A node's database with its keys, beside the node that may be running."""
-    keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
     return Store.open(
         settings.database,
-        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        KeyFile(settings.keys).store_keys,
         SystemClock(),
         os.urandom,
         inline=True,

@@ -6,7 +6,6 @@
 Each node's folder is all that node may have; on separate machines one copies ``network/`` and that folder.
 """
 
-import os
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.pseudonym.threshold import encode_share
 from health_exchange.wiring.ceremony import Ceremony
+from health_exchange.wiring.files import write_new
 
 CERTIFICATE_DAYS = 397
 DATABASE = "sqlite:///node.sqlite"
@@ -96,10 +96,3 @@ def settings_text(
         network=network,
         database=database,
     )
-
-
-def write_new(path: Path, content: bytes) -> None:
-    """A new file that only its owner reads."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
