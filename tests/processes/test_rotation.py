@@ -1,13 +1,20 @@
 """Keys replaced in a tree of real processes while a hospital goes on writing: no request fails, nothing is lost."""
 
 import asyncio
+import http.client
+import ssl
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from tests.processes.tree import COUNTY, Tree, Written, run, running_tree
+from tests.processes.tree import COUNTY, NATION, ZHEJIANG, Tree, Written, run, running_tree
 
 from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.model.addresses import NodeAddress
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -67,3 +74,86 @@ async def killed_midway(words: list[str]) -> None:
     await asyncio.sleep(0.3)
     command.kill()
     assert await command.wait() == -9
+
+
+async def test_certificates_are_replaced_under_load_and_no_request_fails(tmp_path: Path) -> None:
+    async with running_tree(tmp_path / "net") as tree:
+        async with tree.written_to(tree.url(COUNTY)) as written, probed(tree, COUNTY) as probes:
+            await until(written, 10)
+            for address in (COUNTY, ZHEJIANG):
+                await renew_certificate(tree, address)
+            new = certificate_of(tree, COUNTY)
+            async with asyncio.timeout(90):
+                while set(probes.seen[-20:]) != {new}:
+                    await asyncio.sleep(0.2)
+            await until(written, written.bundles + 20)
+
+        await check_whole(tree, written)
+
+    assert probes.failures == []
+    assert len(set(probes.seen)) == 2
+
+
+async def renew_certificate(tree: Tree, address: NodeAddress) -> None:
+    """What people do on both sides."""
+    settings, answer = tree.settings(address), tree.root / f"answer-{address.segments[-1]}"
+    await run("rotate", "certificate", "--settings", settings)
+    await admit(tree, tree.folder(address) / "request.json", answer)
+    await run("rotate", "certificate", "--settings", settings, "--answer", str(answer))
+
+
+async def admit(tree: Tree, request: Path, answer: Path, *more: str) -> None:
+    """The nation's side."""
+    authority_key = tree.root / "network" / "authority.key"
+    await run(
+        *("network", "admit", str(request), "--settings", tree.settings(NATION)),
+        *("--authority-key", str(authority_key), "--answer", str(answer), *more),
+    )
+
+
+def certificate_of(tree: Tree, address: NodeAddress) -> bytes:
+    """The node's certificate file, as a listener would show it."""
+    return ssl.PEM_cert_to_DER_cert((tree.folder(address) / "certificate.pem").read_text())
+
+
+@dataclass(slots=True)
+class Probes:
+    """What clients saw that connect anew each time: which certificate, and what went wrong."""
+
+    seen: list[bytes] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def probed(tree: Tree, address: NodeAddress) -> AsyncIterator[Probes]:
+    """New connections all the while, each with one request."""
+    probes, stop = Probes(), asyncio.Event()
+
+    async def probe() -> None:
+        while not stop.is_set():
+            try:
+                probes.seen.append(await asyncio.to_thread(probe_once, tree, address))
+            except (OSError, http.client.HTTPException) as error:
+                probes.failures.append(repr(error))
+            await asyncio.sleep(0.02)
+
+    probing = asyncio.create_task(probe())
+    try:
+        yield probes
+    finally:
+        stop.set()
+        await probing
+
+
+def probe_once(tree: Tree, address: NodeAddress) -> bytes:
+    """The certificate that a new connection is shown, once it has answered a request."""
+    url = urlsplit(tree.url(address))
+    connection = http.client.HTTPSConnection(str(url.hostname), url.port, context=tree.trust, timeout=10)
+    try:
+        connection.connect()
+        shown = connection.sock.getpeercert(binary_form=True) or b""
+        connection.request("GET", "/health/live")
+        assert connection.getresponse().status == 200
+        return shown
+    finally:
+        connection.close()

@@ -1,12 +1,17 @@
-"""``health-exchange rotate``: a node changes its keys while it serves; docs/operators/rotation.md says what to do when."""
+"""``health-exchange rotate``: a node changes its keys while it serves; docs/operators/rotation.md tells when."""
 
 import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from health_exchange.cli.client import BadRequestError
+from health_exchange.wiring.renewal import ask_for_certificate, ask_for_keys, install_certificate
 from health_exchange.wiring.rotation_at_rest import rotate_at_rest
 from health_exchange.wiring.settings import read_settings
 
+_NAMES = {"signing": ("signing", "log_seed"), "sealing": ("box",)}
 STEP = 500
 REST_MS = 20.0
 
@@ -27,6 +32,30 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--rest-ms", type=float, default=REST_MS, help=f"how long to leave the database between two ({REST_MS:g})"
     )
     at_rest_parser.set_defaults(run=at_rest)
+    _add_certificate(commands)
+    for name, what in (("signing", "the keys that sign for the node"), ("sealing", "the key that others seal to")):
+        parser = commands.add_parser(
+            name,
+            help=what,
+            description=f"Make {what} anew, beside the present ones, and ask the nation to put them in the directory. "
+            "The node uses them when the directory says so; the present ones stay until `rotate forget`.",
+        )
+        _add_settings(parser)
+        _add_request(parser)
+        parser.set_defaults(run=partial(keys, names=_NAMES[name]))
+
+
+def _add_certificate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "certificate",
+        help="the node's certificate",
+        description="Without --answer, make a new private key and ask the nation for its certificate; with it, put the "
+        "two in place. The running node takes them within seconds; the listeners change without a request that fails.",
+    )
+    _add_settings(parser)
+    _add_request(parser)
+    parser.add_argument("--answer", type=Path, help="folder that the nation's `network admit` has written")
+    parser.set_defaults(run=certificate)
 
 
 def _say(text: str) -> None:
@@ -36,6 +65,38 @@ def _say(text: str) -> None:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="the node's TOML file")
+
+
+def _add_request(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--request", type=Path, help="where to write the request (request.json beside the settings)")
+
+
+def certificate(arguments: argparse.Namespace) -> int:
+    """Ask for a certificate, or put it in place."""
+    settings = read_settings(arguments.settings)
+    if arguments.answer is None:
+        request = _request(arguments)
+        ask_for_certificate(settings, request=request)
+        print(f"Send {request} to the nation; install its answer with --answer.")
+    else:
+        until = install_certificate(settings, answer=arguments.answer, now=datetime.now(UTC))
+        print(f"The new certificate is in place; it is valid until {until:%Y-%m-%d}.")
+    return 0
+
+
+def keys(arguments: argparse.Namespace, names: Sequence[str]) -> int:
+    """Make new keys and ask for a card with them."""
+    request = _request(arguments)
+    if not ask_for_keys(read_settings(arguments.settings), names, request=request):
+        print("Keys wait for the nation already; this is the request for those.")
+    print(f"Send {request} to the nation; once it has admitted it, the node changes its keys by itself.")
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> Path:
+    """Where the request goes."""
+    chosen: Path | None = arguments.request
+    return chosen or arguments.settings.parent / "request.json"
 
 
 def at_rest(arguments: argparse.Namespace) -> int:

@@ -79,19 +79,24 @@ class NodeKeys:
 
     @property
     def boxes(self) -> tuple[BoxKeys, ...]:
-        """All that opens what was wrapped to this node, the newest first."""
+        """All that opens what was wrapped to this node."""
         return (self.box, *self.former.box)
 
     def signing_key(self, public: bytes) -> SigningKeys | None:
         """The private half of a verifying key; ``None`` where this node does not have it."""
         return next((keys for keys in (self.signing, *self.former.signing) if keys.public.raw == public), None)
 
-    def in_use(self, *, verifying_key: bytes, log_key: bytes) -> "NodeKeys | None":
-        """The same keys with the ones named in front, for use now; ``None`` where this node does not have them."""
+    def with_publics(self, *, verifying_key: bytes, box_key: bytes, log_key: bytes) -> "NodeKeys | None":
+        """The same keys with those in front whose public halves are given; ``None`` where one is not among them."""
         signing = self.signing_key(verifying_key)
+        box = next((box for box in self.boxes if box.public_raw == box_key), None)
         seeds = (self.log_seed, *self.former.log_seed)
         log_seed = next((seed for seed in seeds if ed25519_public(seed) == log_key), None)
-        return replace(self, signing=signing, log_seed=log_seed) if signing and log_seed else None
+        if not (signing and box and log_seed):
+            return None
+        # All boxes stay: others may go by a newer directory than we and wrap to a newer one already.
+        former = replace(self.former, box=tuple(each for each in self.boxes if each is not box))
+        return replace(self, signing=signing, box=box, log_seed=log_seed, former=former)
 
     def renewed(self, names: Iterable[str], randomness: Randomness) -> "NodeKeys":
         """The same keys with new ones for ``names`` (fields of ``former``), what they follow kept among the former."""

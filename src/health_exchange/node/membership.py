@@ -115,9 +115,11 @@ class Membership:
         if card is None:
             raise NotAMemberError(f"directory {signed.serial} does not name {self.address}")
         now = self.clock.now()
-        in_use = keys.in_use(
-            verifying_key=card.key_in_use(KeyUse.SIGNING, now), log_key=card.key_in_use(KeyUse.LOG, now)
+        in_use = keys.with_publics(
+            verifying_key=card.key_in_use(KeyUse.SIGNING, now),
+            box_key=card.box_key,
+            log_key=card.key_in_use(KeyUse.LOG, now),
         )
-        if in_use is None or card.box_key not in {box.public_raw for box in keys.boxes}:
+        if in_use is None:
             raise NotAMemberError(f"the key set is not that of {self.address} in directory {signed.serial}")
         return in_use

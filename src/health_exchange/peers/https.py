@@ -20,7 +20,7 @@ from health_exchange.protocol.hops import sign_hop
 from health_exchange.protocol.transport import PeerAnswer
 
 CONNECT_TIMEOUT_S = 3.0
-KEEPALIVE_S = 60.0
+KEEPALIVE_S = 20.0
 
 
 def client_context(*, authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ and no client of key holders, one that keeps no share cannot evaluate.
 """
 
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,11 +54,12 @@ from health_exchange.pseudonym.threshold import decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
+from health_exchange.wiring.currency import Currency
 from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory, read_directory_files
 from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import Settings, read_named
+from health_exchange.wiring.settings import BadSettingsError, Settings, read_named
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -115,6 +117,7 @@ class AssembledNode:
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
+        currency: Keeps this process at what files and database say now.
         workers: Processes that compute what somebody waits for.
         background: A process that computes what may wait.
     """
@@ -123,6 +126,7 @@ class AssembledNode:
     fhir_app: Starlette
     exchange_app: Starlette
     transport: HttpsTransport
+    currency: Currency
     workers: Processes
     background: Processes
 
@@ -152,17 +156,14 @@ def assemble(settings: Settings) -> AssembledNode:
     share = decode_share(read_named(settings.share)) if may_hold else None
     clock = SystemClock()
     membership = Membership(address=address, nation=nation, signed=filed, keys=keys, clock=clock, share=share)
+    context = _client_context(settings)
     transport = HttpsTransport(
         address=address,
         url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
         seed=lambda: membership.keys.log_seed,
         clock=clock,
         randomness=os.urandom,
-        context=client_context(
-            authority=Path(settings.authority),
-            certificate=Path(settings.certificate),
-            key=Path(settings.certificate_key),
-        ),
+        context=context,
     )
     store = Store.open(settings.database, key_file.store_keys, clock, os.urandom)
     membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
@@ -186,9 +187,28 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
+        currency=Currency(settings, parts, key_file, context),
         workers=workers,
         background=background,
     )
+
+
+def _client_context(settings: Settings) -> ssl.SSLContext:
+    """What the node shows and demands as a TLS client.
+
+    Raises:
+        BadSettingsError: Certificate and key do not fit each other, or a file cannot be read.
+    """
+    problem = ""
+    try:
+        return client_context(
+            authority=Path(settings.authority),
+            certificate=Path(settings.certificate),
+            key=Path(settings.certificate_key),
+        )
+    except OSError as error:
+        problem = error.strerror or str(error.args[-1])
+    raise BadSettingsError(f"{settings.certificate} and {settings.certificate_key} cannot be used: {problem}")
 
 
 def _worker_count() -> int:

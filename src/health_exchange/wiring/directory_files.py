@@ -10,7 +10,7 @@ from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, open_directory, unpack_directory
 from health_exchange.store import node_state
 from health_exchange.store.engine import Transaction
-from health_exchange.wiring.files import replace_file
+from health_exchange.wiring.files import replace_file, stamp_of
 from health_exchange.wiring.settings import Settings, read_named
 
 
@@ -32,12 +32,7 @@ class DirectoryFiles:
         return raw, signature
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes when the files are replaced; nothing where one is missing."""
-        try:
-            found = [path.stat() for path in self._paths]
-        except OSError:
-            return ()
-        return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found)
+        return tuple(map(stamp_of, self._paths))
 
 
 def read_directory_files(settings: Settings) -> SignedDirectory:

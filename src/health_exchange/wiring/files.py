@@ -4,6 +4,15 @@ import os
 from pathlib import Path
 
 
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """What changes when the file is replaced; zeros where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
 def write_new(path: Path, content: bytes) -> None:
     """A new file; raises ``FileExistsError`` where there is one."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

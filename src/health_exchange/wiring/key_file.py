@@ -9,7 +9,7 @@ from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.transaction import StoreKeys
-from health_exchange.wiring.files import replace_file
+from health_exchange.wiring.files import replace_file, stamp_of
 from health_exchange.wiring.settings import read_named
 
 
@@ -33,12 +33,12 @@ class KeyFile:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._stamp = self._stat()
+        self._stamp = stamp_of(self._path)
         self._keys = NodeKeys.from_json(read_named(path))
 
     def now(self) -> NodeKeys:
         """All keys, read again where the file was replaced; a few microseconds where it was not."""
-        stamp = self._stat()
+        stamp = stamp_of(self._path)
         if stamp != self._stamp:
             self._keys = NodeKeys.from_json(read_named(str(self._path)))
             self._stamp = stamp
@@ -73,11 +73,3 @@ class KeyFile:
     def _at_rest(self) -> tuple[Secret, ...]:
         keys = self.now()
         return (keys.at_rest, *keys.former.at_rest)
-
-    def _stat(self) -> tuple[int, int, int]:
-        """What changes when the file is replaced."""
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return (0, 0, 0)
-        return (stat.st_ino, stat.st_mtime_ns, stat.st_size)

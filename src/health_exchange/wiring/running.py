@@ -10,17 +10,14 @@ import signal
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from pathlib import Path
-
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.server.embed import Server
-from starlette.applications import Starlette
 
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.turns import Turn
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import assemble
 from health_exchange.wiring.bell import Bell
+from health_exchange.wiring.currency import LOOK_EVERY_S, Currency
+from health_exchange.wiring.listeners import Listener
 from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import Settings
@@ -46,23 +43,24 @@ async def run_node(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    servers = [
-        _server(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
-        _server(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
+    listeners = [
+        Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
+        Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
     ]
     try:
         async with asyncio.TaskGroup() as tasks:
-            serving = [tasks.create_task(server.serve()) for server in servers]
+            serving = [tasks.create_task(listener.serve()) for listener in listeners]
             turning = [
                 tasks.create_task(_take_turns(turn, bell, stop, assembled.workers))
                 for turn, bell in zip(node.turns, bells, strict=True)
             ]
+            tasks.create_task(_keep_current(assembled.currency, listeners, stop))
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
             for bell in bells:
                 bell.ring()
-            for server in servers:
-                server.stop()  # type: ignore[no-untyped-call]  # granian's method has no annotations
+            for listener in listeners:
+                listener.stop()
             await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
             for task in (*serving, *turning):
                 task.cancel()
@@ -75,6 +73,15 @@ def _announce(bells: Sequence[Bell], tables: AbstractSet[str]) -> None:
     """Tell everyone of a commit."""
     for bell in bells:
         bell.commit(tables)
+
+
+async def _keep_current(currency: Currency, listeners: Sequence[Listener], stop: asyncio.Event) -> None:
+    """Go by what files and database say now, until told to stop."""
+    while not stop.is_set():
+        await _sleep_until(stop, LOOK_EVERY_S)
+        if await currency.look():
+            for listener in listeners:
+                listener.renew()
 
 
 async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Processes) -> None:
@@ -110,21 +117,3 @@ async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-def _server(settings: Settings, app: Starlette, port: int, *, mutual: bool) -> Server:
-    """One listener."""
-    return Server(
-        app,
-        address=settings.host,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        log_enabled=False,
-        ssl_cert=Path(settings.certificate),
-        ssl_key=Path(settings.certificate_key),
-        ssl_protocol_min=SSLProtocols.tls13,
-        ssl_ca=Path(settings.authority) if mutual else None,
-        ssl_client_verify=mutual,
-        backpressure=512,
-    )
