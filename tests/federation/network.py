@@ -137,6 +137,7 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.keys = dict(self.ceremony.keys)
         self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
         for each in plan.nodes:
             shutil.copy(empty_database(), self._database(each.address))
@@ -150,7 +151,7 @@ class Network:
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
-        keys = self.ceremony.keys[address]
+        keys = self.keys[address]
         store = StoryStore.open(
             f"sqlite:///{self._database(address)}",
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
@@ -212,6 +213,8 @@ class Network:
     async def round(self) -> bool:
         """Every node takes each of its turns once, in an order of the dice; whether anything was done."""
         self.clock.advance(seconds=1)
+        for address, node in self.nodes.items():
+            node.parts.membership.settle(self.keys[address])
         turns = [(address, turn) for address in self.nodes for turn in range(len(self.nodes[address].turns))]
         self.dice.shuffle(turns)
         late, self.wire.late = self.wire.late, []
@@ -269,7 +272,7 @@ class Network:
         failures: list[Finding] = []
         for address, node in self.nodes.items():
             content = node.parts.store.read_now(
-                partial(log_content, directory=self.ceremony.directory, address=address)
+                partial(log_content, directory=self["cn"].parts.directory, address=address)
             )
             failures += verify_folder(export_folder(content)).failures
         return failures

@@ -19,6 +19,7 @@ from health_exchange.model.addresses import NodeAddress
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 PEOPLE = 60
+OVERLAP_S = 30.0
 
 
 def keys_of(tree: Tree) -> NodeKeys:
@@ -60,6 +61,26 @@ async def test_the_key_at_rest_is_replaced_under_load_though_the_command_is_kill
     assert (last.at_rest, last.former.at_rest) == (between.at_rest, ())
     assert last.at_rest != first.at_rest
     assert "a rotation was begun before; going on with it" in told
+
+
+async def test_signing_and_sealing_keys_are_replaced_under_load(tmp_path: Path) -> None:
+    async with running_tree(tmp_path / "net") as tree:
+        async with tree.written_to(tree.url(COUNTY)) as written:
+            await until(written, 10)
+            for address in (COUNTY, ZHEJIANG):
+                for what in ("signing", "sealing"):
+                    await run("rotate", what, "--settings", tree.settings(address))
+                request, answer = tree.folder(address) / "request.json", tree.root / f"answer-{address.segments[-1]}"
+                await admit(tree, request, answer, "--overlap-hours", str(OVERLAP_S / 3600))
+            await asyncio.sleep(OVERLAP_S + 3)
+            await until(written, written.bundles + 20)
+
+        await check_whole(tree, written)
+        kept = await run("rotate", "forget", "--settings", tree.settings(ZHEJIANG), code=1)
+
+    assert "0 former keys destroyed" in kept
+    assert kept.count("and accepted for a while after") == 2
+    assert "sealing" not in kept or "under way" not in kept
 
 
 async def killed_midway(words: list[str]) -> None:

@@ -168,6 +168,8 @@ class ExchangeDoor:
                 recipient=self._parts.address,
                 cards=self._parts.directory.nodes,
                 now=self._parts.clock.now(),
+                # Who was away while its key was replaced learns of that from the directory, and not otherwise.
+                even_former=path.partition("?")[0] == directory_updates.DIRECTORY_PATH,
             )
             await self._spend_nonce(sender, headers)
             target = urlsplit(path)

@@ -12,7 +12,7 @@ Pure: from what the store holds to a mapping of path to bytes.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -54,6 +54,7 @@ class LogContent:
         origin: The log's name.
         public: Its Ed25519 key.
         witnesses: Who may cosign.
+        former: Keys that these have followed, by name of log or witness.
         tiles: By name.
         checkpoints: Signed notes by size.
         cosignatures: Signature lines by size.
@@ -63,6 +64,7 @@ class LogContent:
     origin: str
     public: bytes
     witnesses: Sequence[WitnessKey]
+    former: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     tiles: Mapping[str, bytes]
     checkpoints: Mapping[int, str]
     cosignatures: Mapping[int, Sequence[str]]
@@ -96,13 +98,15 @@ def export_folder(content: LogContent) -> dict[str, bytes]:
 
 def _keys(content: LogContent) -> bytes:
     """The public keys, for people and programs."""
-    keys = {
+    keys: dict[str, object] = {
         "origin": content.origin,
         "public_key": b64encode(content.public).decode(),
         "witnesses": [
             {"name": witness.name, "public_key": b64encode(witness.public).decode()} for witness in content.witnesses
         ],
     }
+    if content.former:
+        keys["former"] = {name: [b64encode(key).decode() for key in each] for name, each in content.former.items()}
     return msgspec.json.format(msgspec.json.encode(keys)) + b"\n"
 
 

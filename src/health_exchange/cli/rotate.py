@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from health_exchange.cli.client import BadRequestError
-from health_exchange.wiring.renewal import ask_for_certificate, ask_for_keys, install_certificate
+from health_exchange.model.clock import SystemClock
+from health_exchange.wiring.renewal import ask_for_certificate, ask_for_keys, forget_keys, install_certificate
 from health_exchange.wiring.rotation_at_rest import rotate_at_rest
 from health_exchange.wiring.settings import read_settings
 
@@ -33,6 +34,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     at_rest_parser.set_defaults(run=at_rest)
     _add_certificate(commands)
+    forget_parser = commands.add_parser(
+        "forget",
+        help="destroy former private keys that nothing needs any more",
+        description="Destroy former signing and sealing keys whose time is over, and say why any is kept (exit 1). A "
+        "sealing key is kept until every origin below has sealed something to the one that follows it.",
+    )
+    _add_settings(forget_parser)
+    forget_parser.set_defaults(run=forget)
     for name, what in (("signing", "the keys that sign for the node"), ("sealing", "the key that others seal to")):
         parser = commands.add_parser(
             name,
@@ -76,7 +85,7 @@ def certificate(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments.settings)
     if arguments.answer is None:
         request = _request(arguments)
-        ask_for_certificate(settings, request=request)
+        ask_for_certificate(settings, request=request, clock=SystemClock())
         print(f"Send {request} to the nation; install its answer with --answer.")
     else:
         until = install_certificate(settings, answer=arguments.answer, now=datetime.now(UTC))
@@ -87,10 +96,19 @@ def certificate(arguments: argparse.Namespace) -> int:
 def keys(arguments: argparse.Namespace, names: Sequence[str]) -> int:
     """Make new keys and ask for a card with them."""
     request = _request(arguments)
-    if not ask_for_keys(read_settings(arguments.settings), names, request=request):
+    if not ask_for_keys(read_settings(arguments.settings), names, request=request, clock=SystemClock()):
         print("Keys wait for the nation already; this is the request for those.")
     print(f"Send {request} to the nation; once it has admitted it, the node changes its keys by itself.")
     return 0
+
+
+def forget(arguments: argparse.Namespace) -> int:
+    """Destroy what nothing needs."""
+    forgotten = forget_keys(read_settings(arguments.settings), clock=SystemClock())
+    print(f"{forgotten.destroyed} former keys destroyed.")
+    for why in forgotten.kept:
+        print(f"Kept: {why}.")
+    return 1 if forgotten.kept else 0
 
 
 def _request(arguments: argparse.Namespace) -> Path:

@@ -106,9 +106,9 @@ class NodeKeys:
             keys = replace(keys, former=former, **{name: getattr(fresh, name)})
         return keys
 
-    def without_former(self, name: str) -> "NodeKeys":
-        """The same keys without what ``name`` has followed: nothing needs it any more."""
-        return replace(self, former=replace(self.former, **{name: ()}))
+    def keeping(self, **former: tuple[object, ...]) -> "NodeKeys":
+        """The same keys with only those among the former ones, by field, that something still needs."""
+        return replace(self, former=replace(self.former, **former))  # type: ignore[arg-type]  # each its field's own kind
 
     @classmethod
     def generate(cls, randomness: Randomness) -> Self:

@@ -7,7 +7,7 @@ A key that is replaced stays on its card with the instant until which it is used
 verifiable, and whoever learns of the new one in time is never surprised by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -89,6 +89,12 @@ class NodeCard:
     def log_origin(self) -> str:
         """First line of its checkpoints (C2SP tlog-checkpoint)."""
         return f"health-exchange.example/{self.address}"
+
+
+def former_log_keys(cards: Iterable[NodeCard]) -> dict[str, list[bytes]]:
+    """Keys that the cards' log keys have followed, by the log's name; nothing of those that have had one key only."""
+    former = {card.log_origin: list(card.all_keys(KeyUse.LOG)[1:]) for card in cards}
+    return {name: keys for name, keys in former.items() if keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,21 @@ from health_exchange.model.directory import KeyUse, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.protocol.directories import SignedDirectory, check_succession, open_directory, unpack_directory
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card
+from health_exchange.store import node_state
+from health_exchange.store.engine import Transaction
+
+
+def note_box(tx: Transaction, origin: NodeAddress, key_id: bytes) -> None:
+    """Note to which of this node's box keys an origin has sealed its last envelope.
+
+    An origin's envelopes come in order: after one sealed to the newest key, none sealed to an earlier one can come.
+    """
+    node_state.put(tx, f"sealed-to:{origin}", key_id)
+
+
+def last_box(tx: Transaction, origin: NodeAddress) -> bytes | None:
+    """The key id of the box key that an origin has sealed its last envelope to, since that is noted."""
+    return node_state.get(tx, f"sealed-to:{origin}")
 
 
 class NotAMemberError(ExchangeError):

@@ -16,6 +16,7 @@ from health_exchange.model.powers import Power
 from health_exchange.node import keeping
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keeping import Opened, read_sections
+from health_exchange.node.membership import note_box
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.envelope import Envelope, open_sections, origin_keys, read_envelope, verify_envelope
 from health_exchange.protocol.receipts import Receipt, sign_receipt
@@ -92,7 +93,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
         raise WrongWayError(f"{origin} admits no facilities, so it has no records of its own")
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
-    verify_envelope(envelope, keys)
+    verify_envelope(envelope, *keys)
     opened = await _open(envelope, parts)
     taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
     if isinstance(taken, ExchangeError):
@@ -103,7 +104,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
 async def _open(envelope: Envelope, parts: NodeParts) -> Opened:
     """The envelope's content as far as it is ours, or why we refuse it. Never raises for content."""
     try:
-        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.box)
+        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.boxes)
     except ExchangeError as error:
         return Opened(refusal=error.code)
     size = EXPANSION * sum(len(plaintext) for plaintext in sections.values())
@@ -127,6 +128,8 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
+    if parts.keys.former.box:
+        note_box(tx, header.origin, envelope.key_id_of(parts.address))
     refusal = opened.refusal or _keep(tx, parts, envelope, opened)
     if refusal:
         streams.refuse(tx, header.stream, header.sequence, refusal)

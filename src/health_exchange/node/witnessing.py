@@ -23,6 +23,7 @@ from health_exchange.audit.checkpoints import (
 from health_exchange.audit.hashing import Hash
 from health_exchange.audit.merkle import prove_consistency
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import KeyUse
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
@@ -78,7 +79,9 @@ async def cosign_checkpoint(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     if parts.address not in card.witnesses:
         raise ForbiddenError(f"{parts.address} is no witness of {sender}")
     request = _decode(raw)
-    shown = read_checkpoint(request.checkpoint, origin=card.log_origin, public=card.log_key)
+    shown = read_checkpoint(
+        request.checkpoint, origin=card.log_origin, publics=card.keys_at(KeyUse.LOG, parts.clock.now())
+    )
     answer = await parts.store.write(lambda tx: _cosign(tx, parts, sender, request, shown))
     if isinstance(answer, ForkedLogError):
         raise answer
@@ -117,7 +120,8 @@ async def _ask(parts: NodeParts, witness: NodeAddress, note: str, checkpoint: Ch
                 return False
             answer = msgspec.msgpack.decode(reply.body, type=WitnessAnswer)
             if answer.cosignature:
-                verify_cosignature(checkpoint, answer.cosignature, witness=card.log_origin, public=card.log_key)
+                publics = card.keys_at(KeyUse.LOG, parts.clock.now())
+                verify_cosignature(checkpoint, answer.cosignature, witness=card.log_origin, publics=publics)
         except (ExchangeError, msgspec.MsgspecError, ValueError):
             return False
         await parts.store.write(

@@ -13,7 +13,7 @@ from health_exchange.audit.verification import VerificationReport, verify_folder
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
-from health_exchange.model.directory import NetworkDirectory
+from health_exchange.model.directory import NetworkDirectory, former_log_keys
 from health_exchange.model.errors import ForbiddenError
 from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
@@ -74,15 +74,14 @@ def open_store(settings: Settings) -> Store:
 def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddress) -> LogContent:
     """Everything the store holds of the node's log, up to its latest checkpoint."""
     card = directory.nodes[address]
+    witnesses = [directory.nodes[witness] for witness in card.witnesses]
     checkpoints = dict(audit_log.all_checkpoints(tx))
     size = max(checkpoints, default=0)
     return LogContent(
         origin=card.log_origin,
         public=card.log_key,
-        witnesses=[
-            WitnessKey(name=directory.nodes[witness].log_origin, public=directory.nodes[witness].log_key)
-            for witness in card.witnesses
-        ],
+        witnesses=[WitnessKey(name=witness.log_origin, public=witness.log_key) for witness in witnesses],
+        former=former_log_keys([card, *witnesses]),
         tiles=audit_log.all_tiles(tx),
         checkpoints={at: note.decode() for at, note in checkpoints.items()},
         cosignatures={at: [line.decode() for line in audit_log.cosignatures_of(tx, at).values()] for at in checkpoints},
@@ -123,7 +122,7 @@ class RelayInspector:
     def __init__(self, settings: Settings) -> None:
         keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
         self.address = NodeAddress.parse(settings.address)
-        self._box = keys.box
+        self._boxes = keys.boxes
         self._seen: set[tuple[str, int]] = set()
         self._store = open_store(settings)
         self.envelope_bytes = 0
@@ -142,7 +141,7 @@ class RelayInspector:
                 continue
             self._seen.add((stream, sequence))
             envelope = read_envelope(raw)
-            opened = open_sections(envelope, self.address, self._box)
+            opened = open_sections(envelope, self.address, self._boxes)
             self.envelope_bytes += len(raw)
             self.could_open += len(opened)
             self.could_not_open += len(envelope.sections) - len(opened)

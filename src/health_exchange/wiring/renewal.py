@@ -6,17 +6,22 @@ leaves. The running node takes a granted key when the directory says so, and an 
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from health_exchange.crypto.boxes import key_id
 from health_exchange.crypto.certificates import check_pair, request_certificate
 from health_exchange.crypto.keyset import NodeKeys
-from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.crypto.signatures import VerifyingKeys, ed25519_public
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.clock import SystemClock
-from health_exchange.model.directory import NodeCard
+from health_exchange.model.clock import Clock
+from health_exchange.model.directory import KeyUse, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.node.membership import Membership
+from health_exchange.model.powers import Power
+from health_exchange.model.secrecy import Secret
+from health_exchange.node.membership import Membership, last_box
 from health_exchange.protocol.enrolment import make_request
 from health_exchange.wiring.directory_files import newest_directory
 from health_exchange.wiring.files import replace_file, write_new
@@ -46,7 +51,7 @@ class MissingKeysError(ExchangeError):
     code = "missing-keys"
 
 
-def ask_for_certificate(settings: Settings, *, request: Path) -> None:
+def ask_for_certificate(settings: Settings, *, request: Path, clock: Clock) -> None:
     """Make a new private key beside the one in use, and write the request for its certificate.
 
     Raises:
@@ -56,7 +61,7 @@ def ask_for_certificate(settings: Settings, *, request: Path) -> None:
     if waiting.exists():
         raise StillWaitingError(f"{waiting} waits for its certificate; remove it to ask anew")
     asked = request_certificate(settings.address)
-    card, in_use = _standing(settings)
+    card, in_use = _standing(settings, clock)
     granted = _granted(card, KeyFile(settings.keys).now())
     raw, _fingerprint = make_request(card, granted, certificate_request=asked.request, in_use=in_use.signing)
     write_new(waiting, asked.key)
@@ -81,7 +86,7 @@ def install_certificate(settings: Settings, *, answer: Path, now: datetime) -> d
     return until
 
 
-def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path) -> bool:
+def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path, clock: Clock) -> bool:
     """Add new keys to the key file and write the request for a card with them; ``False`` where some wait already.
 
     Where keys wait for the nation already, the request for those is written again and no more are made.
@@ -90,6 +95,7 @@ def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path) -> 
         settings: The node's.
         names: Which, as ``NodeKeys.renewed`` names them.
         request: Where to write it.
+        clock: Tells which keys are in use.
 
     Raises:
         StillWaitingError: Keys that were granted are not in use yet.
@@ -97,11 +103,11 @@ def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path) -> 
     """
     file = KeyFile(settings.keys)
     with file.locked():
-        card, in_use = _standing(settings)
+        card, in_use = _standing(settings, clock)
         present = file.now()
         granted = _granted(card, present)
-        waits = (present.signing, present.box, present.log_seed) != (granted.signing, granted.box, granted.log_seed)
-        if not waits and granted.signing is not in_use.signing:
+        waits = _seeds(present) != _seeds(granted)
+        if not waits and (granted.signing.seed, granted.log_seed) != (in_use.signing.seed, in_use.log_seed):
             raise StillWaitingError("keys that were granted last time are not in use yet: wait until they are")
         renewed = present if waits else present.renewed(names, os.urandom)
         raw, _fingerprint = make_request(card, renewed, in_use=in_use.signing)
@@ -111,7 +117,79 @@ def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path) -> 
     return not waits
 
 
-def _standing(settings: Settings) -> tuple[NodeCard, NodeKeys]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What became of the keys that others have followed.
+
+    Attributes:
+        destroyed: How many have left the key file.
+        kept: Why the others have not, a sentence each.
+    """
+
+    destroyed: int
+    kept: tuple[str, ...]
+
+
+def forget_keys(settings: Settings, *, clock: Clock) -> Forgotten:
+    """Destroy the former private keys that nothing needs any more.
+
+    A key that signs is needed for as long as the directory says; one that others seal to, until every origin whose
+    envelopes reach this node has sealed one to the newest.
+
+    Raises:
+        KeysBusyError: Another command is at these keys.
+    """
+    file = KeyFile(settings.keys)
+    with file.locked():
+        card, _in_use = _standing(settings, clock)
+        present = file.now()
+        needs = partial(_need, card, nation_key=settings.nation_key, now=clock.now())
+        signing = {each: needs(KeyUse.SIGNING, each.public.raw) for each in present.former.signing}
+        log_seed = {each: needs(KeyUse.LOG, ed25519_public(each)) for each in present.former.log_seed}
+        box = {each: needs(KeyUse.SEALING, each.public_raw) for each in present.former.box}
+        awaited = _awaited(settings, card) if any(not why for why in box.values()) else ""
+        box = {each: why or awaited for each, why in box.items()}
+        whys = [*signing.values(), *log_seed.values(), *box.values()]
+        if not all(whys):
+            file.replace(
+                present.keeping(
+                    signing=tuple(each for each, why in signing.items() if why),
+                    log_seed=tuple(each for each, why in log_seed.items() if why),
+                    box=tuple(each for each, why in box.items() if why),
+                )
+            )
+    return Forgotten(destroyed=whys.count(""), kept=tuple(dict.fromkeys(why for why in whys if why)))
+
+
+def _need(card: NodeCard, use: KeyUse, public: bytes, *, nation_key: bytes, now: datetime) -> str:
+    """Why a former key is still needed; empty where the directory does not say so."""
+    if use is KeyUse.SIGNING and public == nation_key:
+        return "a signing key signs directories: every node's settings pin it"
+    if public == card.all_keys(use)[0] or public not in card.all_keys(use):
+        return f"a {use} key is in use: the one after it is not granted yet"
+    if public in card.keys_at(use, now):
+        until = next(each.until for each in card.former if each.key == public)
+        return f"a {use} key is used until {until:%Y-%m-%d %H:%M:%S} UTC, and accepted for a while after"
+    return ""
+
+
+def _awaited(settings: Settings, card: NodeCard) -> str:
+    """Why something sealed to an earlier box key may still be under way; empty where nothing is."""
+    newest = key_id(card.box_key)
+    store = open_store(settings)
+    try:
+        nodes = store.read_now(lambda tx: newest_directory(settings, tx)).directory.nodes.values()
+        below = [each for each in nodes if each.address != card.address and card.address.contains(each.address)]
+        origins = [each.address for each in below if each.may(Power.ADMITS_FACILITIES)]
+        waiting = [str(each) for each in origins if store.read_now(partial(last_box, origin=each)) != newest]
+    finally:
+        store.close()
+    if not waiting:
+        return ""
+    return f"a sealing key may be needed: nothing sealed to the new one has come yet from {', '.join(waiting)}"
+
+
+def _standing(settings: Settings, clock: Clock) -> tuple[NodeCard, NodeKeys]:
     """This node's card in the newest directory it knows, and the keys that are in use by it."""
     store = open_store(settings)
     try:
@@ -123,7 +201,7 @@ def _standing(settings: Settings) -> tuple[NodeCard, NodeKeys]:
         nation=VerifyingKeys.from_bytes(settings.nation_key),
         signed=signed,
         keys=KeyFile(settings.keys).now(),
-        clock=SystemClock(),
+        clock=clock,
     )
     return membership.card, membership.keys
 
@@ -134,6 +212,11 @@ def _granted(card: NodeCard, keys: NodeKeys) -> NodeKeys:
     if found is None:
         raise MissingKeysError(f"the key file lacks a key that the directory names for {card.address}")
     return found
+
+
+def _seeds(keys: NodeKeys) -> tuple[Secret, ...]:
+    """What tells keys from others."""
+    return (keys.signing.seed, keys.box.seed, keys.log_seed)
 
 
 def _waiting_key(settings: Settings) -> Path:

@@ -23,7 +23,6 @@ from health_exchange.wiring.settings import Settings
 
 T = TypeVar("T")
 
-AT_REST = "at_rest"
 BUSY_TRIES = 20
 
 
@@ -45,14 +44,14 @@ def rotate_at_rest(settings: Settings, *, step: int, rest_s: float, tell: Callab
         if file.now().former.at_rest:
             tell("a rotation was begun before; going on with it")
         else:
-            file.replace(file.now().renewed([AT_REST], os.urandom))
+            file.replace(file.now().renewed(["at_rest"], os.urandom))
             tell(f"{settings.keys} holds a new key beside the present one")
         store = open_store(settings)
         try:
             changed = _wrap_all(store, settings, step=step, rest_s=rest_s, tell=tell)
         finally:
             store.close()
-        file.replace(file.now().without_former(AT_REST))
+        file.replace(file.now().keeping(at_rest=()))
         tell("nothing needs the former key any more; it has left the key file")
     return changed
 
