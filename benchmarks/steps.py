@@ -162,7 +162,7 @@ class Tree:
                     signed=self._ceremony.signed,
                     keys=keys,
                     clock=clock,
-                    share=self._ceremony.shares.get(address),
+                    shares=[share] if (share := self._ceremony.shares.get(address)) else (),
                 ),
                 stream=store.write_now(node_state.own_stream),
                 policies=self._policies,

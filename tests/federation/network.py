@@ -31,6 +31,7 @@ from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.directories import SignedDirectory, unpack_directory
 from health_exchange.protocol.transport import PeerAnswer
+from health_exchange.pseudonym.threshold import KeyShare
 from health_exchange.store import exports, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
@@ -138,6 +139,9 @@ class Network:
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
         self.keys = dict(self.ceremony.keys)
+        self.shares: dict[NodeAddress, tuple[KeyShare, ...]] = {
+            address: (share,) for address, share in self.ceremony.shares.items()
+        }
         self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
         for each in plan.nodes:
             shutil.copy(empty_database(), self._database(each.address))
@@ -166,7 +170,8 @@ class Network:
             signed=store.read_now(partial(_directory, ceremony=self.ceremony)),
             keys=keys,
             clock=self.clock,
-            share=self.ceremony.shares.get(address),
+            shares=self.shares.get(address, ()),
+            keep_share=partial(self._keep_share, address),
         )
         parts = NodeParts(
             membership=membership,
@@ -187,6 +192,11 @@ class Network:
         note_start(parts)
         store.faults, store.address = self.faults, address
         self.nodes[address] = make_node(parts, lambda: self.beside.pop(address, None))
+
+    def _keep_share(self, address: NodeAddress, share: KeyShare) -> None:
+        """As a holder's file keeps shares."""
+        others = [each for each in self.shares.get(address, ()) if each.version != share.version]
+        self.shares[address] = (share, *others)
 
     def put_beside(self, address: str, signed: SignedDirectory) -> None:
         """Put a directory's files in place of those beside a node."""

@@ -11,14 +11,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.processes.tree import COUNTY, NATION, ZHEJIANG, Tree, Written, run, running_tree
+from tests.processes.tree import COUNTY, NATION, SICHUAN, ZHEJIANG, Tree, Written, run, running_tree
 
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.pseudonym.threshold import decode_shares
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 PEOPLE = 60
+HOLDERS = (NATION, ZHEJIANG, SICHUAN)
 OVERLAP_S = 30.0
 
 
@@ -79,8 +81,28 @@ async def test_signing_and_sealing_keys_are_replaced_under_load(tmp_path: Path) 
         kept = await run("rotate", "forget", "--settings", tree.settings(ZHEJIANG), code=1)
 
     assert "0 former keys destroyed" in kept
-    assert kept.count("and accepted for a while after") == 2
-    assert "sealing" not in kept or "under way" not in kept
+    assert kept.count("and accepted for a while after") == 3
+
+
+async def test_key_shares_are_renewed_under_load(tmp_path: Path) -> None:
+    async with running_tree(tmp_path / "net") as tree:
+        old = {holder: (tree.folder(holder) / "share.json").read_bytes() for holder in HOLDERS}
+        async with tree.written_to(tree.url(COUNTY)) as written:
+            await until(written, 10)
+            told = await run(
+                *("rotate", "shares", "--settings", tree.settings(NATION), "--overlap-hours", str(OVERLAP_S / 3600))
+            )
+            await asyncio.sleep(OVERLAP_S + 3)
+            await until(written, written.bundles + 20)
+
+        await check_whole(tree, written)
+        held = (await tree.settled()).nodes
+
+    assert "Directory 2 names shares of version 2" in told
+    assert not any(node.held or node.waiting_for_pseudonym for node in held)
+    for holder in HOLDERS:
+        newest, former = decode_shares((tree.folder(holder) / "share.json").read_bytes())
+        assert (newest.version, (former,)) == (2, decode_shares(old[holder]))
 
 
 async def killed_midway(words: list[str]) -> None:

@@ -22,6 +22,8 @@ EXCHANGE = {
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
     ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/shares/deal"),
+    ("POST", "/exchange/v1/shares/take"),
     ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }
@@ -62,9 +64,24 @@ def test_a_nodes_status_has_these_fields() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|lookup|audit|person|policy|samples"),
+        ([], "demo|node|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
+        (
+            ["network", "request"],
+            "--network|--address|--tier|--name|--exchange-url|--fhir-url|--host|--database|folder",
+        ),
+        (
+            ["network", "admit"],
+            "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request",
+        ),
+        (["rotate"], "at-rest|certificate|signing|sealing|shares|forget"),
+        (["rotate", "at-rest"], "--settings|--step|--rest-ms"),
+        (["rotate", "certificate"], "--settings|--request|--answer"),
+        (["rotate", "signing"], "--settings|--request"),
+        (["rotate", "sealing"], "--settings|--request"),
+        (["rotate", "shares"], "--settings|--overlap-hours"),
+        (["rotate", "forget"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
         (["person", "view"], "--url|--ca|--client-id|--key|--system|--json"),
@@ -99,6 +116,27 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (["rotate", "at-rest", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
+        (["rotate", "at-rest", "--settings", "x", "--step", "0"], 2, "--step is at least 1"),
+        (["rotate", "shares", "--settings", "x", "--overlap-hours", "-1"], 2, "--overlap-hours is at least 0"),
+        (
+            [
+                *(
+                    "network",
+                    "request",
+                    "/nowhere/node",
+                    "--network",
+                    "/nowhere",
+                    "--address",
+                    "CN",
+                    "--tier",
+                    "county",
+                ),
+                *("--name", "n", "--exchange-url", "https://h:1", "--fhir-url", "https://h:2"),
+            ],
+            2,
+            "--address: an address starts with its nation",
+        ),
         (
             [
                 *("person", "erasure-report", "--url", "https://127.0.0.1:1", "--case", "1"),

@@ -26,6 +26,7 @@ from health_exchange.node import (
     locating,
     network,
     reception,
+    refreshing,
     surveying,
     ticketing,
     witnessing,
@@ -115,6 +116,14 @@ async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddr
     return msgspec.json.encode(await surveying.pulse(parts))
 
 
+async def _deal(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_deal(parts, body, sender)
+
+
+async def _take(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_take(parts, body, sender)
+
+
 async def _directory(parts: NodeParts, _body: bytes, query: Query, _sender: NodeAddress) -> bytes:
     digest = query.get("digest", [""])[0]
     return directory_updates.answer_directory(parts, _whole_number(query, "have"), digest)
@@ -131,6 +140,8 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
     ("GET", directory_updates.DIRECTORY_PATH): _directory,
+    ("POST", refreshing.DEAL_PATH): _deal,
+    ("POST", refreshing.TAKE_PATH): _take,
 }
 
 

@@ -1,15 +1,18 @@
 """``health-exchange rotate``: a node changes its keys while it serves; docs/operators/rotation.md tells when."""
 
 import argparse
+import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from health_exchange.cli.client import BadRequestError
+from health_exchange.cli.enrolment import OVERLAP_HOURS
 from health_exchange.model.clock import SystemClock
 from health_exchange.wiring.renewal import ask_for_certificate, ask_for_keys, forget_keys, install_certificate
 from health_exchange.wiring.rotation_at_rest import rotate_at_rest
+from health_exchange.wiring.rotation_shares import rotate_shares
 from health_exchange.wiring.settings import read_settings
 
 _NAMES = {"signing": ("signing", "log_seed"), "sealing": ("box",)}
@@ -34,6 +37,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     at_rest_parser.set_defaults(run=at_rest)
     _add_certificate(commands)
+    shares_parser = commands.add_parser(
+        "shares",
+        help="at the nation: the holders' shares of the pseudonym key",
+        description="Have all key holders renew their shares. The key and all pseudonyms stay; the present shares are "
+        "of no use beside the new ones, and are destroyed once their time is over. All holders must be there.",
+    )
+    _add_settings(shares_parser)
+    shares_parser.add_argument(
+        "--overlap-hours",
+        type=float,
+        default=OVERLAP_HOURS,
+        help=f"how long all go on asking by the present shares ({OVERLAP_HOURS:g})",
+    )
+    shares_parser.set_defaults(run=shares)
     forget_parser = commands.add_parser(
         "forget",
         help="destroy former private keys that nothing needs any more",
@@ -99,6 +116,19 @@ def keys(arguments: argparse.Namespace, names: Sequence[str]) -> int:
     if not ask_for_keys(read_settings(arguments.settings), names, request=request, clock=SystemClock()):
         print("Keys wait for the nation already; this is the request for those.")
     print(f"Send {request} to the nation; once it has admitted it, the node changes its keys by itself.")
+    return 0
+
+
+def shares(arguments: argparse.Namespace) -> int:
+    """Have shares renewed."""
+    if arguments.overlap_hours < 0:
+        raise BadRequestError("--overlap-hours is at least 0")
+    overlap = timedelta(hours=arguments.overlap_hours)
+    signed = asyncio.run(rotate_shares(read_settings(arguments.settings), overlap=overlap))
+    former = signed.directory.former_key
+    print(f"Directory {signed.serial} names shares of version {signed.directory.key.share_version}.")
+    if former is not None:
+        print(f"They are in use from {former.until:%Y-%m-%d %H:%M:%S} UTC; all nodes change by themselves.")
     return 0
 
 

@@ -19,6 +19,10 @@ LEEWAY = timedelta(minutes=5)
 """How far clocks may lie apart: so much longer is a former key accepted than it is used."""
 
 
+SHARE_LEEWAY = 3 * LEEWAY
+"""How long former shares are kept after their time: two clocks and a ticket's life apart."""
+
+
 class KeyUse(StrEnum):
     """What a node's public keys are for."""
 
@@ -126,12 +130,38 @@ class KeyCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerKeyCard:
+    """The pseudonym key's card that another one follows, and until when it is the one to ask by."""
+
+    card: KeyCard
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDirectory:
-    """All nodes and the pseudonym key; ``serial`` counts the directories that the nation has signed."""
+    """All nodes and the pseudonym key.
+
+    Attributes:
+        nodes: By address.
+        key: The newest card of the pseudonym key.
+        former_key: The card before it, where there was one.
+        serial: Counts the directories that the nation has signed.
+    """
 
     nodes: Mapping[NodeAddress, NodeCard]
     key: KeyCard
+    former_key: FormerKeyCard | None = None
     serial: int = 1
+
+    def key_in_use(self, at: datetime) -> KeyCard:
+        """The card to ask key holders by at ``at``."""
+        former = self.former_key
+        return former.card if former is not None and former.until > at else self.key
+
+    def keys_at(self, at: datetime) -> tuple[KeyCard, ...]:
+        """Cards that somebody may still ask by at ``at``, the newest first."""
+        former = self.former_key
+        return (self.key, former.card) if former is not None and former.until + SHARE_LEEWAY >= at else (self.key,)
 
     def path_up(self, address: NodeAddress) -> tuple[NodeCard, ...]:
         """Cards of the nodes above ``address``, parent first."""

@@ -4,11 +4,13 @@ Replaced whole, without a restart: whoever works with it reads what it needs onc
 that the directory says are in use now; earlier ones stay at hand for what was sealed to them.
 """
 
+from collections.abc import Callable, Sequence
+
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import Clock
-from health_exchange.model.directory import KeyUse, NetworkDirectory, NodeCard
+from health_exchange.model.directory import KeyCard, KeyUse, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.protocol.directories import SignedDirectory, check_succession, open_directory, unpack_directory
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card
@@ -29,11 +31,25 @@ def last_box(tx: Transaction, origin: NodeAddress) -> bytes | None:
     return node_state.get(tx, f"sealed-to:{origin}")
 
 
+class NoRoomForShareError(ExchangeError):
+    """The node keeps no share, and has nowhere to keep one."""
+
+    category = Category.UNSUPPORTED
+    code = "no-room-for-share"
+
+
 class NotAMemberError(ExchangeError):
     """The directory does not name this node, or names other keys than it has."""
 
     category = Category.INCORRECT
     code = "not-a-member"
+
+
+def _check_key_cards(directory: NetworkDirectory) -> None:
+    """Check that old shares and new ones lead to their keys; raises ``BadKeyCardError``."""
+    check_key_card(directory.key)
+    if directory.former_key is not None:
+        check_key_card(directory.former_key.card)
 
 
 class Membership:
@@ -45,7 +61,8 @@ class Membership:
         signed: The directory to begin with.
         keys: All its private keys.
         clock: Tells which of them are in use.
-        share: Its share of the pseudonym key, where it keeps one.
+        shares: Its shares of the pseudonym key, the newest first, where it keeps any.
+        keep_share: Keeps a new one durably beside them.
 
     Attributes:
         signed: The directory it goes by.
@@ -64,14 +81,16 @@ class Membership:
         signed: SignedDirectory,
         keys: NodeKeys,
         clock: Clock,
-        share: KeyShare | None = None,
+        shares: Sequence[KeyShare] = (),
+        keep_share: Callable[[KeyShare], None] | None = None,
     ) -> None:
         self.address = address
         self.nation = nation
-        self.share = share
+        self.shares = tuple(shares)
+        self._keep_share = keep_share
         self.clock = clock
         self._all_keys = keys
-        check_key_card(signed.directory.key)
+        _check_key_cards(signed.directory)
         self.keys = self._in_use(signed, keys)
         self.signed = signed
 
@@ -102,7 +121,7 @@ class Membership:
         """
         if not check_succession(self.signed, shown):
             return False
-        check_key_card(shown.directory.key)
+        _check_key_cards(shown.directory)
         self._in_use(shown, self._all_keys)
         return True
 
@@ -113,6 +132,24 @@ class Membership:
         self.keys = self._in_use(shown, self._all_keys)
         self.signed = shown
         return True
+
+    @property
+    def key(self) -> KeyCard:
+        """The pseudonym key's card to ask by now."""
+        return self.directory.key_in_use(self.clock.now())
+
+    def share(self, epoch: int, version: int) -> KeyShare | None:
+        """The share that a request names; the newest where there is no such one; ``None`` where it keeps none."""
+        named = (each for each in self.shares if (each.epoch, each.version) == (epoch, version))
+        return next(named, next(iter(self.shares), None))
+
+    def keep_share(self, share: KeyShare) -> None:
+        """Keep a new share beside those there are, in place of one of its version; durable on return."""
+        if self._keep_share is None:
+            raise NoRoomForShareError("this node's settings name no file for a share of the pseudonym key")
+        self._keep_share(share)
+        others = (each for each in self.shares if (each.epoch, each.version) != (share.epoch, share.version))
+        self.shares = (share, *others)
 
     def settle(self, keys: NodeKeys | None = None) -> None:
         """Use the keys whose time it is now, from among ``keys`` where they have changed.

@@ -16,7 +16,6 @@ from health_exchange.node.membership import Membership
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
-from health_exchange.pseudonym.threshold import KeyShare
 from health_exchange.store.engine import Store
 
 
@@ -85,8 +84,3 @@ class NodeParts:
     def keys(self) -> NodeKeys:
         """Its private keys."""
         return self.membership.keys
-
-    @property
-    def share(self) -> KeyShare | None:
-        """Its share of the pseudonym key, where it keeps one."""
-        return self.membership.share

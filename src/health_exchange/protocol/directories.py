@@ -11,7 +11,15 @@ import msgspec
 
 from health_exchange.crypto.signatures import SigningKeys, VerifyingKeys, sign, verify
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import FormerKey, HolderCard, KeyCard, KeyUse, NetworkDirectory, NodeCard
+from health_exchange.model.directory import (
+    FormerKey,
+    FormerKeyCard,
+    HolderCard,
+    KeyCard,
+    KeyUse,
+    NetworkDirectory,
+    NodeCard,
+)
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Tier
 from health_exchange.protocol.instants import read_instant, write_instant
@@ -72,6 +80,17 @@ class _Holder(msgspec.Struct, frozen=True, kw_only=True):
     share_public: bytes
 
 
+class _Key(msgspec.Struct, frozen=True, kw_only=True):
+    """A ``KeyCard`` that another one has followed, in JSON."""
+
+    epoch: int
+    share_version: int
+    threshold: int
+    public: bytes
+    holders: list[_Holder]
+    until: str
+
+
 class _File(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file; what was made before directories had numbers has the first one."""
 
@@ -82,6 +101,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     threshold: int
     public: bytes
     holders: list[_Holder]
+    former_key: _Key | None = None
     nodes: list[_Node]
 
 
@@ -118,10 +138,8 @@ def _encode(directory: NetworkDirectory) -> bytes:
         share_version=key.share_version,
         threshold=key.threshold,
         public=key.public,
-        holders=[
-            _Holder(address=str(holder.address), index=holder.index, share_public=holder.share_public)
-            for holder in key.holders
-        ],
+        holders=_holders(key),
+        former_key=_former_key(directory.former_key),
         nodes=[_node(card) for card in directory.nodes.values()],
     )
     return msgspec.json.format(msgspec.json.encode(file))
@@ -180,6 +198,39 @@ def unpack_directory(packed: bytes, *, nation: VerifyingKeys) -> SignedDirectory
     return open_directory(raw, signature, nation=nation)
 
 
+def _holders(key: KeyCard) -> list[_Holder]:
+    return [
+        _Holder(address=str(holder.address), index=holder.index, share_public=holder.share_public)
+        for holder in key.holders
+    ]
+
+
+def _former_key(former: FormerKeyCard | None) -> _Key | None:
+    if former is None:
+        return None
+    return _Key(
+        epoch=former.card.epoch,
+        share_version=former.card.share_version,
+        threshold=former.card.threshold,
+        public=former.card.public,
+        holders=_holders(former.card),
+        until=write_instant(former.until),
+    )
+
+
+def _key_card(file: _File | _Key) -> KeyCard:
+    return KeyCard(
+        epoch=file.epoch,
+        share_version=file.share_version,
+        threshold=file.threshold,
+        public=file.public,
+        holders=tuple(
+            HolderCard(address=NodeAddress.parse(holder.address), index=holder.index, share_public=holder.share_public)
+            for holder in file.holders
+        ),
+    )
+
+
 def _node(card: NodeCard) -> _Node:
     return _Node(
         address=str(card.address),
@@ -215,20 +266,13 @@ def _convert(file: _File) -> NetworkDirectory:
     cards = {card.address: card for card in map(_card, file.nodes)}
     if len(cards) != len(file.nodes):
         raise ValueError("a node occurs twice")
-    holders = [NodeAddress.parse(holder.address) for holder in file.holders]
+    key = _key_card(file)
+    kept = file.former_key
+    former = FormerKeyCard(card=_key_card(kept), until=read_instant(kept.until)) if kept is not None else None
+    holders = [holder.address for each in (key, *([former.card] if former else [])) for holder in each.holders]
     witnesses = [witness for card in cards.values() for witness in card.witnesses]
     parents = [card.address.parent for card in cards.values() if card.address.parent is not None]
     missing = next((each for each in [*parents, *witnesses, *holders] if each not in cards), None)
     if missing is not None:
         raise ValueError(f"{missing} is a parent, a witness or a key holder, and no node")
-    key = KeyCard(
-        epoch=file.epoch,
-        share_version=file.share_version,
-        threshold=file.threshold,
-        public=file.public,
-        holders=tuple(
-            HolderCard(address=address, index=holder.index, share_public=holder.share_public)
-            for address, holder in zip(holders, file.holders, strict=True)
-        ),
-    )
-    return NetworkDirectory(nodes=cards, key=key, serial=file.serial)
+    return NetworkDirectory(nodes=cards, key=key, former_key=former, serial=file.serial)

@@ -178,10 +178,12 @@ def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDire
         StaleTicketError: It is older than :data:`LIFETIME`, for another key, or from the future.
         ForgedTicketError: Fewer than t distinct key holders signed for it.
     """
-    claims, key = ticket.claims, directory.key
+    claims = ticket.claims
+    cards = {(key.epoch, key.share_version): key for key in directory.keys_at(now)}
+    key = cards.get((claims.epoch, claims.version))
     if claims.node != str(sender):
         raise RetargetedTicketError("the ticket was made for another node")
-    if (claims.epoch, claims.version) != (key.epoch, key.share_version):
+    if key is None:
         raise StaleTicketError("the ticket was made with another pseudonym key")
     _check_age(claims.at, now)
     known = {holder.address for holder in key.holders}

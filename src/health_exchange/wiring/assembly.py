@@ -50,7 +50,6 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.pseudonym.threshold import decode_share
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
@@ -60,6 +59,7 @@ from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import BadSettingsError, Settings, read_named
+from health_exchange.wiring.share_file import ShareFile
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -153,9 +153,17 @@ def assemble(settings: Settings) -> AssembledNode:
     filed = read_directory_files(settings)
     card = filed.directory.nodes.get(address)
     may_hold = settings.share and card is not None and card.may(Power.KEEPS_KEY_SHARE)
-    share = decode_share(read_named(settings.share)) if may_hold else None
+    share_file = ShareFile(settings.share) if may_hold else None
     clock = SystemClock()
-    membership = Membership(address=address, nation=nation, signed=filed, keys=keys, clock=clock, share=share)
+    membership = Membership(
+        address=address,
+        nation=nation,
+        signed=filed,
+        keys=keys,
+        clock=clock,
+        shares=share_file.now() if share_file else (),
+        keep_share=share_file.add if share_file else None,
+    )
     context = _client_context(settings)
     transport = HttpsTransport(
         address=address,
@@ -187,7 +195,7 @@ def assemble(settings: Settings) -> AssembledNode:
         fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
-        currency=Currency(settings, parts, key_file, context),
+        currency=Currency(settings, parts, key_file, share_file, context),
         workers=workers,
         background=background,
     )

@@ -10,6 +10,7 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.files import stamp_of
 from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.settings import Settings
+from health_exchange.wiring.share_file import ShareFile
 
 LOOK_EVERY_S = 1.0
 
@@ -21,13 +22,22 @@ class Currency:
         settings: Name the files.
         parts: The node's.
         key_file: Its keys.
+        share_file: Its shares of the pseudonym key, where it keeps any.
         context: What it shows as a TLS client; takes a new certificate for new connections.
     """
 
-    def __init__(self, settings: Settings, parts: NodeParts, key_file: KeyFile, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parts: NodeParts,
+        key_file: KeyFile,
+        share_file: ShareFile | None,
+        context: ssl.SSLContext,
+    ) -> None:
         self._pair = (Path(settings.certificate), Path(settings.certificate_key))
         self._parts = parts
         self._key_file = key_file
+        self._share_file = share_file
         self._context = context
         self._seen = self._stamps()
         self._told = ""
@@ -38,12 +48,22 @@ class Currency:
         try:
             self._parts.membership.settle(self._key_file.now())
             await follow_kept(self._parts)
+            self._settle_shares()
         except ExchangeError as error:
             trouble = error.detail
             if trouble != self._told:
                 log_event("not-current", node=str(self._parts.address), code=error.code, detail=error.detail)
         self._told = trouble
         return self._takes_certificate()
+
+    def _settle_shares(self) -> None:
+        """Go by the shares in the file; those that nobody may ask for any more are destroyed."""
+        if self._share_file is None:
+            return
+        membership = self._parts.membership
+        oldest = membership.directory.keys_at(membership.clock.now())[-1]
+        self._share_file.drop_before(oldest.epoch, oldest.share_version)
+        membership.shares = self._share_file.now()
 
     def _takes_certificate(self) -> bool:
         """Take a new certificate once it and its key fit each other; they are replaced one after the other."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from health_exchange.crypto.certificates import issue, make_authority
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
-from health_exchange.pseudonym.threshold import encode_share
+from health_exchange.pseudonym.threshold import encode_shares
 from health_exchange.wiring.ceremony import Ceremony
 from health_exchange.wiring.files import write_new
 
@@ -76,7 +76,7 @@ def write_network(root: Path, ceremony: Ceremony, *, clients: Mapping[NodeAddres
         write_new(folder / "clients.json", clients.get(address, b"[]"))
         settings = settings_text(card, host, ceremony.nation.raw)
         if address in ceremony.shares:
-            write_new(folder / "share.json", encode_share(ceremony.shares[address]))
+            write_new(folder / "share.json", encode_shares([ceremony.shares[address]]))
             settings += 'share = "share.json"\n'
         write_new(folder / "node.toml", settings.encode())
 

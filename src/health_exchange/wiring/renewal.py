@@ -87,9 +87,9 @@ def install_certificate(settings: Settings, *, answer: Path, now: datetime) -> d
 
 
 def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path, clock: Clock) -> bool:
-    """Add new keys to the key file and write the request for a card with them; ``False`` where some wait already.
+    """Add new keys to the key file and write the request for a card with them; ``False`` where all wait already.
 
-    Where keys wait for the nation already, the request for those is written again and no more are made.
+    Keys that wait for the nation already are asked for again, and not made anew.
 
     Args:
         settings: The node's.
@@ -106,15 +106,16 @@ def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path, clo
         card, in_use = _standing(settings, clock)
         present = file.now()
         granted = _granted(card, present)
-        waits = _seeds(present) != _seeds(granted)
-        if not waits and (granted.signing.seed, granted.log_seed) != (in_use.signing.seed, in_use.log_seed):
+        if _seeds(granted) != _seeds(in_use):
             raise StillWaitingError("keys that were granted last time are not in use yet: wait until they are")
-        renewed = present if waits else present.renewed(names, os.urandom)
+        before, now = _seeds(granted), _seeds(present)
+        fresh = [name for name in names if now[name] == before[name]]
+        renewed = present.renewed(fresh, os.urandom)
         raw, _fingerprint = make_request(card, renewed, in_use=in_use.signing)
         # First the keys: a request for keys that were lost would be granted for nothing.
         file.replace(renewed)
         replace_file(request, raw)
-    return not waits
+    return bool(fresh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,9 +215,9 @@ def _granted(card: NodeCard, keys: NodeKeys) -> NodeKeys:
     return found
 
 
-def _seeds(keys: NodeKeys) -> tuple[Secret, ...]:
-    """What tells keys from others."""
-    return (keys.signing.seed, keys.box.seed, keys.log_seed)
+def _seeds(keys: NodeKeys) -> dict[str, Secret]:
+    """What tells keys from others, by name."""
+    return {"signing": keys.signing.seed, "box": keys.box.seed, "log_seed": keys.log_seed}
 
 
 def _waiting_key(settings: Settings) -> Path:
