@@ -6,6 +6,8 @@
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.databases"]
+
 FAST_SEEDS = 8
 SLOW_SEEDS = 1000
 

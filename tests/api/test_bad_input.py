@@ -190,7 +190,7 @@ async def test_a_request_id_serves_one_request(door: Door) -> None:
 
 async def test_a_full_disk_is_told_and_nothing_is_half_written(door: Door) -> None:
     await door.send("POST", "/fhir", transaction(patient("p0", identity=None)))
-    before, engine = door.rows(), door.node.parts.store._engine
+    before, engine = door.rows(), door.node.parts.store._database.engine
     headers = await door.headers()
 
     @event.listens_for(engine, "begin")

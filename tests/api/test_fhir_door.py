@@ -213,11 +213,12 @@ async def test_the_capability_statement_is_public_and_says_what_is_offered(door:
 
 
 @pytest.mark.parametrize(
-    "path", ["/health/live", "/health/ready", "/operator/v1/status", "/operator/v1/network", "/status"]
+    "path", ["/health/live", "/health/ready", "/metrics", "/operator/v1/status", "/operator/v1/network", "/status"]
 )
 async def test_operators_pages_answer_and_hold_nobodys_data(door: Door, path: str) -> None:
     number = national_id(1)
     await door.send("POST", "/fhir", transaction(patient("p1", identity=number)))
+    await door.network.settle()
 
     answer = await door.http.get(path)
 

@@ -17,7 +17,7 @@ from health_exchange.model.identifiers import RequestId
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.refusals import Refusals
 from health_exchange.policy.engine import PolicySet
-from health_exchange.store import audit_log, integrator
+from health_exchange.store import audit_log
 
 EXPLAIN = "/operator/v1/policy/explain"
 
@@ -44,7 +44,6 @@ async def refusals_under(door: Door, reference: str) -> list[dict[str, Any]]:
 
 def log_of(door: Door) -> list[AuditEntry]:
     store = door.node.parts.store
-    store.write_now(integrator.integrate)
     entries = store.read_now(lambda tx: audit_log.entries(tx, 0, audit_log.size(tx)))
     return [decode_entry(entry.raw[SALT_BYTES:]) for entry in entries if entry.raw is not None]
 

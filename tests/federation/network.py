@@ -3,13 +3,15 @@
 import random
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
+from tests.databases import NODE_ROLE, PostgresqlServer
 from tests.federation.faults import CrashError, Faults, FaultyWire, StoryStore
 
 from health_exchange.audit.export import export_folder
@@ -123,13 +125,20 @@ def empty_database() -> Path:
     return path
 
 
+OPEN: list["Network"] = []
+"""Networks of the running test, closed at its end."""
+SERVER: ContextVar[PostgresqlServer | None] = ContextVar("server", default=None)
+"""Where databases are, for a test that runs on PostgreSQL; ``None`` for files."""
+
+
 class Network:
-    """Nodes of a plan, each on its own database in ``folder``."""
+    """Nodes of a plan, each on its own database: in ``folder``, or on the server of the test."""
 
     def __init__(
         self, folder: Path, plan: NetworkPlan = SMALL, faults: Faults | None = None, limits: Limits | None = None
     ) -> None:
         self.folder, self.plan, self.limits = folder, plan, limits or Limits()
+        OPEN.append(self)
         self.faults = faults or Faults(0, rate=0, crash_rate=0)
         self.ceremony = ceremony_of(plan)
         self.clock = ManualClock()
@@ -143,21 +152,48 @@ class Network:
             address: (share,) for address, share in self.ceremony.shares.items()
         }
         self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
+        self._urls = {each.address: self._new_database(each.address) for each in plan.nodes}
         for each in plan.nodes:
-            shutil.copy(empty_database(), self._database(each.address))
             self.start(each.address)
 
     def __getitem__(self, address: str) -> Node:
         return self.nodes[NodeAddress.parse(address)]
 
-    def _database(self, address: NodeAddress) -> Path:
-        return self.folder / f"{str(address).replace('/', '-')}.sqlite"
+    def _new_database(self, address: NodeAddress) -> str:
+        """An empty database's URL."""
+        server = SERVER.get()
+        if server is not None:
+            return server.url(server.new_database(), NODE_ROLE)
+        path = self.folder / f"{str(address).replace('/', '-')}.sqlite"
+        shutil.copy(empty_database(), path)
+        return f"sqlite:///{path}"
+
+    def lose_database(self, address: NodeAddress) -> None:
+        """A node's database is gone; it starts with an empty one."""
+        self.nodes[address].parts.store.close()
+        if SERVER.get() is None:
+            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
+                file.unlink()
+        self._urls[address] = self._new_database(address)
+        self.start(address)
+
+    def disk_of(self, address: NodeAddress) -> bytes:
+        """Everything a thief of the node's disk has: tables, indexes, and the database's own log."""
+        server = SERVER.get()
+        if server is not None:
+            return server.disk_of(make_url(self._urls[address]).database or "")
+        return b"".join(path.read_bytes() for path in self.folder.glob(f"{str(address).replace('/', '-')}.*"))
+
+    def close(self) -> None:
+        """Let go of all databases."""
+        for node in self.nodes.values():
+            node.parts.store.close()
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
         keys = self.keys[address]
         store = StoryStore.open(
-            f"sqlite:///{self._database(address)}",
+            self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,

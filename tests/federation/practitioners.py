@@ -13,7 +13,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.lookup_results import LookupResult, Wanted
 from health_exchange.policy.decisions import Principal
 from health_exchange.pseudonym.identities import Identity, read_identity
-from health_exchange.store import audit_log, integrator
+from health_exchange.store import audit_log
 
 COUNTY, HOSPITALS_OF_51 = "cn/33/3305/330521", "cn/51/5100"
 NATIONAL_ID = "urn:oid:2.16.156.10011.1.3"
@@ -55,6 +55,5 @@ def resources_of(result: LookupResult) -> list[dict[str, Any]]:
 def entries_at(network: Network, address: str) -> list[AuditEntry]:
     """A node's log, opened."""
     store = network[address].parts.store
-    store.write_now(integrator.integrate)
     raws = store.read_now(lambda tx: audit_log.entries(tx, 0, audit_log.size(tx)))
     return [decode_entry(entry.raw[32:]) for entry in raws if entry.raw]

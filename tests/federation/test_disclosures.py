@@ -22,7 +22,7 @@ from health_exchange.node.disclosures import DISCLOSURES_PATH, LETTER, Disclosed
 from health_exchange.protocol.letters import open_letter, seal_letter
 from health_exchange.protocol.lookups import Sealed, letter_about
 from health_exchange.protocol.transport import PeerAnswer
-from health_exchange.store import audit_log, integrator
+from health_exchange.store import audit_log
 
 COUNTY = "cn/33/3305/330521"
 SOMEBODY, ANOTHER = national_id(1), national_id(2)
@@ -50,7 +50,6 @@ def log_of(network: Network, address: str) -> list[AuditEntry]:
 
 def about_in(network: Network, address: str, person: str) -> set[int]:
     """Where in a node's log entries about somebody stand now."""
-    network[address].parts.store.write_now(integrator.integrate)
     return {number for number, entry in enumerate(log_of(network, address)) if person in entry.subjects}
 
 
@@ -99,8 +98,8 @@ async def test_a_national_id_leaves_no_trace_in_any_database_or_message(auditor:
     assert response.status_code == 200
     assert stranger not in response.text
     assert not [body for body in seen if stranger.encode() in body]
-    for file in network.folder.iterdir():
-        assert stranger.encode() not in file.read_bytes()
+    for address in network.nodes:
+        assert stranger.encode() not in network.disk_of(address)
 
 
 async def test_whoever_records_every_byte_between_nodes_learns_no_person_and_no_entry(

@@ -11,7 +11,6 @@ import pytest
 from tests.federation.network import Network
 from tests.federation.records import national_id, observation, patient, transaction
 
-from health_exchange.model.addresses import NodeAddress
 from health_exchange.pseudonym.identities import looks_like_national_id
 
 COUNTY = "cn/33/3305/330521"
@@ -29,11 +28,6 @@ def planted(count: int) -> list[str]:
         found[national_id(number)] = None
         number += 1
     return list(found)
-
-
-def bytes_of(network: Network, address: NodeAddress) -> bytes:
-    """Everything a thief of the node's disk has: database, write-ahead log and index."""
-    return b"".join(path.read_bytes() for path in sorted(network.folder.glob(f"{str(address).replace('/', '-')}.*")))
 
 
 def keyless_digests(identity: str) -> set[bytes]:
@@ -64,7 +58,7 @@ async def test_a_stolen_database_yields_no_planted_id_and_no_body(tmp_path: Path
     digests = {digest for identity in identities[:DIGESTED] for digest in keyless_digests(identity)}
 
     for address in network.nodes:
-        raw = bytes_of(network, address)
+        raw = network.disk_of(address)
         assert len(raw) > 100_000
         assert {match.group(1).decode() for match in _NUMBER.finditer(raw)}.isdisjoint(identities), address
         assert not [digest for digest in digests if digest in raw or digest.hex().encode() in raw], address

@@ -54,8 +54,8 @@ async def test_what_arrives_keeps_every_value_and_no_identity(network: Network) 
     body = network.kept("cn")[above(network, "Observation", "o1")][3]
     assert b'"value":1.50' in body
     assert b"2026-01-02T03:04:05+08:00" in body
-    for file in network.folder.iterdir():
-        assert number.encode() not in file.read_bytes()
+    for node in network.nodes:
+        assert number.encode() not in network.disk_of(node)
     for address in ABOVE:
         for _origin, _version, _person, kept in network.kept(address).values():
             assert number.encode() not in kept

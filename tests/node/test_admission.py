@@ -16,7 +16,6 @@ from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
-from health_exchange.node.housekeeping import integrate
 from health_exchange.node.writes import make_request
 from health_exchange.policy.decisions import Principal
 from health_exchange.store import audit_log
@@ -62,7 +61,6 @@ def tied_to(query: str) -> bytes:
 
 async def last_entry(network: Network) -> AuditEntry:
     parts = network[COUNTY].parts
-    await integrate(parts)
     found = parts.store.read_now(lambda tx: audit_log.entries(tx, audit_log.size(tx) - 1, audit_log.size(tx)))
     assert found[0].raw is not None
     return decode_entry(found[0].raw[32:])

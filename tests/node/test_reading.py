@@ -45,7 +45,7 @@ from health_exchange.pseudonym.threshold import Name
 from health_exchange.search.pages import BadPageError
 from health_exchange.search.query import BadSearchError, UnknownParameterError
 from health_exchange.search.tokens import tokens_of
-from health_exchange.store import audit_log, identity_cache, integrator, resources, subjects
+from health_exchange.store import audit_log, identity_cache, resources, subjects
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 
@@ -114,7 +114,6 @@ class Node:
         self.parts.store.write_now(write)
 
     def log(self) -> list[AuditEntry]:
-        self.parts.store.write_now(integrator.integrate)
         end = self.parts.store.read_now(audit_log.size)
         entries = self.parts.store.read_now(lambda tx: audit_log.entries(tx, 0, end))
         return [decode_entry(entry.raw[SALT_BYTES:]) for entry in entries if entry.raw is not None]

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
+from tests.databases import NewDatabase
 
 from health_exchange.fhir.parameters import extract, instant_of
 from health_exchange.model.clock import SystemClock
@@ -25,8 +25,8 @@ Keep = Callable[..., int]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/node.db", KEYS, SystemClock(), Random(1).randbytes, inline=True)
+def store(new_database: NewDatabase) -> Iterator[Store]:
+    opened = Store.open(new_database(), KEYS, SystemClock(), Random(1).randbytes, inline=True)
     yield opened
     opened.close()
 

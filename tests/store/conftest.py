@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.databases import NewDatabase
 from tests.store.troubles import SetClock
 
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.engine import Store, StoreKeys
+
+KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 
 
 @pytest.fixture
@@ -17,13 +20,20 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "node.db"
+def database(new_database: NewDatabase) -> str:
+    return new_database()
 
 
 @pytest.fixture
-def store(database: Path, clock: SetClock) -> Iterator[Store]:
-    keys = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
-    opened = Store.open(f"sqlite:///{database}", keys, clock, os.urandom)
+def store(database: str, clock: SetClock) -> Iterator[Store]:
+    opened = Store.open(database, KEYS, clock, os.urandom)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path, clock: SetClock) -> Iterator[Store]:
+    """For tests of a full disk, which a test can make for one file but not for a server."""
+    opened = Store.open(f"sqlite:///{tmp_path}/node.db", KEYS, clock, os.urandom)
     yield opened
     opened.close()

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 from tests.store.troubles import (
@@ -72,13 +71,13 @@ def test_old_answers_are_forgotten_and_their_keys_are_free(store: Store, clock: 
     store.write_now(lambda tx: answered.keep(tx, "old", b"d" * 32, b"again"))
 
 
-def test_a_locked_database_keeps_no_answer(store: Store, database: Path) -> None:
+def test_a_locked_database_keeps_no_answer(store: Store, database: str) -> None:
     check_all_or_nothing_while_locked(store, database, lambda tx: answered.keep(tx, "r", b"d" * 32, SECRET))
 
 
-def test_a_full_disk_keeps_no_answer(store: Store) -> None:
+def test_a_full_disk_keeps_no_answer(sqlite_store: Store) -> None:
     def write(tx: Transaction) -> None:
         answered.keep(tx, "r1", b"d" * 32, b"small")
         answered.keep(tx, "r2", b"d" * 32, SECRET * 100_000)
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

@@ -1,7 +1,5 @@
 """Where each resource stands with those above: the last word counts, and the counts are of the last words."""
 
-from pathlib import Path
-
 from tests.store.troubles import SECRET, check_all_or_nothing_on_a_full_disk, check_all_or_nothing_while_locked
 
 from health_exchange.model.addresses import NodeAddress
@@ -68,18 +66,18 @@ def test_counts_are_by_reason_and_by_recipient(store: Store) -> None:
     assert store.read_now(exports.shared_counts) == {"cn": 3, "cn/33": 3}
 
 
-def test_a_locked_database_keeps_the_standings_of_before(store: Store, database: Path) -> None:
+def test_a_locked_database_keeps_the_standings_of_before(store: Store, database: str) -> None:
     store.write_now(lambda tx: exports.record(tx, [held(1, "identity")]))
     check_all_or_nothing_while_locked(
         store, database, lambda tx: exports.record(tx, [sent(1, NATION), sent(2, NATION)])
     )
 
 
-def test_a_full_disk_keeps_the_standings_of_before(store: Store) -> None:
-    store.write_now(lambda tx: exports.record(tx, [held(1, "identity")]))
+def test_a_full_disk_keeps_the_standings_of_before(sqlite_store: Store) -> None:
+    sqlite_store.write_now(lambda tx: exports.record(tx, [held(1, "identity")]))
 
     def write(tx: Transaction) -> None:
         exports.record(tx, [sent(1, NATION)])
         exports.record(tx, [held(rid, SECRET.decode(), version=rid) for rid in range(2, 3000)])
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

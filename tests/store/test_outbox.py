@@ -3,7 +3,6 @@
 import asyncio
 import time
 from itertools import permutations
-from pathlib import Path
 
 import pytest
 from tests.store.troubles import (
@@ -114,12 +113,12 @@ def test_a_place_of_a_stream_is_taken_once(store: Store) -> None:
     assert contents(store) == before
 
 
-def test_a_locked_database_takes_no_envelope(store: Store, database: Path) -> None:
+def test_a_locked_database_takes_no_envelope(store: Store, database: str) -> None:
     check_all_or_nothing_while_locked(store, database, lambda tx: enqueue(tx, 1, recipients=(CITY,)))
 
 
 @pytest.mark.slow
-def test_the_store_waits_five_seconds_for_a_lock_and_reads_meanwhile(store: Store, database: Path) -> None:
+def test_the_store_waits_five_seconds_for_a_lock_and_reads_meanwhile(store: Store, database: str) -> None:
     store.write_now(lambda tx: enqueue(tx, 1))
     started_s = time.monotonic()
     with locked_by_another(database):
@@ -130,25 +129,25 @@ def test_the_store_waits_five_seconds_for_a_lock_and_reads_meanwhile(store: Stor
     assert store.read_now(outbox.undelivered_count) == 1
 
 
-def test_a_full_disk_takes_no_part_of_an_envelope(store: Store) -> None:
+def test_a_full_disk_takes_no_part_of_an_envelope(sqlite_store: Store) -> None:
     def write(tx: Transaction) -> None:
         enqueue(tx, 1, recipients=(CITY, PROVINCE))
         enqueue(tx, 2, raw=SECRET * 100_000, recipients=(CITY, PROVINCE))
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)
 
 
-async def test_nobody_of_a_group_is_told_that_a_full_disk_kept_what_it_did_not(store: Store) -> None:
+async def test_nobody_of_a_group_is_told_that_a_full_disk_kept_what_it_did_not(sqlite_store: Store) -> None:
     def write(tx: Transaction, sequence: int) -> int:
         enqueue(tx, sequence, raw=SECRET * 20_000 if sequence == 30 else RAW)
         return sequence
 
-    with full_disk(store):
+    with full_disk(sqlite_store):
         outcomes = await asyncio.gather(
-            *(store.write(lambda tx, number=number: write(tx, number)) for number in range(1, 61)),  # type: ignore[misc]  # bound as a default
+            *(sqlite_store.write(lambda tx, number=number: write(tx, number)) for number in range(1, 61)),  # type: ignore[misc]  # bound as a default
             return_exceptions=True,
         )
     told = [outcome for outcome in outcomes if isinstance(outcome, int)]
-    assert [sequence for _stream, sequence, _raw in store.read_now(outbox.kept_envelopes)] == told
+    assert [sequence for _stream, sequence, _raw in sqlite_store.read_now(outbox.kept_envelopes)] == told
     assert isinstance(outcomes[29], UnavailableError)
     assert all(isinstance(outcome, int | UnavailableError) for outcome in outcomes)

@@ -1,7 +1,5 @@
 """Who waits for a pseudonym: a subject once, with its latest identity, until it is resolved."""
 
-from pathlib import Path
-
 from tests.store.troubles import SECRET, check_all_or_nothing_on_a_full_disk, check_all_or_nothing_while_locked
 
 from health_exchange.store import pending
@@ -47,15 +45,15 @@ def test_who_does_not_wait_may_be_resolved(store: Store) -> None:
     assert (waiting(store), store.read_now(pending.count)) == ([], 0)
 
 
-def test_a_locked_database_leaves_the_former_identity_waiting(store: Store, database: Path) -> None:
+def test_a_locked_database_leaves_the_former_identity_waiting(store: Store, database: str) -> None:
     store.write_now(lambda tx: pending.add(tx, b"a", 1, b"first"))
     check_all_or_nothing_while_locked(store, database, lambda tx: pending.add(tx, b"b", 1, SECRET))
 
 
-def test_a_full_disk_leaves_the_former_identity_waiting(store: Store) -> None:
-    store.write_now(lambda tx: pending.add(tx, b"a", 1, b"first"))
+def test_a_full_disk_leaves_the_former_identity_waiting(sqlite_store: Store) -> None:
+    sqlite_store.write_now(lambda tx: pending.add(tx, b"a", 1, b"first"))
 
     def write(tx: Transaction) -> None:
         pending.add(tx, b"b", 1, SECRET * 100_000)
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

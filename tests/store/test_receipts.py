@@ -1,7 +1,6 @@
 """Receipts for those below: kept once, found by place, fetched in the order of arrival."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -100,13 +99,13 @@ def test_fetching_goes_on_after_the_position_reached_and_takes_no_more_than_aske
     assert seen == [5, 3, 4, 1]
 
 
-def test_a_locked_database_takes_no_receipt(store: Store, database: Path) -> None:
+def test_a_locked_database_takes_no_receipt(store: Store, database: str) -> None:
     check_all_or_nothing_while_locked(store, database, lambda tx: add(tx, 1))
 
 
-def test_a_full_disk_takes_no_part_of_the_receipts(store: Store) -> None:
+def test_a_full_disk_takes_no_part_of_the_receipts(sqlite_store: Store) -> None:
     def write(tx: Transaction) -> None:
         add(tx, 1)
         add(tx, 2, raw=SECRET * 100_000)
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 from tests.store.troubles import SetClock, check_all_or_nothing_on_a_full_disk, check_all_or_nothing_while_locked
 
@@ -70,13 +69,13 @@ def test_expiry_is_compared_as_an_instant_whatever_its_zone(store: Store) -> Non
     assert [spend(store, key) for key in ("past", "later")] == [True, False]
 
 
-def test_a_locked_database_uses_no_key_up(store: Store, database: Path) -> None:
+def test_a_locked_database_uses_no_key_up(store: Store, database: str) -> None:
     check_all_or_nothing_while_locked(store, database, lambda tx: replays.spend(tx, "token", "a", NOON))
 
 
-def test_a_full_disk_uses_no_key_up(store: Store) -> None:
+def test_a_full_disk_uses_no_key_up(sqlite_store: Store) -> None:
     def write(tx: Transaction) -> None:
         for number in range(2000):
             assert replays.spend(tx, "token", f"{number:040}", NOON)
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from tests.databases import NewDatabase
 
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.store import audit_log, changes, integrator, node_state, resources, shredding, subjects
+from health_exchange.store import audit_log, changes, node_state, resources, shredding, subjects
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
-from health_exchange.store.schema import history, tokens
+from health_exchange.store.schema import history
+from health_exchange.store.schema import resources as resources_table
+from health_exchange.store.token_index import has_token
 
 KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 CLASS = ResourceClass(
@@ -30,8 +32,8 @@ PERSON = Pseudonym("a" * 26)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/node.db", KEYS, SystemClock(), os.urandom)
+def store(new_database: NewDatabase) -> Iterator[Store]:
+    opened = Store.open(new_database(), KEYS, SystemClock(), os.urandom)
     yield opened
     opened.close()
 
@@ -105,7 +107,6 @@ def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
         store.write_now(lambda tx: audit_log.append(tx, b"entry", leaf=b"1" * 32, subjects=[PERSON]))
         with pytest.raises(ValueError, match="ours"):
             store.write_now(fail)
-        store.write_now(integrator.integrate)
     numbers = store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 100)])
     positions = store.read_now(lambda tx: [entry.position for entry in audit_log.entries(tx, 0, 100)])
     assert (numbers, positions) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4])
@@ -121,7 +122,7 @@ def test_a_commit_tells_what_it_touched_and_numbers_its_changes(store: Store) ->
     store.write_now(lambda tx: _keep(tx, 1))
     with pytest.raises(ValueError, match="ours"):
         store.write_now(fail)
-    assert heard[0] >= {"feed", "resources", "tokens"}
+    assert heard[0] >= {"feed", "resources"}
     assert "audit_entries" not in heard[0]
     assert heard[1] == set()
     assert store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 9)]) == [1]
@@ -130,7 +131,6 @@ def test_a_commit_tells_what_it_touched_and_numbers_its_changes(store: Store) ->
 def test_a_first_pseudonym_releases_and_a_corrected_one_reassigns(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1))
     store.write_now(lambda tx: subjects.assign_pseudonym(tx, 1, Pseudonym("b" * 26)))
-    store.write_now(integrator.integrate)
     found = store.read_now(lambda tx: changes.changes_after(tx, 0, 100))
     assert [(change.row.op, change.row.previous) for change in found] == [
         ("put", None),
@@ -143,8 +143,8 @@ def test_shredding_leaves_no_row_no_token_and_no_key(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1))
     store.write_now(lambda tx: _keep(tx, 1, version=2))
     assert store.write_now(lambda tx: shredding.shred(tx, PERSON)) == 1
-    for table in (tokens, history):
-        assert store.read_now(lambda tx, table=table: tx.execute(table.select()).all()) == []  # type: ignore[misc]  # bound as a default
+    assert store.read_now(lambda tx: tx.execute(history.select()).all()) == []
+    assert store.read_now(lambda tx: tx.execute(resources_table.select().where(has_token(tx, 7))).all()) == []
     assert store.read_now(lambda tx: resources.current(tx, "Observation", "o1")) is None
     assert store.read_now(lambda tx: subjects.by_sids(tx, [1])) == {}
 
@@ -169,8 +169,10 @@ while True:
 
 
 @pytest.mark.parametrize("acknowledged", [1, 20, 77])
-def test_nothing_acknowledged_is_lost_and_nothing_is_half_written_by_kill_9(tmp_path: Path, acknowledged: int) -> None:
-    url = f"sqlite:///{tmp_path}/node.db"
+def test_nothing_acknowledged_is_lost_and_nothing_is_half_written_by_kill_9(
+    new_database: NewDatabase, acknowledged: int
+) -> None:
+    url = new_database()
     with subprocess.Popen([sys.executable, "-c", _CHILD, url], stdout=subprocess.PIPE, text=True) as child:  # noqa: S603  # our own program
         assert child.stdout is not None
         last = -1

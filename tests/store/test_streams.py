@@ -1,7 +1,5 @@
 """Each stream has one head and one origin; a refused place is noted once."""
 
-from pathlib import Path
-
 import pytest
 from tests.store.troubles import (
     SetClock,
@@ -68,13 +66,13 @@ def test_a_place_is_refused_once_and_the_head_does_not_move_with_a_failed_refusa
     assert contents(store) == before
 
 
-def test_a_locked_database_moves_no_head(store: Store, database: Path) -> None:
+def test_a_locked_database_moves_no_head(store: Store, database: str) -> None:
     store.write_now(lambda tx: advance(tx, 1))
     check_all_or_nothing_while_locked(store, database, lambda tx: advance(tx, 2))
 
 
-def test_a_full_disk_moves_no_head(store: Store) -> None:
-    store.write_now(lambda tx: advance(tx, 1))
+def test_a_full_disk_moves_no_head(sqlite_store: Store) -> None:
+    sqlite_store.write_now(lambda tx: advance(tx, 1))
 
     def write(tx: Transaction) -> None:
         advance(tx, 2)
@@ -82,4 +80,4 @@ def test_a_full_disk_moves_no_head(store: Store) -> None:
             advance(tx, 1, stream=StreamId(f"{number:032x}"), origin=OTHER)
             streams.refuse(tx, StreamId(f"{number:032x}"), 1, "poison")
 
-    check_all_or_nothing_on_a_full_disk(store, write)
+    check_all_or_nothing_on_a_full_disk(sqlite_store, write)

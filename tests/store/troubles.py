@@ -1,17 +1,19 @@
 """What happens to databases: somebody else holds the lock, the disk is full. And what must be true then."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import event
 
 from health_exchange.model.errors import UnavailableError
 from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.opening import open_database
 from health_exchange.store.schema import METADATA
 
 SHORT_MS = 50
@@ -35,49 +37,57 @@ def contents(store: Store) -> dict[str, list[tuple[Any, ...]]]:
         lambda tx: {
             name: sorted((tuple(row) for row in tx.execute(table.select())), key=repr)
             for name, table in METADATA.tables.items()
+            if table.info.get("only") in {None, tx.connection.dialect.name}
         }
     )
 
 
 @contextmanager
-def locked_by_another(database: Path) -> Iterator[None]:
-    """Another connection writes meanwhile."""
-    other = sqlite3.connect(database, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+def locked_by_another(database: str) -> Iterator[None]:
+    """Another process writes meanwhile."""
+    other = open_database(database)
+    with other.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        other.begin_write(connection)
         yield
-    finally:
-        other.close()
+    other.close()
 
 
 @contextmanager
-def set_on_each_connection(store: Store, pragma: str, value: int) -> Iterator[None]:
-    """A setting of SQLite's that the store's connections have for a while."""
+def set_on_each_connection(store: Store, setting: str) -> Iterator[None]:
+    """A setting that the store's connections have for a while."""
+    engine = store._database.engine
 
-    def _set(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
-        connection.execute(f"PRAGMA {pragma} = {value}")
+    def _set(connection: sqlite3.Connection | psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+        connection.execute(setting)
+        connection.commit()
 
-    event.listen(store._engine, "checkout", _set)
+    event.listen(engine, "checkout", _set)
     try:
         yield
     finally:
-        event.remove(store._engine, "checkout", _set)
+        event.remove(engine, "checkout", _set)
         # New connections have the store's own settings.
-        store._engine.dispose()
+        engine.dispose()
+
+
+def short_waits(store: Store) -> AbstractContextManager[None]:
+    """The store waits for the others, but not for long."""
+    settings = {"sqlite": f"PRAGMA busy_timeout = {SHORT_MS}", "postgresql": f"SET lock_timeout = {SHORT_MS}"}
+    return set_on_each_connection(store, settings[store._database.engine.dialect.name])
 
 
 @contextmanager
 def full_disk(store: Store) -> Iterator[None]:
     """The database cannot grow by a page: SQLite raises so small a bound to its present size."""
-    with set_on_each_connection(store, "max_page_count", 1):
+    with set_on_each_connection(store, "PRAGMA max_page_count = 1"):
         yield
 
 
-def check_all_or_nothing_while_locked(store: Store, database: Path, write: Callable[[Transaction], object]) -> None:
+def check_all_or_nothing_while_locked(store: Store, database: str, write: Callable[[Transaction], object]) -> None:
     """A write fails, clearly and for now, while another connection writes for longer than the store waits."""
     before = contents(store)
     with (
-        set_on_each_connection(store, "busy_timeout", SHORT_MS),
+        short_waits(store),
         locked_by_another(database),
         pytest.raises(UnavailableError) as locked,
     ):
@@ -103,6 +113,6 @@ def check_all_or_nothing_on_a_full_disk(store: Store, write: Callable[[Transacti
 def _check_told(error: UnavailableError) -> None:
     """The caller learns that it may try again, and nothing of what was written."""
     assert (error.code, error.retry_after_s) == ("unavailable", 1)
-    assert error.detail.startswith("the database does not answer: SQLITE_")
+    assert re.fullmatch("the database does not answer: (SQLITE_[A-Z_]+|[A-Z][A-Za-z]+)", error.detail)
     assert SECRET.decode() not in repr(error)
     assert error.__cause__ is None

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,15 @@ from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.errors import Category
 from health_exchange.node.answering import LOOKUP_PATH
 from health_exchange.node.network import NetworkStatus
+from health_exchange.node.readiness import Readiness
 from health_exchange.node.status import NodeStatus
+from health_exchange.node.troubles import Trouble
+from health_exchange.telemetry import families
+from health_exchange.telemetry.metrics import Family
 
 EXCHANGE = {
     ("GET", "/exchange/v1/directory"),
+    ("GET", "/exchange/v1/hello"),
     ("GET", "/exchange/v1/pulse"),
     ("GET", "/exchange/v1/receipts"),
     ("GET", "/exchange/v1/status"),
@@ -43,8 +49,18 @@ STATUSES = {
 }
 NODE_STATUS = (
     "address tier name received forwarded opened held resources persons persons_across_provinces shared_with "
-    "undelivered awaited waiting_for_pseudonym refused lag_s log is_settled"
+    "undelivered awaited waiting_for_pseudonym refused lag_s log is_settled at release condition troubles"
 )
+METRICS = """
+node{address,tier,release} ready trouble_seconds{code} queue_envelopes{peer} queue_age_seconds{peer}
+receipts_awaited{peer} unsent_changes envelope_lag_seconds{child} latest_lag_seconds refused_envelopes waiting_subjects
+held_resources{reason} resources commit_seconds requests_total{door,method,route,status} request_seconds{door}
+peer_requests_total{operation,outcome} decisions_total{kind,action,outcome} log_entries log_uncosigned_entries
+peer_up{peer} peer_clock_seconds{peer} evaluation_quota_use_ratio evaluation_quota_near_limit
+certificate_expiry_timestamp_seconds{certificate} key_age_seconds{key} turn_age_seconds{turn} database_bytes
+disk_free_bytes
+"""
+"""What dashboards and alarms are made of, after ``health_exchange_``."""
 
 
 def test_the_exchange_operations_are_these() -> None:
@@ -58,7 +74,26 @@ def test_categories_look_like_this_in_http() -> None:
 
 def test_a_nodes_status_has_these_fields() -> None:
     assert NodeStatus.__struct_fields__ == tuple(NODE_STATUS.split())
-    assert NetworkStatus.__struct_fields__ == ("nodes", "away")
+    assert NetworkStatus.__struct_fields__ == ("nodes", "away", "silences")
+    assert Trouble.__struct_fields__ == ("code", "detail", "since", "blocks")
+    assert Readiness.__struct_fields__ == ("status", "missing")
+
+
+def test_the_metrics_are_these() -> None:
+    told = [value for value in vars(families).values() if isinstance(value, Family)]
+    names = {
+        family.name
+        + ("_total" if family.kind == "counter" else "")
+        + (f"{{{','.join(family.labels)}}}" if family.labels else "")
+        for family in told
+    }
+    assert names == set(METRICS.split())
+
+
+def test_every_metric_is_explained_to_operators() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operators" / "monitoring.md").read_text("utf-8")
+    told = [value for value in vars(families).values() if isinstance(value, Family)]
+    assert [family.name for family in told if f"`{family.name}" not in page] == []
 
 
 @pytest.mark.parametrize(
@@ -67,14 +102,13 @@ def test_a_nodes_status_has_these_fields() -> None:
         ([], "demo|node|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
+        (["node", "status"], "--url|--ca|--json"),
+        (["network", "status"], "--url|--ca|--json"),
         (
             ["network", "request"],
             "--network|--address|--tier|--name|--exchange-url|--fhir-url|--host|--database|folder",
         ),
-        (
-            ["network", "admit"],
-            "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request",
-        ),
+        (["network", "admit"], "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request"),
         (["rotate"], "at-rest|certificate|signing|sealing|shares|forget"),
         (["rotate", "at-rest"], "--settings|--step|--rest-ms"),
         (["rotate", "certificate"], "--settings|--request|--answer"),
@@ -114,6 +148,8 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
     ("words", "code", "told"),
     [
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
+        (["node", "status", "--url", "http://127.0.0.1:1", "--ca", "/nowhere"], 2, "https://host:port"),
+        (["network", "status", "--url", "https://127.0.0.1:1", "--ca", "/nowhere"], 2, "/nowhere"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
         (["rotate", "at-rest", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),

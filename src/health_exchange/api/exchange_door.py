@@ -7,6 +7,7 @@ and its nonce is spent in the same database that its effects go to.
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from time import perf_counter
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from health_exchange.api.problems import PROBLEMS
+from health_exchange.api.request_log import NO_ROUTE, count_request, known_method
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
 from health_exchange.node import (
@@ -22,6 +24,7 @@ from health_exchange.node import (
     delivery,
     directory_updates,
     disclosures,
+    greeting,
     keyholding,
     locating,
     network,
@@ -34,9 +37,11 @@ from health_exchange.node import (
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reception import StreamGapError
-from health_exchange.protocol.hops import hop_nonce, verify_hop
+from health_exchange.protocol.hops import REQUEST_ID, hop_nonce, verify_hop
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import replays
+from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.trace import accepted_request_id, bound
 
 BODY_BYTES_MAX = 64 << 20
 REMEMBERED = timedelta(minutes=15)
@@ -104,10 +109,11 @@ async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAd
     return await disclosures.answer_disclosure(parts, body, sender)
 
 
-async def _status(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
-    return msgspec.json.encode(await network.network_status(parts))
+    within_s = _whole_number(query, network.WITHIN) / 1000 or network.WITHIN_S
+    return msgspec.json.encode(await network.network_status(parts, min(within_s, network.WITHIN_S)))
 
 
 async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
@@ -129,6 +135,10 @@ async def _directory(parts: NodeParts, _body: bytes, query: Query, _sender: Node
     return directory_updates.answer_directory(parts, _whole_number(query, "have"), digest)
 
 
+async def _hello(parts: NodeParts, _body: bytes, _query: Query, _sender: NodeAddress) -> bytes:
+    return greeting.hello(parts)
+
+
 HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/exchange/v1/envelopes"): _receive,
     ("GET", "/exchange/v1/receipts"): _receipts,
@@ -136,6 +146,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", ticketing.TICKETS_PATH): _ticket,
     ("POST", locating.LOCATORS_PATH): _locate,
     ("POST", "/exchange/v1/witness"): _witness,
+    ("GET", greeting.HELLO_PATH): _hello,
     ("GET", network.STATUS_PATH): _status,
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
@@ -168,6 +179,32 @@ class ExchangeDoor:
             headers: Lower-case names.
             body: Untrusted.
         """
+        begun = perf_counter()
+        request_id = accepted_request_id(headers.get(REQUEST_ID, ""))
+        with bound(node=str(self._parts.address), request_id=request_id):
+            answer, code, sender = await self._answered(method, path, headers, body)
+            operation, elapsed_s = urlsplit(path).path, perf_counter() - begun
+            route = operation if (method, operation) in self._handlers else NO_ROUTE
+            method = known_method(method)
+            count_request(self._parts.store.meters, "exchange", method, route, answer.status, elapsed_s)
+            # Peers look in every few seconds; that they did is told where it failed.
+            if code or method == "POST":
+                log_event(
+                    "hop",
+                    method=method,
+                    route=route,
+                    peer=str(sender) if sender is not None else "",
+                    status=answer.status,
+                    code=code,
+                    elapsed_ms=round(elapsed_s * 1000, 1),
+                )
+        return answer
+
+    async def _answered(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[PeerAnswer, str, NodeAddress | None]:
+        """The answer, the code of the failure if it is one, and who asked if that is known."""
+        sender: NodeAddress | None = None
         try:
             if len(body) > BODY_BYTES_MAX:
                 raise OversizedRequestError(f"a request to a peer carries at most {BODY_BYTES_MAX} bytes")
@@ -187,11 +224,13 @@ class ExchangeDoor:
             handler = self._handlers.get((method, target.path))
             if handler is None:
                 raise NotFoundError(f"no exchange operation {method} {target.path}")
-            return PeerAnswer(status=200, body=await handler(self._parts, body, parse_qs(target.query), sender))
+            answer = await handler(self._parts, body, parse_qs(target.query), sender)
+            return PeerAnswer(status=200, body=answer), "", sender
         except ExchangeError as error:
             expected = error.expected if isinstance(error, StreamGapError) else 0
             refusal = Refusal(category=error.category, code=error.code, detail=error.detail, expected=expected)
-            return PeerAnswer(status=PROBLEMS[error.category].status, body=msgspec.json.encode(refusal))
+            answer = msgspec.json.encode(refusal)
+            return PeerAnswer(status=PROBLEMS[error.category].status, body=answer), error.code, sender
 
     async def _spend_nonce(self, sender: NodeAddress, headers: Mapping[str, str]) -> None:
         """Use up the hop's nonce, so that a recorded request is worth nothing."""

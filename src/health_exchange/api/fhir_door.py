@@ -6,13 +6,11 @@ OperationOutcome by one table (``problems``). National IDs in URLs are refused b
 Source: FHIR R4 (4.0.1), section 3.1 "RESTful API".
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl
-from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -34,11 +32,10 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.writes import UnsupportedInteractionError, WriteResult, make_request
 from health_exchange.policy.decisions import Principal
+from health_exchange.telemetry.trace import LONG_DIGITS, current_request_id
 
 FHIR_JSON = "application/fhir+json"
 FORM_BYTES_MAX = 64 << 10
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LONG_DIGITS = re.compile(r"[0-9]{17}[0-9Xx]|[0-9]{15}")
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -106,14 +103,13 @@ class FhirDoor:
         """``endpoint`` behind authentication, with every failure as an OperationOutcome."""
 
         async def answer(request: Request) -> Response:
-            request_id = _request_id(request)
+            request_id = current_request_id()
             try:
                 refuse_identity_in_url(request)
                 client = self.issuer.authenticate(request.headers.get("authorization"))
                 response = await endpoint(request, caller_of(client, request_id, self.parts.address))
             except ExchangeError as error:
                 response = problem_response(error, request_id)
-            response.headers["X-Request-Id"] = request_id
             return response
 
         return answer
@@ -245,13 +241,6 @@ def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Calle
     return Caller(principal=principal, purpose=client.purpose, request_id=request_id)
 
 
-def _request_id(request: Request) -> RequestId:
-    """The client's name for the request where it is one that may stand in logs; else a new one."""
-    given = request.headers.get("x-request-id", "")
-    usable = _REQUEST_ID.fullmatch(given) and not _LONG_DIGITS.search(given)
-    return RequestId(given if usable else str(uuid4()))
-
-
 def problem_response(error: ExchangeError, reference: str = "") -> Response:
     """The error as an OperationOutcome with the status its category maps to, under the request's id as reference."""
     response = Response(outcome_of(error, reference), status_code=status_of(error), media_type=FHIR_JSON)
@@ -268,7 +257,7 @@ def refuse_identity_in_url(request: Request) -> None:
     Raises:
         IdentityInUrlError: Path or query holds a run of digits as long as one.
     """
-    if _LONG_DIGITS.search(request.url.path) or _LONG_DIGITS.search(request.url.query):
+    if LONG_DIGITS.search(request.url.path) or LONG_DIGITS.search(request.url.query):
         raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
 
 

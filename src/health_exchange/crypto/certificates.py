@@ -163,6 +163,15 @@ def _certify(
     return certificate
 
 
+def ends_at(certificate: bytes) -> datetime:
+    """When a certificate, PEM, ends.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
 def _builder(subject: str, issuer: str, *, now: datetime, days: int) -> x509.CertificateBuilder:
     """What every certificate has; without an issuer where ``issuer`` is empty."""
     builder = (

@@ -4,10 +4,9 @@ All connections go upward, so that a node needs to reach its parent only. An env
 recipient's receipt is in; until then the origin can always send it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +14,7 @@ from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import KeyUse
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.model.identifiers import StreamId
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.receipts import Receipt, read_receipt, verify_receipt
@@ -22,9 +22,8 @@ from health_exchange.store import counters, node_state, outbox, receipts, stream
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.outbox import OutboxEnvelope
-
-if TYPE_CHECKING:
-    from health_exchange.model.identifiers import StreamId
+from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.trace import bound, new_request_id
 
 ENVELOPES_PATH = "/exchange/v1/envelopes"
 RECEIPTS_PATH = "/exchange/v1/receipts"
@@ -61,6 +60,12 @@ class Delivery:
         self._parts = parts
         self._blocked: dict[StreamId, tuple[int, datetime]] = {}
         """Streams that wait for an operator or another time: how often refused, and when they are tried again."""
+        self._refusals: dict[StreamId, str] = {}
+
+    @property
+    def refused(self) -> Mapping[StreamId, str]:
+        """Streams that the next hop does not take, and why."""
+        return dict(self._refusals)
 
     async def deliver(self) -> bool:
         """Send what waits, oldest first; whether anything was.
@@ -79,8 +84,9 @@ class Delivery:
             if item.stream not in resting:
                 sent = True
                 try:
-                    if not await self._send(parent, item):
-                        resting.add(item.stream)
+                    with bound(request_id=new_request_id(), stream=item.stream, sequence=item.sequence):
+                        if not await self._send(parent, item):
+                            resting.add(item.stream)
                 except RefusedByPeerError as refusal:
                     resting.add(item.stream)
                     await self._block(item, refusal)
@@ -106,6 +112,8 @@ class Delivery:
             raise RefusedByPeerError(f"{parent} has signed for another envelope than it was sent")
         await parts.store.write(partial(_settle, parts=parts, receipt=receipt, raw=answer.body, item=item))
         self._blocked.pop(item.stream, None)
+        self._refusals.pop(item.stream, None)
+        log_event("envelope-delivered", peer=str(parent), outcome=receipt.outcome, code=receipt.code)
         return True
 
     async def _block(self, item: OutboxEnvelope, refusal: RefusedByPeerError) -> None:
@@ -113,6 +121,7 @@ class Delivery:
         count, _until = self._blocked.get(item.stream, (0, None))
         rest = timedelta(seconds=min(REST_MAX_S, 2.0**count))
         self._blocked[item.stream] = (count + 1, self._parts.clock.now() + rest)
+        self._refusals[item.stream] = refusal.detail
         if count == 0:
             entry = node_journal(
                 self._parts,
@@ -140,6 +149,15 @@ async def collect_receipts(parts: NodeParts) -> bool:
     page = _read_page(answer.body)
     receipts_read = [(_checked(parts, raw), raw) for raw in page.receipts]
     await parts.store.write(lambda tx: _collect(tx, parts, receipts_read, page.position))
+    for receipt, _raw in receipts_read:
+        log_event(
+            "receipt",
+            stream=receipt.stream,
+            sequence=receipt.sequence,
+            peer=str(receipt.recipient),
+            outcome=receipt.outcome,
+            code=receipt.code,
+        )
     return bool(page.receipts)
 
 

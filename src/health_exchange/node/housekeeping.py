@@ -1,8 +1,4 @@
-"""Numbers for what was committed, and signed checkpoints over the log: the two things one worker does for all.
-
-Writers leave changes and audit entries without numbers; the integrator gives them in the order of commitment, so that
-whoever reads behind a number never misses one that appears later.
-"""
+"""Signed checkpoints over the log, and putting away what is no longer needed."""
 
 import asyncio
 from datetime import timedelta
@@ -12,7 +8,7 @@ from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import answered, audit_log, integrator, node_state, replays
+from health_exchange.store import answered, audit_log, node_state, replays, tallies
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
 
@@ -23,20 +19,20 @@ ANSWERS_KEPT = timedelta(days=7)
 """How long the same request gets the same answer."""
 
 
-async def integrate(parts: NodeParts) -> bool:
-    """Number what was committed without a number (never on SQLite, whose writer does); whether there was anything."""
-    if not await parts.store.read(integrator.has_work):
-        return False
-    done = await parts.store.write(integrator.integrate)
-    return bool(done.changes or done.entries)
-
-
 async def checkpoint(parts: NodeParts) -> bool:
-    """Put numbered entries into tiles and sign the log's new size and root; whether there was news."""
+    """Put new entries into tiles and sign the log's new size and root; whether there was news."""
     logged, size = await parts.store.read(_sizes)
     if logged == size:
         return False
     await parts.store.write(lambda tx: _advance(tx, parts))
+    return True
+
+
+async def tally(parts: NodeParts) -> bool:
+    """Fold what was written into the counts that status tells; whether there was anything."""
+    if not await parts.store.read(tallies.has_work):
+        return False
+    await parts.store.write(tallies.fold)
     return True
 
 
@@ -71,7 +67,7 @@ def _forget(tx: Transaction, parts: NodeParts) -> None:
 
 
 def _sizes(tx: Transaction) -> tuple[int, int]:
-    """Entries under the latest checkpoint, and entries with a position."""
+    """Entries under the latest checkpoint, and all entries."""
     return node_state.cursor(tx, LOGGED), audit_log.size(tx)
 
 

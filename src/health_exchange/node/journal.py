@@ -12,6 +12,8 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.store import audit_log
 from health_exchange.store.engine import Transaction
+from health_exchange.telemetry.families import DECISIONS
+from health_exchange.telemetry.metrics import counted
 
 SALT_BYTES = 32
 
@@ -101,6 +103,7 @@ def log(tx: Transaction, entry: AuditEntry) -> Entered:
 
     A refusal can be found again by its request id, which the refused was given as a reference.
     """
+    tx.counted[counted(DECISIONS, kind=entry.kind, action=entry.action, outcome=entry.outcome)] += 1
     salt = tx.randomness(SALT_BYTES)
     raw = encode_entry(entry)
     leaf = commitment(raw, salt)

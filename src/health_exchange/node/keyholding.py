@@ -10,7 +10,6 @@ from hashlib import sha256
 from msgspec import structs
 
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.node.journal import log, node_journal
@@ -77,7 +76,7 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
 def is_within_quota(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int) -> tuple[bool, int]:
     """Whether ``count`` more evaluations are within the sender's quota of today; and how many these make."""
     used = counters.add(tx, f"evaluations:{sender}", parts.clock.now().date().isoformat(), count)
-    return used <= _quota(parts.directory, parts.limits.evaluations_per_day), used
+    return used <= quota_of(parts), used
 
 
 def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count: int, round_id: str) -> bool:
@@ -96,6 +95,7 @@ def _log_and_count(tx: Transaction, parts: NodeParts, sender: NodeAddress, count
     return allowed
 
 
-def _quota(directory: NetworkDirectory, target: int) -> int:
-    """What one holder grants one asking node a day."""
-    return holder_quota(target, threshold=directory.key.threshold, holders=len(directory.key.holders))
+def quota_of(parts: NodeParts) -> int:
+    """How many evaluations this holder grants one asking node a day."""
+    key = parts.directory.key
+    return holder_quota(parts.limits.evaluations_per_day, threshold=key.threshold, holders=len(key.holders))

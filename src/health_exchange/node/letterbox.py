@@ -10,6 +10,7 @@ from health_exchange.model.errors import RETRYABLE, Category, ExchangeError, For
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.letters import ANSWER_BYTES_MAX, UnreadableLetterError, open_letter, seal_letter
 from health_exchange.protocol.lookups import Sealed, letter_about
+from health_exchange.telemetry.trace import is_request_id, note
 
 _M = TypeVar("_M", bound=msgspec.Struct)
 _ANSWER = "/answer"
@@ -71,6 +72,8 @@ async def ask_peer(  # the parts of a letter and of its answer
 def open_request(parts: NodeParts, raw: bytes, sender: NodeAddress, kind: str, want: type[_M]) -> tuple[str, _M]:
     """A peer's sealed message and its request id; raises ``UnreadableLetterError``."""
     sealed = _decoded(raw, Sealed)
+    if is_request_id(sealed.request_id):
+        note(ticket=sealed.request_id)
     about = letter_about(kind, sender=sender, recipient=parts.address, request_id=sealed.request_id)
     return sealed.request_id, _decoded(open_letter(parts.keys.boxes, sealed.letter, about=about), want)
 

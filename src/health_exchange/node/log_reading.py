@@ -39,7 +39,6 @@ async def read_log(parts: NodeParts, question: LogQuestion, *, before: int | Non
         before: Only entries below this position; ``None`` from the end.
         count: At most so many.
     """
-    await housekeeping.integrate(parts)
     await housekeeping.checkpoint(parts)
     return await parts.store.read(lambda tx: _excerpt(tx, parts, question, before, min(count, COUNT_MAX)))
 

@@ -43,6 +43,7 @@ from health_exchange.pseudonym.binding import seal_blinding
 from health_exchange.pseudonym.identities import Identity, holds_national_id
 from health_exchange.store import counters
 from health_exchange.store.engine import Transaction
+from health_exchange.telemetry.trace import note
 
 NONCE_BYTES = 12
 REASON_CHARACTERS_MAX = 500
@@ -90,6 +91,7 @@ class LookUps:
         await self._permit(wanted, asking)
         # A ticket is good once, so its name is ours to give: a client that asks again under its own name is answered.
         asking = replace(asking, request_id=RequestId(str(UUID(bytes=self._parts.randomness(16), version=4))))
+        note(ticket=asking.request_id)
         ticketed: Ticketed | None = None
         try:
             ticketed = await obtain_ticket(self._parts, self._holders, wanted.identity, asking, wanted.reason)

@@ -12,6 +12,7 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import Clock
 from health_exchange.model.directory import KeyCard, KeyUse, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.powers import Power
 from health_exchange.protocol.directories import SignedDirectory, check_succession, open_directory, unpack_directory
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card
 from health_exchange.store import node_state
@@ -86,13 +87,13 @@ class Membership:
     ) -> None:
         self.address = address
         self.nation = nation
-        self.shares = tuple(shares)
         self._keep_share = keep_share
         self.clock = clock
         self._all_keys = keys
         _check_key_cards(signed.directory)
         self.keys = self._in_use(signed, keys)
         self.signed = signed
+        self.take_shares(shares)
 
     @property
     def directory(self) -> NetworkDirectory:
@@ -137,6 +138,15 @@ class Membership:
     def key(self) -> KeyCard:
         """The pseudonym key's card to ask by now."""
         return self.directory.key_in_use(self.clock.now())
+
+    def take_shares(self, shares: Sequence[KeyShare]) -> None:
+        """Go by these shares, the newest first; by none where its tier has not the power to keep any."""
+        self.shares = tuple(shares) if self.card.may(Power.KEEPS_KEY_SHARE) else ()
+
+    @property
+    def share_in_use(self) -> KeyShare | None:
+        """The share that others ask by now, where it keeps one."""
+        return self.share(self.key.epoch, self.key.share_version)
 
     def share(self, epoch: int, version: int) -> KeyShare | None:
         """The share that a request names; the newest where there is no such one; ``None`` where it keeps none."""

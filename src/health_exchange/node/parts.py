@@ -13,9 +13,11 @@ from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
 from health_exchange.node.membership import Membership
+from health_exchange.node.premises import NOWHERE, Premises
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.transport import PeerTransport
+from health_exchange.pseudonym.threshold import KeyShare
 from health_exchange.store.engine import Store
 
 
@@ -51,6 +53,7 @@ class NodeParts:
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
+        premises: What it stands on.
     """
 
     membership: Membership
@@ -64,6 +67,7 @@ class NodeParts:
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
     divisions: Mapping[str, str] = field(default_factory=dict)
+    premises: Premises = NOWHERE
 
     @property
     def address(self) -> NodeAddress:
@@ -84,3 +88,8 @@ class NodeParts:
     def keys(self) -> NodeKeys:
         """Its private keys."""
         return self.membership.keys
+
+    @property
+    def share(self) -> KeyShare | None:
+        """Its share of the pseudonym key that others ask by now, where it keeps one."""
+        return self.membership.share_in_use

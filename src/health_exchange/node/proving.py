@@ -41,15 +41,14 @@ async def prove_entry(parts: NodeParts, number: int) -> LogProof:
         proof = await parts.store.read(lambda tx: _proof(tx, number))
         if proof is not None:
             return proof
-        await housekeeping.integrate(parts)
         await housekeeping.checkpoint(parts)
     raise FaultError("the log does not come to hold its entry")
 
 
 def _proof(tx: Transaction, number: int) -> LogProof | None:
     """The proof under the latest checkpoint, where that includes the entry."""
-    position, note = audit_log.position_of(tx, number), audit_log.latest_checkpoint(tx)
-    if position is None or note is None:
+    position, note = audit_log.position_of(number), audit_log.latest_checkpoint(tx)
+    if note is None:
         return None
     size = parse_checkpoint(note.decode()).size
     if position >= size:

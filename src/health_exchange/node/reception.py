@@ -25,6 +25,9 @@ from health_exchange.store import audit_log, counters, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.transaction import is_database_away
+from health_exchange.telemetry.families import LAG_SECONDS
+from health_exchange.telemetry.metrics import observed
+from health_exchange.telemetry.trace import note
 
 EXPANSION = 8
 """How much larger a section's records are than what travels, roughly."""
@@ -94,6 +97,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
     verify_envelope(envelope, *keys)
+    note(stream=envelope.header.stream, sequence=envelope.header.sequence)
     opened = await _open(envelope, parts)
     taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
     if isinstance(taken, ExchangeError):
@@ -164,9 +168,11 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
             summary=f"{header.stream}/{header.sequence}: {len(opened.arrivals)} entries opened",
         ),
     )
+    lag_s = (parts.clock.now() - header.created_at).total_seconds()
+    tx.counted.update(observed(LAG_SECONDS, lag_s, child=str(parts.address.next_hop(header.origin))))
     counters.add(tx, "received", ALL_DAYS)
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
-    counters.replace(tx, "lag-ms", ALL_DAYS, int((parts.clock.now() - header.created_at).total_seconds() * 1000))
+    counters.replace(tx, "lag-ms", ALL_DAYS, int(lag_s * 1000))
     return receipt
 
 

@@ -45,6 +45,7 @@ from health_exchange.store.exports import Standing
 from health_exchange.store.feed import FeedRow
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject, SubjectState
+from health_exchange.telemetry.events import log_event
 
 CURSOR = "sent"
 _OF_PERSONS = frozenset({"reassign", "shred"})
@@ -74,7 +75,10 @@ async def send(parts: NodeParts) -> bool:
     envelope = None
     if not outgoing.is_empty:
         envelope = await asyncio.to_thread(_seal, parts, outgoing, batch.head)
-    await parts.store.write(lambda tx: _keep(tx, parts, batch, outgoing, envelope))
+    sequence = await parts.store.write(lambda tx: _keep(tx, parts, batch, outgoing, envelope))
+    if sequence:
+        count = batch.last - batch.cursor
+        log_event("envelope-sealed", stream=parts.stream, sequence=sequence, count=count)
     return True
 
 
@@ -301,19 +305,19 @@ def _of_level(level: Sensitivity, origin: NodeAddress) -> ResourceClass:
     )
 
 
-def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, envelope: SealedEnvelope | None) -> None:
-    """The one transaction of a sending."""
+def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, envelope: SealedEnvelope | None) -> int:
+    """The one transaction of a sending; the envelope's place in the stream, 0 for none."""
     if node_state.cursor(tx, CURSOR) != batch.cursor:
-        return
+        return 0
     # Who has said something else meanwhile was decided about by what no longer holds: the same changes are read again.
     if subjects.consents_by_sids(tx, batch.consents) != batch.consents:
-        return
+        return 0
     node_state.set_cursor(tx, CURSOR, batch.last)
     # A person erased meanwhile has no standing any more; what was sealed is followed by its shred.
     there = resources.alive(tx, [standing.rid for standing in outgoing.exports])
     exports.record(tx, [standing for standing in outgoing.exports if standing.rid in there])
     if envelope is None:
-        return
+        return 0
     head = streams.head(tx, parts.stream)
     sequence = head.sequence + 1 if head else 1
     recipients = parts.address.ancestors
@@ -339,6 +343,7 @@ def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, e
             summary=f"{parts.stream}/{sequence}: {len(entries)} entries",
         ),
     )
+    return sequence
 
 
 def _note_persons(tx: Transaction, parts: NodeParts, outgoing: Outgoing, sequence: int) -> None:

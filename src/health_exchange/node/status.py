@@ -1,15 +1,22 @@
-"""How a node is doing, in numbers: what it received, sent, opened and holds back, how fresh it is, its log.
+"""How a node is doing: what it received, sent, opened and holds back, how fresh it is, its log, and what is wrong.
 
-Counts only: nothing here is about one person.
+Counts only: nothing here is about one person. Telling them costs the same however much is kept.
 """
+
+from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from health_exchange.model.powers import Power
+from health_exchange.node.greeting import RELEASE
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import audit_log, counters, exports, outbox, pending, statistics, streams
+from health_exchange.node.troubles import Trouble, state_of, troubles_of
+from health_exchange.store import audit_log, counters, exports, outbox, pending, statistics, streams, tallies
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
+
+Condition = Literal["ok", "degraded", "behind", "not ready"]
 
 
 class LogHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,7 +25,7 @@ class LogHead(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         size: Number of entries.
         checkpoint: The latest signed checkpoint.
-        cosigned_by: Witnesses of that checkpoint or, where it is too young, of the latest one that has any.
+        cosigned_by: Witnesses of the latest checkpoint that has any.
     """
 
     size: int
@@ -45,9 +52,15 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
         awaited: Receipts still to come.
         waiting_for_pseudonym: Subjects waiting for key holders.
         refused: Envelopes refused here.
-        lag_s: Seconds between an envelope's making and its being taken here, the latest one; -1 where none came.
+        lag_s: Seconds between an envelope's making and its being taken here, the latest one.
         log: Its log.
-        is_settled: Nothing is under way: all changes are numbered and sent, all envelopes delivered and signed for.
+        is_settled: Nothing is under way: all changes are numbered and sent, all envelopes delivered and
+            signed for, all counted.
+        at: When it said so.
+        release: Of its program.
+        condition: In one word: ``not ready`` where something keeps it from its work, ``behind`` where what it has for
+            its parent waits, ``degraded`` where something else is wrong.
+        troubles: What is wrong, and since when.
     """
 
     address: str
@@ -68,6 +81,10 @@ class NodeStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag_s: float
     log: LogHead
     is_settled: bool
+    at: datetime
+    release: str
+    condition: Condition
+    troubles: list[Trouble]
 
 
 async def status_of(parts: NodeParts) -> NodeStatus:
@@ -77,8 +94,10 @@ async def status_of(parts: NodeParts) -> NodeStatus:
 
 def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
     admits = parts.card.may(Power.ADMITS_FACILITIES)
-    undelivered = outbox.undelivered_count(tx)
-    awaited = len(outbox.outstanding(tx))
+    state = state_of(tx, parts)
+    troubles = troubles_of(state)
+    awaited = sum(outbox.awaited_counts(tx).values())
+    kept = tallies.kept(tx)
     unsent = statistics.unsent_changes(tx) if admits else 0
     return NodeStatus(
         address=str(parts.address),
@@ -88,27 +107,36 @@ def _status(tx: Transaction, parts: NodeParts) -> NodeStatus:
         forwarded=counters.value(tx, "sent", ALL_DAYS) if admits else counters.value(tx, "forwarded", ALL_DAYS),
         opened=counters.value(tx, "opened", ALL_DAYS),
         held=dict(exports.held_counts(tx)),
-        resources=sum(statistics.counts(tx).values()),
-        persons=statistics.persons(tx),
-        persons_across_provinces=len(statistics.persons_across_provinces(tx)),
+        resources=kept.resources,
+        persons=kept.persons,
+        persons_across_provinces=kept.persons_across_provinces,
         shared_with=dict(exports.shared_counts(tx)),
-        undelivered=undelivered,
+        undelivered=state.undelivered,
         awaited=awaited,
         waiting_for_pseudonym=pending.count(tx),
-        refused=len(streams.refusals(tx)),
+        refused=streams.refused_count(tx),
         lag_s=counters.value(tx, "lag-ms", ALL_DAYS) / 1000,
         log=_log_head(tx),
-        is_settled=not (undelivered or awaited or unsent),
+        is_settled=not (state.undelivered or awaited or unsent or tallies.has_work(tx)),
+        at=state.now,
+        release=RELEASE,
+        condition=_condition(troubles),
+        troubles=troubles,
     )
+
+
+def _condition(troubles: list[Trouble]) -> Condition:
+    """The node's state in one word."""
+    if any(trouble.blocks for trouble in troubles):
+        return "not ready"
+    if any(trouble.code == "envelopes-wait" for trouble in troubles):
+        return "behind"
+    return "degraded" if troubles else "ok"
 
 
 def _log_head(tx: Transaction) -> LogHead:
     """The log's latest checkpoint and who vouches for it."""
-    cosigned: list[str] = []
-    for size, _note in reversed(audit_log.all_checkpoints(tx)):
-        cosigned = sorted(audit_log.cosignatures_of(tx, size))
-        if cosigned:
-            break
+    cosigned = sorted(audit_log.cosignatures_of(tx, audit_log.cosigned_size(tx)))
     return LogHead(
         size=audit_log.size(tx),
         checkpoint=(audit_log.latest_checkpoint(tx) or b"").decode(),

@@ -16,8 +16,9 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
-from health_exchange.protocol.hops import sign_hop
+from health_exchange.protocol.hops import REQUEST_ID, sign_hop
 from health_exchange.protocol.transport import PeerAnswer
+from health_exchange.telemetry.trace import current_request_id
 
 CONNECT_TIMEOUT_S = 3.0
 KEEPALIVE_S = 20.0
@@ -83,6 +84,7 @@ class HttpsTransport:
             nonce=self._randomness(16),
             seed=self._seed(),
         )
+        headers[REQUEST_ID] = current_request_id()
         failure: str
         try:
             # The client's own timeouts are for each read: somebody who drips would never be cut.

@@ -12,8 +12,9 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
-from health_exchange.protocol.hops import sign_hop
+from health_exchange.protocol.hops import REQUEST_ID, sign_hop
 from health_exchange.protocol.transport import PeerAnswer
+from health_exchange.telemetry.trace import current_request_id
 
 Door = Callable[[str, str, Mapping[str, str], bytes], Awaitable[PeerAnswer]]
 """Takes method, path, headers and body."""
@@ -59,4 +60,5 @@ class InProcessTransport:
             nonce=self._randomness(16),
             seed=self._seed(),
         )
+        headers[REQUEST_ID] = current_request_id()
         return await door(method, path, headers, body)

@@ -239,13 +239,7 @@ def read_envelope(raw: bytes) -> Envelope:
 
 
 def origin_keys(envelope: Envelope, cards: Mapping[NodeAddress, NodeCard]) -> tuple[VerifyingKeys, ...]:
-    """Keys that the named origin may have signed with when it says it did, the newest first.
-
-    An origin's former key signs no new envelope: each one names the one before, and the stream has gone on.
-
-    Raises:
-        EnvelopeStrangerError: Nobody we know is called that.
-    """
+    """Keys the named origin may have signed with when it says it did; raises ``EnvelopeStrangerError`` for nobody."""
     card = cards.get(envelope.header.origin)
     if card is None:
         raise EnvelopeStrangerError("the envelope's origin is not in the directory")

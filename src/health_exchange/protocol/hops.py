@@ -25,6 +25,8 @@ RECIPIENT = "x-exchange-recipient"
 AT = "x-exchange-at"
 NONCE = "x-exchange-nonce"
 SIGNATURE = "x-exchange-signature"
+REQUEST_ID = "x-request-id"
+"""Names the request in logs of both nodes. Not signed: nothing is decided by it."""
 NONCE_BYTES = 16
 SKEW_S = 300
 

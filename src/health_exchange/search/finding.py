@@ -33,7 +33,8 @@ from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.tokens import form_of, token_of
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
-from health_exchange.store.schema import classes, resources, subjects, tokens
+from health_exchange.store.schema import classes, resources, subjects
+from health_exchange.store.token_index import has_token
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -256,15 +257,11 @@ def _condition(
         case PersonTerm():
             return resources.c.sid.in_(sorted(sids[term.pseudonym]))
         case KeyedTerm():
-            return _has_token(term.token)
+            return has_token(tx, term.token)
         case TokenTerm() | ReferenceTerm():
-            return _has_token(token_of(tx.keys.tokens, resource_type, criterion.name, form_of(term)))
+            return has_token(tx, token_of(tx.keys.tokens, resource_type, criterion.name, form_of(term)))
         case DateTerm():
             return _changed(term) if criterion.name == "_lastUpdated" else None
-
-
-def _has_token(token: int) -> ColumnElement[bool]:
-    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token == token))
 
 
 def _changed(term: DateTerm) -> ColumnElement[bool] | None:

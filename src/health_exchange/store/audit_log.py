@@ -1,7 +1,8 @@
 """The log's entries, sealed under the key of their month, and its tiles, checkpoints and cosignatures as bytes.
 
-The log's leaf is a salted commitment that ``audit.entries`` computes; positions come from ``integrator``. Period keys
-are destroyed at the end of retention, never by shredding.
+The log's leaf is a salted commitment that ``audit.entries`` computes. One writer at a time numbers entries from 1 as it
+adds them, gapless and in the order of commits, so that an entry's position in the log is its number less one. Period
+keys are destroyed at the end of retention, never by shredding.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ REFERENCE_BYTES = 16
 _REFERENCES = b"audit-references"
 
 _PERIOD_KEY = select(audit_periods.c.key_wrapped).where(audit_periods.c.period == bindparam("of"))
-_LAST = select(func.max(audit_entries.c.position))
+_LAST = select(func.max(audit_entries.c.entry_id))
 _TILE = select(tiles.c.content).where(tiles.c.path == bindparam("at"))
 _LATEST = select(checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
 
@@ -45,7 +46,7 @@ class LogEntry:
 
 
 def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseudonym] = (), reference: str = "") -> int:
-    """Keep an entry whose commitment is ``leaf``; its number before it has a position.
+    """Keep an entry whose commitment is ``leaf``; its number.
 
     Args:
         tx: The transaction.
@@ -58,7 +59,7 @@ def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseud
     entry_id = tx.allocate("audit-entries")
     key = _period_key(tx, period)
     sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
-    tx.insert_many(audit_entries, [(entry_id, None, period, leaf, sealed)])
+    tx.insert_many(audit_entries, [(entry_id, entry_id - 1, period, leaf, sealed)])
     rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
     tx.insert_many(audit_subjects, rows)
     if reference:
@@ -82,17 +83,16 @@ def entries_under(tx: Transaction, reference: str, limit: int) -> list[bytes]:
 
 
 def size(tx: Transaction) -> int:
-    """How many entries have a position."""
-    last: int | None = tx.execute(_LAST).scalar_one()
-    return 0 if last is None else last + 1
+    """How many entries there are."""
+    return tx.execute(_LAST).scalar_one() or 0
 
 
 def leaves(tx: Transaction, start: int, end: int) -> list[bytes]:
     """Commitments at positions ``start`` to ``end``, exclusive."""
     rows = tx.execute(
         select(audit_entries.c.leaf)
-        .where(audit_entries.c.position >= start, audit_entries.c.position < end)
-        .order_by(audit_entries.c.position)
+        .where(audit_entries.c.entry_id > start, audit_entries.c.entry_id <= end)
+        .order_by(audit_entries.c.entry_id)
     )
     return list(rows.scalars())
 
@@ -102,12 +102,12 @@ def entries(tx: Transaction, start: int, end: int) -> list[LogEntry]:
     rows = tx.execute(
         select(audit_entries, audit_periods.c.key_wrapped)
         .join(audit_periods, audit_periods.c.period == audit_entries.c.period)
-        .where(audit_entries.c.position >= start, audit_entries.c.position < end)
-        .order_by(audit_entries.c.position)
+        .where(audit_entries.c.entry_id > start, audit_entries.c.entry_id <= end)
+        .order_by(audit_entries.c.entry_id)
     )
     return [
         LogEntry(
-            position=row.position,
+            position=row.entry_id - 1,
             leaf=row.leaf,
             raw=open_sealed(tx.ring.unwrap(row.key_wrapped), row.sealed, aad=_aad(row.entry_id, row.period))
             if row.key_wrapped is not None
@@ -117,31 +117,27 @@ def entries(tx: Transaction, start: int, end: int) -> list[LogEntry]:
     ]
 
 
-def position_of(tx: Transaction, entry_id: int) -> int | None:
-    """Where an entry stands in the log; ``None`` while it has no place yet."""
-    place: int | None = tx.execute(
-        select(audit_entries.c.position).where(audit_entries.c.entry_id == entry_id)
-    ).scalar_one_or_none()
-    return place
+def position_of(entry_id: int) -> int:
+    """Where an entry stands in the log."""
+    return entry_id - 1
 
 
 def positions_about(tx: Transaction, pseudonym: Pseudonym) -> list[int]:
     """Positions of the entries that disclose something of a person."""
     rows = tx.execute(
-        select(audit_entries.c.position)
-        .join(audit_subjects, audit_subjects.c.entry_id == audit_entries.c.entry_id)
-        .where(audit_subjects.c.pseudonym == pseudonym, audit_entries.c.position.is_not(None))
-        .order_by(audit_entries.c.position)
+        select(audit_subjects.c.entry_id)
+        .where(audit_subjects.c.pseudonym == pseudonym)
+        .order_by(audit_subjects.c.entry_id)
     )
-    return list(rows.scalars())
+    return [position_of(entry_id) for entry_id in rows.scalars()]
 
 
 def first_position_of(tx: Transaction, period: str) -> int:
     """Where the entries of a month and those after it begin; the log's size where there are none."""
     first: int | None = tx.execute(
-        select(func.min(audit_entries.c.position)).where(audit_entries.c.period >= period)
+        select(func.min(audit_entries.c.entry_id)).where(audit_entries.c.period >= period)
     ).scalar_one()
-    return size(tx) if first is None else first
+    return size(tx) if first is None else position_of(first)
 
 
 def save_tiles(tx: Transaction, contents: Mapping[str, bytes]) -> None:

@@ -1,27 +1,34 @@
 """The store as a whole: one writer, many readers, group commit.
 
-Invariant: ``write`` resolves only after the COMMIT that holds its work is durable (WAL with synchronous=FULL). Every
-function runs in its own savepoint, so one that raises takes nothing of the others with it.
+Invariant: ``write`` resolves only after the COMMIT that holds its work is durable. Every function runs in its own
+savepoint, so one that raises takes nothing of the others with it. Several processes may have a store on one database:
+whoever writes, writes alone (``database``).
 """
 
 import asyncio
 import queue
-import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from health_exchange.model.clock import Clock
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
-from health_exchange.store import migrations
-from health_exchange.store.integrator import NUMBERED, integrate
+from health_exchange.model.secrecy import Secret
+from health_exchange.store import migrations, node_state
+from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.store.meters import Meters
+from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
+from health_exchange.telemetry.families import COMMIT_SECONDS
+from health_exchange.telemetry.metrics import observed
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
 
@@ -38,15 +45,26 @@ class WriteConflictError(ExchangeError):
 GROUP_MAX = 256
 """Most writes that share one commit."""
 READERS = 2
+METERS_S = 2.0
+"""How often an idle writer looks whether counts wait to be handed in."""
+
+RUN = "run"
+"""Node state: which run of the node may write."""
 
 _Work = tuple[Callable[[Transaction], Any], Future[Any]]
+_Outcome = tuple[Future[Any], Any, BaseException | None]
 
 
 class Store:
     """One node's database. Made by :meth:`open`."""
 
-    def __init__(self, engine: Engine, keys: StoreKeys, clock: Clock, randomness: Randomness, *, inline: bool) -> None:
-        self._engine = engine
+    def __init__(
+        self, database: Database, keys: StoreKeys, clock: Clock, randomness: Randomness, *, inline: bool
+    ) -> None:
+        self._database = database
+        self._run_id = ""
+        self._claims = False
+        self._claim_may_have_slipped = False
         self._keys = keys
         self._clock = clock
         self._randomness = randomness
@@ -55,6 +73,7 @@ class Store:
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
+        self.meters = Meters()
         self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
@@ -69,16 +88,18 @@ class Store:
         clock: Clock,
         randomness: Randomness,
         *,
+        password: Secret | None = None,
         inline: bool = False,
         durable: bool = True,
     ) -> Self:
         """The store at ``url``, its schema brought up to date.
 
         Args:
-            url: ``sqlite:////path/to/file`` or ``sqlite://`` (in memory, inline only).
+            url: As ``opening.open_database`` takes it; ``sqlite://`` (in memory) inline only.
             keys: What it seals with.
             clock: For expiry.
             randomness: For keys and nonces.
+            password: Of the database's role, where the server asks for one.
             inline: Everything runs in the caller's thread, deterministic: stories and tools.
             durable: ``False`` skips waiting for the disk: stories only.
 
@@ -87,14 +108,30 @@ class Store:
         """
         if url == "sqlite://" and not inline:
             raise ValueError("a database in memory has one connection, so it runs inline")
-        engine = make_engine(url, durable=durable)
+        database = open_database(url, password=password, durable=durable)
         try:
-            with engine.connect() as connection:
+            with database.engine.connect().execution_options(writes=True) as connection:
                 migrations.upgrade_connection(connection)
         except DBAPIError as error:
-            engine.dispose()
-            raise _unavailable(error) from None
-        return cls(engine, keys, clock, randomness, inline=inline)
+            database.close()
+            raise unavailable(error) from None
+        return cls(database, keys, clock, randomness, inline=inline)
+
+    def claim(self, run: str) -> None:
+        """Be this database's node, under a name that no other run has.
+
+        Raises:
+            DatabaseTakenError: Another process is; nothing was changed.
+            UnavailableError: The database does not answer.
+        """
+        self._database.claim()
+        self._claims = True
+        self.write_now(lambda tx: node_state.put(tx, RUN, run.encode()))
+        self._run_id = run
+
+    def join(self, run: str) -> None:
+        """Write for the node whose run this is, and for no other: one of its further processes does."""
+        self._run_id = run
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
         """What ``fn`` returns, once its changes are durable.
@@ -124,27 +161,18 @@ class Store:
     def read_now(self, fn: Callable[[Transaction], T]) -> T:
         """As :meth:`read`, for callers without an event loop."""
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._database.engine.connect() as connection, connection.begin():
                 return fn(self._transaction(connection))
         except DBAPIError as error:
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
 
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
         self._on_commit = ring
 
     def scrub(self) -> bool:
-        """Overwrite what was deleted, also in the write-ahead log; ``False`` where a reader is in the way just now.
-
-        Deleted rows are zeroed in their pages (``secure_delete``); their former pages live on in the log until it is
-        copied and cut.
-        """
-        if self._engine.dialect.name != "sqlite":
-            return True
-        with self._engine.connect() as connection:
-            raw = connection.connection.dbapi_connection
-            busy: int = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] if raw else 1
-        return busy == 0
+        """Overwrite what was deleted, as far as the database lets us; ``False`` where a reader is in the way now."""
+        return self._database.scrub()
 
     def close(self) -> None:
         """Finish what was asked and let go of the database."""
@@ -156,11 +184,16 @@ class Store:
             self._writer.join()
         if self._readers is not None:
             self._readers.shutdown()
-        self._engine.dispose()
+        self._database.close()
 
     def _transaction(self, connection: Connection) -> Transaction:
         return Transaction(
-            connection=connection, ring=self._ring, keys=self._keys, clock=self._clock, randomness=self._randomness
+            connection=connection,
+            database=self._database,
+            ring=self._ring,
+            keys=self._keys,
+            clock=self._clock,
+            randomness=self._randomness,
         )
 
     def _submit(self, fn: Callable[[Transaction], T]) -> Future[T]:
@@ -173,7 +206,12 @@ class Store:
     def _run(self) -> None:
         """The writer: take what waits, commit it together, tell."""
         while True:
-            work = self._queue.get()
+            try:
+                work = self._queue.get(timeout=METERS_S)
+            except queue.Empty:
+                if self.meters.is_due():
+                    self._commit_group([])
+                continue
             group: list[_Work] = []
             while work is not None:
                 group.append(work)
@@ -183,23 +221,36 @@ class Store:
             if group:
                 self._commit_group(group)
             if work is None:
+                self.meters.hurry()
+                self._commit_group([])
                 return
 
     def _commit_group(self, group: list[_Work]) -> None:
         """One commit for ``group``; their futures are resolved after it."""
         wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        outcomes: list[_Outcome] = []
         touched: set[str] = set()
+        counted: Counter[str] = Counter()
+        begun, is_kept = perf_counter(), False
         try:
-            with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
-                outcomes = [(future, *self._attempt(connection, fn, touched)) for fn, future in wanted]
-                if self._engine.dialect.name == "sqlite" and not NUMBERED.isdisjoint(touched):
-                    integrate(self._transaction(connection))
+            self._renew_claim()
+            with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                self._begin(connection)
+                outcomes = [(future, *self._attempt(connection, fn, touched, counted)) for fn, future in wanted]
+                if self.meters.is_due():
+                    self.meters.hand_in(self._transaction(connection))
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
-            outcomes = [(future, None, _unavailable(error)) for _fn, future in wanted]
+            self._claim_may_have_slipped = True
+            outcomes = [(future, None, unavailable(error)) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in wanted]
+        else:
+            is_kept = True
+            # An empty group only hands in counts: counting it too would never end.
+            took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
+            self.meters.count(counted + Counter(took))
+        self.meters.settle(is_kept=is_kept)
         self._on_commit(touched)
         for future, value, problem in outcomes:
             if problem is None:
@@ -207,65 +258,55 @@ class Store:
             else:
                 future.set_exception(problem)
 
+    def _renew_claim(self) -> None:
+        """Claim the database again after it was away: with the connection the server took the claim back.
+
+        Raises:
+            DatabaseTakenError: Another process was faster.
+        """
+        if self._claim_may_have_slipped and self._claims:
+            self._database.claim()
+        self._claim_may_have_slipped = False
+
+    def _begin(self, connection: Connection) -> None:
+        """Wait for the other writers; write nothing for a node that is another process by now.
+
+        Raises:
+            DatabaseTakenError: It is.
+        """
+        run = self._database.begin_write(connection)
+        if self._run_id and run is not None and run != self._run_id:
+            raise DatabaseTakenError("another process has taken this node's database over; this one must end")
+
     def _attempt(
-        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str]
+        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str], counted: Counter[str]
     ) -> tuple[Any, BaseException | None]:
         """The value or the failure of one function, in its own savepoint."""
         savepoint = connection.begin_nested()
         try:
             tx = self._transaction(connection)
             value = fn(tx)
-        except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.IntegrityError):
-                savepoint.rollback()
-                # Ours in its place: the driver's text quotes what was written.
-                return None, WriteConflictError("another write was faster", retry_after_s=0.1)
+        except (IntegrityError, DataError) as error:
+            savepoint.rollback()
+            # Ours in its place: the driver's text quotes what was written.
+            return None, _refusal(error)
+        except DBAPIError:
             raise
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
             savepoint.rollback()
             return None, error
         savepoint.commit()
         touched |= tx.touched
+        counted += tx.counted
         return value, None
+
+
+def _refusal(error: IntegrityError | DataError) -> ExchangeError:
+    """Of one write alone, whose values the database does not take."""
+    if isinstance(error, IntegrityError):
+        return WriteConflictError("another write was faster", retry_after_s=0.1)
+    return UnkeepableError("a value of the request cannot be kept as its column's type")
 
 
 def _nothing(_touched: AbstractSet[str]) -> None:
     """Nobody wants to know."""
-
-
-def make_engine(url: str, *, durable: bool = True) -> Engine:
-    """An engine with explicit transactions, as savepoints and a single writer need."""
-    if url == "sqlite://":
-        engine = create_engine(
-            url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True
-        )
-    else:
-        engine = create_engine(url, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def _settle(connection: sqlite3.Connection, _record: object) -> None:
-            connection.isolation_level = None
-            for pragma in (
-                "busy_timeout=5000",
-                "journal_mode=WAL",
-                f"synchronous={'FULL' if durable else 'OFF'}",
-                "cache_size=-65536",
-                "wal_autocheckpoint=16384",
-                "temp_store=MEMORY",
-                "secure_delete=ON",
-            ):
-                connection.execute(f"PRAGMA {pragma}")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("writes", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _unavailable(error: DBAPIError) -> UnavailableError:
-    """Ours, without the statement and its values."""
-    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
-    return UnavailableError(f"the database does not answer: {name}", retry_after_s=1)

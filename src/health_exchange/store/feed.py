@@ -1,6 +1,7 @@
 """The change feed: what happened to which resource, in an order that readers can follow without skipping.
 
-Writers add rows without a number; ``integrator`` numbers them, gapless. A reader keeps the number it has come to.
+One writer at a time numbers changes as it adds them, gapless and in the order of commits. A reader keeps the number it
+has come to.
 """
 
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.store.schema import feed, resources, subjects
 from health_exchange.store.transaction import Transaction
 
-_AFTER = select(feed).where(feed.c.number > bindparam("number")).order_by(feed.c.number).limit(bindparam("limit"))
-_LAST = select(func.max(feed.c.number))
+_AFTER = select(feed).where(feed.c.change_id > bindparam("after")).order_by(feed.c.change_id).limit(bindparam("limit"))
+_LAST = select(func.max(feed.c.change_id))
 _CURRENT = select(resources.c.rid, resources.c.version, resources.c.deleted).where(resources.c.sid == bindparam("sid"))
 
 
@@ -21,7 +22,7 @@ class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One change.
 
     Attributes:
-        number: Its place in the feed, from 1; 0 while it has none.
+        number: Its place in the feed, from 1; 0 while it is not in it.
         rid: The resource; 0 for a shredding.
         version: Its version then.
         op: ``put``, ``delete``, ``reassign`` or ``shred``.
@@ -40,15 +41,16 @@ class FeedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add(tx: Transaction, rows: Sequence[FeedRow]) -> None:
-    """Add changes, to be numbered later."""
+    """Add changes, each with the next number."""
     if not rows:
         return
     first = tx.allocate("feed", len(rows))
     tx.insert_many(
         feed,
         [
-            (change_id, None, row.rid, row.version, row.op, row.sid, row.pseudonym, row.previous)
-            for change_id, row in enumerate(rows, first)
+            # Twice, because the release before this one reads the second.
+            (number, number, row.rid, row.version, row.op, row.sid, row.pseudonym, row.previous)
+            for number, row in enumerate(rows, first)
         ],
     )
 
@@ -65,15 +67,15 @@ def add_for_subject(tx: Transaction, sid: int, op: str, pseudonym: Pseudonym | N
 
 
 def moves_after(tx: Transaction, sids: Sequence[int], number: int) -> bool:
-    """Whether a ``reassign`` of one of these subjects comes after ``number``, or has no number yet."""
-    moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.number.is_(None) | (feed.c.number > number))
+    """Whether a ``reassign`` of one of these subjects comes after ``number``."""
+    moves = (feed.c.op == "reassign") & feed.c.sid.in_(sids) & (feed.c.change_id > number)
     return tx.execute(select(feed.c.change_id).where(moves).limit(1)).first() is not None
 
 
 def waits(tx: Transaction, pseudonym: Pseudonym, number: int) -> bool:
-    """Whether a change of a person comes after ``number``, or has no number yet."""
+    """Whether a change of a person comes after ``number``."""
     theirs = feed.c.sid.in_(select(subjects.c.sid).where(subjects.c.pseudonym == pseudonym))
-    late = feed.c.number.is_(None) | (feed.c.number > number)
+    late = feed.c.change_id > number
     shred = (feed.c.op == "shred") & (feed.c.pseudonym == pseudonym)
     return tx.execute(select(feed.c.change_id).where(late & (theirs | shred)).limit(1)).first() is not None
 
@@ -84,10 +86,10 @@ def last_number(tx: Transaction) -> int:
 
 
 def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:
-    """Numbered changes after ``number``, in order."""
+    """Changes after ``number``, in order."""
     return [
         FeedRow(
-            number=row.number,
+            number=row.change_id,
             rid=row.rid,
             version=row.version,
             op=row.op,
@@ -95,5 +97,5 @@ def rows_after(tx: Transaction, number: int, limit: int) -> list[FeedRow]:
             pseudonym=row.pseudonym,
             previous=row.previous,
         )
-        for row in tx.execute(_AFTER, {"number": number, "limit": limit})
+        for row in tx.execute(_AFTER, {"after": number, "limit": limit})
     ]

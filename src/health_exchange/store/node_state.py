@@ -2,6 +2,7 @@
 
 from sqlalchemy import bindparam, select, update
 
+from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
 from health_exchange.store.schema import node_state
 from health_exchange.store.transaction import Transaction
@@ -31,6 +32,14 @@ def cursor(tx: Transaction, name: str) -> int:
 def set_cursor(tx: Transaction, name: str, number: int) -> None:
     """Note how far a reader has come."""
     put(tx, f"cursor:{name}", b"%d" % number)
+
+
+def owner(tx: Transaction, address: NodeAddress) -> NodeAddress:
+    """Whose database this is: ``address``, unless another node has had it before."""
+    kept = get(tx, "owner")
+    if kept is None:
+        put(tx, "owner", str(address).encode())
+    return address if kept is None else NodeAddress.parse(kept.decode())
 
 
 def own_stream(tx: Transaction) -> StreamId:

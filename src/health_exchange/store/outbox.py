@@ -3,8 +3,9 @@
 Delivery is in the order of arrival, so each stream stays in order; the bytes sent are always the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import bindparam, func, select, update
 
@@ -32,6 +33,12 @@ _OPEN = select(outbox_receipts.c.stream).where(
     _ITS_RECEIPTS, outbox_receipts.c.raw.is_(None) | (outbox_receipts.c.outcome == "refused")
 )
 _LET_GO = update(outbox).where(_THIS, outbox.c.delivered.is_(True), ~_OPEN.exists()).values(raw=None)
+_AWAITED_BY = (
+    select(outbox_receipts.c.recipient, func.count().label("number"))
+    .where(outbox_receipts.c.raw.is_(None))
+    .group_by(outbox_receipts.c.recipient)
+)
+_OLDEST = select(outbox.c.queued_at).where(outbox.c.delivered.is_(False)).order_by(outbox.c.position).limit(1)
 _AWAITED = select(outbox_receipts.c.stream).where(outbox_receipts.c.raw.is_(None)).limit(1)
 
 
@@ -56,7 +63,7 @@ def enqueue(  # the parts of one row
     recipients: Iterable[NodeAddress] = (),
 ) -> None:
     """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
-    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False)])
+    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, tx.clock.now().isoformat())])
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
@@ -100,6 +107,17 @@ def record_receipt(  # the parts of one receipt
     kept = tx.execute(_SIGNED, {"of": stream, "at": sequence, "by": str(recipient), **said})
     _let_go(tx, stream, sequence)
     return kept.rowcount == 1
+
+
+def awaited_counts(tx: Transaction) -> Mapping[str, int]:
+    """How many receipts are awaited, by recipient."""
+    return {row.recipient: row.number for row in tx.execute(_AWAITED_BY)}
+
+
+def oldest_undelivered(tx: Transaction) -> datetime | None:
+    """Since when the oldest envelope waits for the next hop; ``None`` where none does."""
+    since = tx.execute(_OLDEST).scalar_one_or_none()
+    return datetime.fromisoformat(since) if since is not None else None
 
 
 def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:

@@ -9,16 +9,17 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
-from health_exchange.store import feed, subjects
+from health_exchange.store import feed, subjects, tallies, token_index
 from health_exchange.store.bodies import SealedBody, seal_packed
-from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources, tokens
+from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
 from health_exchange.store.schema import subjects as subjects_table
+from health_exchange.store.token_lists import kept_tokens
 from health_exchange.store.transaction import Transaction, chunks
 
 
@@ -81,10 +82,11 @@ class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS = ("rid", *VERSION_COLUMNS)
+_CURRENT_COLUMNS = (*VERSION_COLUMNS, "tokens")
 _UPDATE = (
     update(resources)
     .where(resources.c.rid == bindparam("row"))
-    .values({name: bindparam(f"to_{name}") for name in VERSION_COLUMNS})
+    .values({name: bindparam(f"to_{name}") for name in _CURRENT_COLUMNS})
 )
 _HEADS = select(
     resources.c.id, resources.c.rid, resources.c.version, resources.c.origin, resources.c.sid, resources.c.deleted
@@ -94,7 +96,6 @@ _ARCHIVE = insert(history).from_select(
     _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
 )
 _ALIVE = select(resources.c.rid).where(resources.c.rid.in_(_RIDS))
-_DROP_TOKENS = delete(tokens).where(tokens.c.rid.in_(_RIDS))
 
 
 def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SELECT over it
@@ -145,6 +146,7 @@ def put_many(
     first = tx.allocate("resources", len(fresh)) if fresh else 0
     rids = {place: rid for rid, place in enumerate(fresh, first)}
     rids |= {place: head.rid for place, head in known.items()}
+    listed = [sorted(set(new.tokens)) for new in versions]
     rows = [
         (
             rids[new.type, new.id],
@@ -158,15 +160,15 @@ def put_many(
             new.instant,
             body is None,
             body,
+            kept_tokens(tokens, tx.connection.dialect),
         )
-        for new, body in zip(versions, _seal_all(tx, versions), strict=True)
+        for new, body, tokens in zip(versions, _seal_all(tx, versions), listed, strict=True)
     ]
+    tallies.change(tx, _gained(versions, known))
     _make_way(tx, {place: new.version for place, new in zip(places, versions, strict=True)}, known)
     tx.insert_many(resources, [row for row in rows if row[0] >= first > 0])
     tx.run_many(_UPDATE, [_updated(row) for row in rows if not row[0] >= first > 0])
-    tx.insert_many(
-        tokens, [(token, row[0]) for new, row in zip(versions, rows, strict=True) for token in sorted(set(new.tokens))]
-    )
+    token_index.index(tx, [(token, row[0]) for tokens, row in zip(listed, rows, strict=True) for token in tokens])
     feed.add(
         tx,
         [
@@ -180,6 +182,19 @@ def put_many(
         ],
     )
     return [row[0] for row in rows]
+
+
+def _gained(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[int, str], int]:
+    """By subject and origin, how many more current resources there will be."""
+    gained: dict[tuple[int, str], int] = {}
+    for new in versions:
+        head = known.get((new.type, new.id))
+        if head is not None and not head.deleted:
+            gained[head.sid, head.origin] = gained.get((head.sid, head.origin), 0) - 1
+        if new.packed is not None:
+            place = (new.sid or subjects.DIRECTORY_SID, new.origin)
+            gained[place] = gained.get(place, 0) + 1
+    return gained
 
 
 def _expected(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[str, str], Head]:
@@ -204,14 +219,13 @@ def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Ma
     """
     for chunk in chunks(head.rid for place, head in known.items() if head.version < numbers[place]):
         tx.execute(_ARCHIVE, {"rids": chunk})
-    for chunk in chunks(head.rid for head in known.values()):
-        tx.execute(_DROP_TOKENS, {"rids": chunk})
+    token_index.drop(tx, [head.rid for head in known.values()])
 
 
 def _updated(row: tuple[object, ...]) -> dict[str, object]:
     """A row as :data:`_UPDATE` names its values."""
     rid, *values = row
-    return {"row": rid, **{f"to_{name}": value for name, value in zip(VERSION_COLUMNS, values, strict=True)}}
+    return {"row": rid, **{f"to_{name}": value for name, value in zip(_CURRENT_COLUMNS, values, strict=True)}}
 
 
 def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, changed_at: str) -> int:

@@ -4,11 +4,17 @@ Instants are ISO 8601 text in UTC, because text sorts the same everywhere and co
 come from ``sequences`` and not from the database, so that a transaction knows them before it inserts in bulk.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+from health_exchange.store.token_lists import TokenList
 
 METADATA = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
 )
+
+ONLY_POSTGRESQL = {"only": "postgresql"}
+ONLY_SQLITE = {"only": "sqlite"}
+"""Marks what one database has and the other does by other means (``token_index``)."""
 
 _VERSION = ("type", "id", "sid", "origin", "version", "class_id", "changed_at", "instant", "deleted", "body")
 
@@ -65,8 +71,10 @@ resources = Table(
     METADATA,
     _key("rid"),
     *_version_columns(),
+    Column("tokens", TokenList),
     Index("ix_resources_type_id", "type", "id", unique=True),
     Index("ix_resources_sid_type_instant", "sid", "type", "instant"),
+    Index("ix_resources_tokens", "tokens", postgresql_using="gin", info=ONLY_POSTGRESQL),
 )
 history = Table(
     "history",
@@ -84,8 +92,8 @@ tokens = Table(
     METADATA,
     _key("token"),
     _key("rid"),
-    Index("ix_tokens_rid", "rid"),
     sqlite_with_rowid=False,
+    info=ONLY_SQLITE,
 )
 feed = Table(
     "feed",
@@ -98,7 +106,6 @@ feed = Table(
     Column("sid", BigInteger, nullable=False),
     Column("pseudonym", Text),
     Column("previous", Text),
-    Index("ix_feed_number", "number", unique=True),
 )
 exports = Table(
     "exports",
@@ -118,6 +125,7 @@ outbox = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("raw", LargeBinary),
     Column("delivered", Boolean, nullable=False),
+    Column("queued_at", Text),
     Index("ix_outbox_stream_sequence", "stream", "sequence", unique=True),
     Index("ix_outbox_delivered_position", "delivered", "position"),
 )
@@ -130,6 +138,12 @@ outbox_receipts = Table(
     Column("outcome", Text),
     Column("code", Text),
     Column("raw", LargeBinary),
+    Index(
+        "ix_outbox_receipts_awaited",
+        "recipient",
+        sqlite_where=text("raw IS NULL"),
+        postgresql_where=text("raw IS NULL"),
+    ),
 )
 streams = Table(
     "streams",
@@ -191,7 +205,6 @@ audit_entries = Table(
     Column("period", Text, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
-    Index("ix_audit_entries_position", "position", unique=True),
 )
 audit_subjects = Table("audit_subjects", METADATA, Column("pseudonym", Text, primary_key=True), _key("entry_id"))
 audit_references = Table(
@@ -253,5 +266,21 @@ counters = Table(
     Column("name", Text, primary_key=True),
     Column("day", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+tally_changes = Table(
+    "tally_changes",
+    METADATA,
+    Column("sid", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+tallies = Table(
+    "tallies",
+    METADATA,
+    _key("sid"),
+    Column("pseudonym", Text),
+    Column("province", Text, nullable=False),
+    Column("resources", BigInteger, nullable=False),
+    Index("ix_tallies_pseudonym", "pseudonym"),
 )
 VERSION_COLUMNS = _VERSION

@@ -3,8 +3,8 @@
 from sqlalchemy import delete, select, update
 
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.store import feed, node_state
-from health_exchange.store.schema import exports, history, pending, resources, subjects, tokens
+from health_exchange.store import exports, feed, node_state, tallies, token_index
+from health_exchange.store.schema import history, pending, resources, subjects
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.transaction import Transaction, chunks
 
@@ -48,9 +48,13 @@ def names_of(tx: Transaction, pseudonym: Pseudonym) -> frozenset[tuple[str, str]
 
 
 def _destroy(tx: Transaction, sid: int) -> int:
-    rids = list(tx.execute(select(resources.c.rid).where(resources.c.sid == sid)).scalars())
+    rows = list(tx.execute(select(resources.c.rid, resources.c.deleted).where(resources.c.sid == sid)))
+    rids = [row.rid for row in rows]
+    tallies.change(tx, {(sid, ""): -sum(not row.deleted for row in rows)})
+    exports.forget(tx, rids)
+    token_index.drop(tx, rids)
     for chunk in chunks(rids):
-        for table in (tokens, exports, history, resources):
+        for table in (history, resources):
             tx.execute(delete(table).where(table.c.rid.in_(chunk)))
     tx.execute(delete(history).where(history.c.sid == sid))
     tx.execute(delete(pending).where(pending.c.sid == sid))

@@ -1,6 +1,6 @@
 """Counts for the node's first view and for operators. Small cells are the caller's to suppress."""
 
-from sqlalchemy import case, distinct, func, or_, select
+from sqlalchemy import case, distinct, func, select
 
 from health_exchange.store import node_state
 from health_exchange.store.schema import feed, resources, subjects
@@ -45,10 +45,8 @@ def persons_across_provinces(tx: Transaction) -> list[str]:
 
 
 def unsent_changes(tx: Transaction) -> int:
-    """Changes that the sender has not looked at, numbered or not."""
+    """Changes that the sender has not looked at."""
     number: int = tx.execute(
-        select(func.count())
-        .select_from(feed)
-        .where(or_(feed.c.number.is_(None), feed.c.number > node_state.cursor(tx, "sent")))
+        select(func.count()).select_from(feed).where(feed.c.change_id > node_state.cursor(tx, "sent"))
     ).scalar_one()
     return number

@@ -1,6 +1,6 @@
 """How far each stream from below, and our own, has come; and which places in it were refused."""
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
@@ -42,6 +42,12 @@ def refuse(tx: Transaction, stream: StreamId, sequence: int, code: str) -> None:
     tx.execute(
         insert(refused).values(stream=stream, sequence=sequence, code=code, refused_at=tx.clock.now().isoformat())
     )
+
+
+def refused_count(tx: Transaction) -> int:
+    """How many places were refused."""
+    number: int = tx.execute(select(func.count()).select_from(refused)).scalar_one()
+    return number
 
 
 def refusals(tx: Transaction) -> list[tuple[StreamId, int, str]]:

@@ -13,7 +13,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.store import feed
+from health_exchange.store import feed, tallies
 from health_exchange.store.schema import subjects
 from health_exchange.store.transaction import Transaction, chunks
 
@@ -124,6 +124,7 @@ def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
     tx.execute(
         update(subjects).where(subjects.c.sid == sid).values(pseudonym=pseudonym, state=SubjectState.KNOWN.value)
     )
+    tallies.touch(tx, [sid])
     if subject.pseudonym == pseudonym and subject.state is SubjectState.KNOWN:
         return 0
     # What came while the subject waited was passed over by the sender, so it all passes again.

@@ -1,21 +1,18 @@
 """One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
     Connection,
     CursorResult,
-    Dialect,
     Executable,
     Table,
     UpdateBase,
     bindparam,
-    insert,
     update,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -24,7 +21,9 @@ from health_exchange.crypto.sealing import SealBrokenError, unwrap_key, wrap_key
 from health_exchange.model.clock import Clock
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
+from health_exchange.store.database import Database
 from health_exchange.store.schema import sequences
+from health_exchange.store.statements import compiled
 
 _ALLOCATE = (
     update(sequences)
@@ -125,17 +124,21 @@ class Transaction:
 
     Attributes:
         connection: Inside its transaction; nobody commits it but the store.
+        database: What the connection leads to.
         ring: Unwraps subject and period keys.
         keys: Node keys for sealing and tokens.
         touched: Names of the tables that were written to, for whoever waits for news in them.
+        counted: What is counted for operators if this is committed (``meters``).
     """
 
     connection: Connection
+    database: Database
     ring: KeyRing
     keys: StoreKeys
     clock: Clock
     randomness: Randomness
     touched: set[str] = field(default_factory=set)
+    counted: Counter[str] = field(default_factory=Counter)
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
         """Run one statement."""
@@ -144,13 +147,10 @@ class Transaction:
         return self.connection.execute(statement, parameters or {})
 
     def insert_many(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert whole rows, their values in the order of the table's columns."""
+        """Insert whole rows, their values in the order of the table's columns and as the driver wants them."""
         if rows:
             self.touched.add(table.name)
-            text, order = _compiled(_insert(table), self.connection.dialect)
-            names = table.columns.keys()
-            given = rows if order is not None else [dict(zip(names, row, strict=True)) for row in rows]
-            self.connection.exec_driver_sql(text, list(given))
+            self.database.insert(self.connection, table, rows)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -168,11 +168,8 @@ class Transaction:
         if not rows:
             return
         self.touched.add(statement.table.description)
-        text, order = _compiled(statement, self.connection.dialect)
-        if order is None:
-            self.connection.exec_driver_sql(text, list(rows))
-        else:
-            self.connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+        text, order = compiled(statement, self.connection.dialect)
+        self.connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
 
     def allocate(self, name: str, count: int = 1) -> int:
         """The first of ``count`` new numbers of the sequence ``name``, gapless: a rollback gives them back."""
@@ -180,20 +177,6 @@ class Transaction:
         if last is None:
             self.insert_many(sequences, [(name, count)])
         return 1 if last is None else last - count + 1
-
-
-@cache
-def _insert(table: Table) -> UpdateBase:
-    """Inserts a whole row."""
-    return insert(table).values({column.name: bindparam(column.name) for column in table.columns})
-
-
-@lru_cache(maxsize=256)
-def _compiled(statement: UpdateBase, dialect: Dialect) -> tuple[str, tuple[str, ...] | None]:
-    """The driver's text of a statement made once at import, and the order of its parameters where they have one."""
-    compiled = statement.compile(dialect=dialect)
-    positions = getattr(compiled, "positiontup", None)
-    return str(compiled), tuple(positions) if positions is not None else None
 
 
 _T = TypeVar("_T")

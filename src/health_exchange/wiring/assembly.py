@@ -7,7 +7,7 @@ and no client of key holders, one that keeps no share cannot evaluate.
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -25,15 +25,17 @@ from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
+from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
-from health_exchange.model.errors import FaultError, NotFoundError
+from health_exchange.model.errors import ExchangeError, FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
+from health_exchange.node.contacts import Contacts
 from health_exchange.node.desks import Desks
 from health_exchange.node.directory_updates import DirectoryFile, no_file
 from health_exchange.node.erasures import Erasures
@@ -42,6 +44,7 @@ from health_exchange.node.lookups import LookUps
 from health_exchange.node.membership import Membership
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
+from health_exchange.node.premises import Premises
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import Refusals
@@ -58,7 +61,7 @@ from health_exchange.wiring.directory_files import DirectoryFiles, newest_direct
 from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import BadSettingsError, Settings, read_named
+from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password, read_named
 from health_exchange.wiring.share_file import ShareFile
 
 BACKGROUND_NICENESS = 10
@@ -92,6 +95,8 @@ class Node:
 
 def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node:
     """A node of ``parts``, whatever carries its messages; ``directory_file`` is the directory beside it."""
+    contacts = Contacts(parts.transport, parts.clock, parts.store.meters)
+    parts = replace(parts, transport=contacts)
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     reading = Reading(parts, pseudonyms)
@@ -104,7 +109,7 @@ def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node
         reading=reading,
         lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
         exchange=ExchangeDoor(parts, pseudonyms),
-        turns=turns_of(parts, pseudonyms, directory_file),
+        turns=turns_of(parts, pseudonyms, contacts, directory_file),
     )
 
 
@@ -114,6 +119,7 @@ class AssembledNode:
 
     Attributes:
         node: The node.
+        run: Names its claim on its database, for its further processes.
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
@@ -123,7 +129,8 @@ class AssembledNode:
     """
 
     node: Node
-    fhir_app: Starlette
+    run: str
+    fhir_app: RequestLog
     exchange_app: Starlette
     transport: HttpsTransport
     currency: Currency
@@ -138,42 +145,28 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings) -> AssembledNode:
+def assemble(settings: Settings, run: str = "") -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
+
+    Args:
+        settings: The node's.
+        run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
     """
-    address = NodeAddress.parse(settings.address)
-    directory_files = DirectoryFiles(settings)
-    key_file = KeyFile(settings.keys)
-    keys = key_file.now()
+    directory_files, key_file = DirectoryFiles(settings), KeyFile(settings.keys)
+    share_file = ShareFile(settings.share) if settings.share else None
     # Before the database is opened: what cannot be in this network makes no database.
-    nation = VerifyingKeys.from_bytes(settings.nation_key)
-    filed = read_directory_files(settings)
-    card = filed.directory.nodes.get(address)
-    may_hold = settings.share and card is not None and card.may(Power.KEEPS_KEY_SHARE)
-    share_file = ShareFile(settings.share) if may_hold else None
-    clock = SystemClock()
-    membership = Membership(
-        address=address,
-        nation=nation,
-        signed=filed,
-        keys=keys,
-        clock=clock,
-        shares=share_file.now() if share_file else (),
-        keep_share=share_file.add if share_file else None,
-    )
+    membership = _membership(settings, key_file, share_file)
     context = _client_context(settings)
-    transport = HttpsTransport(
-        address=address,
-        url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
-        seed=lambda: membership.keys.log_seed,
-        clock=clock,
-        randomness=os.urandom,
-        context=context,
-    )
-    store = Store.open(settings.database, key_file.store_keys, clock, os.urandom)
+    transport = _transport(membership, context)
+    store = _open_store(settings, key_file)
+    joined = bool(run)
+    if joined:
+        store.join(run)
+    else:
+        run = _claim(store, membership.address)
     membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(
@@ -182,22 +175,50 @@ def assemble(settings: Settings) -> AssembledNode:
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
-        clock=clock,
+        clock=membership.clock,
         randomness=os.urandom,
         workers=workers,
         background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
+        premises=_premises(settings),
     )
-    note_start(parts)
+    if not joined:
+        note_start(parts)
     node = make_node(parts, directory_files.changed)
     return AssembledNode(
         node=node,
+        run=run,
         fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
         currency=Currency(settings, parts, key_file, share_file, context),
         workers=workers,
         background=background,
+    )
+
+
+def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | None) -> Membership:
+    """What the node is by the files beside it; the database may know of a newer directory."""
+    return Membership(
+        address=NodeAddress.parse(settings.address),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+        signed=read_directory_files(settings),
+        keys=key_file.now(),
+        clock=SystemClock(),
+        shares=share_file.now() if share_file is not None else (),
+        keep_share=share_file.add if share_file is not None else None,
+    )
+
+
+def _transport(membership: Membership, context: ssl.SSLContext) -> HttpsTransport:
+    """What carries the node's requests: to whom and as whom the directory says just then."""
+    return HttpsTransport(
+        address=membership.address,
+        url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
+        seed=lambda: membership.keys.log_seed,
+        clock=membership.clock,
+        randomness=os.urandom,
+        context=context,
     )
 
 
@@ -219,6 +240,44 @@ def _client_context(settings: Settings) -> ssl.SSLContext:
     raise BadSettingsError(f"{settings.certificate} and {settings.certificate_key} cannot be used: {problem}")
 
 
+def _premises(settings: Settings) -> Premises:
+    """What the node stands on; a database that is a server has its own operators."""
+    is_here = settings.database.startswith(SQLITE)
+    return Premises(
+        certificates={"node": Path(settings.certificate), "authority": Path(settings.authority)},
+        database=Path(settings.database.removeprefix(SQLITE)) if is_here else None,
+    )
+
+
+def _open_store(settings: Settings, key_file: KeyFile) -> Store:
+    return Store.open(
+        settings.database,
+        key_file.store_keys,
+        SystemClock(),
+        os.urandom,
+        password=database_password(settings),
+    )
+
+
+def _claim(store: Store, address: NodeAddress) -> str:
+    """Make this process the database's node; the name of its run.
+
+    Raises:
+        DatabaseTakenError: Another process is.
+        BadSettingsError: The database is another node's.
+    """
+    run = os.urandom(16).hex()
+    try:
+        store.claim(run)
+        owner = store.write_now(lambda tx: node_state.owner(tx, address))
+        if owner != address:
+            raise BadSettingsError(f"the database is that of {owner}, not of {address}")
+    except ExchangeError:
+        store.close()
+        raise
+    return run
+
+
 def _worker_count() -> int:
     """Half the cores: the node itself, its database and its neighbours on the machine want the others."""
     return max(1, (os.cpu_count() or 1) // 2)
@@ -236,7 +295,7 @@ def read_policies(folder: Path) -> PolicySet:
     return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
 
 
-def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
+def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
     """The FHIR door, the operator door and the status page on one listener."""
     parts = node.parts
     issuer = TokenIssuer(
@@ -261,7 +320,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> Starlette:
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    return Starlette(routes=routes, exception_handlers=_HANDLERS)
+    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address, parts.store.meters)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:

@@ -63,7 +63,7 @@ class Currency:
         membership = self._parts.membership
         oldest = membership.directory.keys_at(membership.clock.now())[-1]
         self._share_file.drop_before(oldest.epoch, oldest.share_version)
-        membership.shares = self._share_file.now()
+        membership.take_shares(self._share_file.now())
 
     def _takes_certificate(self) -> bool:
         """Take a new certificate once it and its key fit each other; they are replaced one after the other."""

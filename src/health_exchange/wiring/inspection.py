@@ -21,7 +21,7 @@ from health_exchange.store import audit_log, outbox
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.wiring.directory_files import newest_directory
 from health_exchange.wiring.key_file import KeyFile
-from health_exchange.wiring.settings import Settings, read_settings
+from health_exchange.wiring.settings import Settings, database_password, read_settings
 
 
 def export_log(settings: Settings) -> dict[str, bytes]:
@@ -67,6 +67,7 @@ def open_store(settings: Settings) -> Store:
         KeyFile(settings.keys).store_keys,
         SystemClock(),
         os.urandom,
+        password=database_password(settings),
         inline=True,
     )
 

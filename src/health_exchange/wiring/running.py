@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from health_exchange.model.errors import ExchangeError
+import uvloop
+
 from health_exchange.node.turns import Turn
+from health_exchange.store.database import DatabaseTakenError
 from health_exchange.telemetry.events import log_event
-from health_exchange.wiring.assembly import assemble
+from health_exchange.wiring.assembly import AssembledNode, assemble
 from health_exchange.wiring.bell import Bell
 from health_exchange.wiring.currency import LOOK_EVERY_S, Currency
+from health_exchange.wiring.doors import Announce, Doors
 from health_exchange.wiring.listeners import Listener
 from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.processes import Processes
@@ -32,26 +35,24 @@ async def run_node(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        ExchangeError: The settings' files cannot be used; nothing was started.
+        ExchangeError: The settings' files cannot be used, nothing was started.
+        DatabaseTakenError: Another process has become this node meanwhile.
     """
     assembled = await asyncio.to_thread(assemble, settings)
     node = assembled.node
     settle_memory()
     stop = asyncio.Event()
+    displaced: list[DatabaseTakenError] = []
     bells = [Bell(turn.tables) for turn in node.turns]
     node.parts.store.on_commit(partial(_announce, bells))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    listeners = [
-        Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
-        Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
-    ]
+    _stop_on_signal(stop)
+    doors = Doors(serve_doors, settings, assembled.run, settings.processes - 1, partial(_announce, bells))
+    listeners = _listeners(settings, assembled)
     try:
         async with asyncio.TaskGroup() as tasks:
             serving = [tasks.create_task(listener.serve()) for listener in listeners]
             turning = [
-                tasks.create_task(_take_turns(turn, bell, stop, assembled.workers))
+                tasks.create_task(_take_turns(turn, bell, stop, assembled.workers, displaced))
                 for turn, bell in zip(node.turns, bells, strict=True)
             ]
             tasks.create_task(_keep_current(assembled.currency, listeners, stop))
@@ -59,14 +60,58 @@ async def run_node(settings: Settings) -> None:
             await stop.wait()
             for bell in bells:
                 bell.ring()
-            for listener in listeners:
-                listener.stop()
-            await asyncio.wait([*serving, *turning], timeout=DRAIN_S)
-            for task in (*serving, *turning):
-                task.cancel()
+            await _drain(listeners, [*serving, *turning])
     finally:
+        await asyncio.to_thread(doors.stop)
         await assembled.close()
         log_event("node-stopped", node=str(node.parts.address))
+    if displaced:
+        raise displaced[0]
+
+
+def serve_doors(settings: Settings, run: str, announce: Announce) -> None:
+    """Serve the doors of a node that runs in another process, until SIGTERM; ``wiring.doors`` calls it."""
+    uvloop.run(_serve_doors(settings, run, announce))
+
+
+async def _serve_doors(settings: Settings, run: str, announce: Announce) -> None:
+    assembled = await asyncio.to_thread(assemble, settings, run)
+    settle_memory()
+    stop = asyncio.Event()
+    assembled.node.parts.store.on_commit(announce)
+    _stop_on_signal(stop)
+    listeners = _listeners(settings, assembled)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            serving = [tasks.create_task(listener.serve()) for listener in listeners]
+            tasks.create_task(_keep_current(assembled.currency, listeners, stop))
+            await stop.wait()
+            await _drain(listeners, serving)
+    finally:
+        await assembled.close()
+
+
+def _stop_on_signal(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _listeners(settings: Settings, assembled: AssembledNode) -> list[Listener]:
+    """Both doors."""
+    return [
+        Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
+        Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
+    ]
+
+
+async def _drain(listeners: Sequence[Listener], tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Let what is under way end, for a while."""
+    for listener in listeners:
+        listener.stop()
+    await asyncio.wait(tasks, timeout=DRAIN_S)
+    for task in tasks:
+        task.cancel()
 
 
 def _announce(bells: Sequence[Bell], tables: AbstractSet[str]) -> None:
@@ -84,7 +129,9 @@ async def _keep_current(currency: Currency, listeners: Sequence[Listener], stop:
                 listener.renew()
 
 
-async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Processes) -> None:
+async def _take_turns(
+    turn: Turn, bell: Bell, stop: asyncio.Event, workers: Processes, displaced: list[DatabaseTakenError]
+) -> None:
     """Take one turn after another; where there was nothing to do, wait for a commit; after failures, wait longer."""
     failures = 0
     while not stop.is_set():
@@ -94,15 +141,14 @@ async def _take_turns(turn: Turn, bell: Bell, stop: asyncio.Event, workers: Proc
         try:
             did_something = await turn.take()
             failures = 0
-        except ExchangeError as error:
+        except DatabaseTakenError as error:
+            # The node is another process by now: whatever this one does is not the node's any more.
+            displaced.append(error)
+            stop.set()
+            return
+        except Exception:  # noqa: BLE001  # one turn's failure must not end the others; its watch tells of it
             failures += 1
             did_something = False
-            if failures == 1:
-                log_event("turn-failed", turn=turn.name, code=error.code, detail=error.detail)
-        except Exception as defect:  # noqa: BLE001  # one turn's defect must not end the others; it is told and retried
-            failures += 1
-            did_something = False
-            log_event("turn-fault", turn=turn.name, code=type(defect).__name__)
         if failures:
             await _sleep_until(stop, min(turn.every_s * 2 ** min(failures, 10), max(BACKOFF_MAX_S, turn.every_s)))
         elif not did_something:

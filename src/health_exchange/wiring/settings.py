@@ -14,6 +14,7 @@ import msgspec
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.secrecy import Secret
 
 
 class BadSettingsError(ExchangeError):
@@ -31,7 +32,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         host: Address to listen on.
         fhir_port: Port of the FHIR door, TLS.
         exchange_port: Port of the exchange door, mutual TLS.
-        database: SQLAlchemy URL; ``sqlite:///node.sqlite`` is relative to the file.
+        database: ``sqlite:///node.sqlite``, relative to the file, or ``postgresql+psycopg://role@host:port/name``.
+        database_password: File that holds the role's password, where the server asks for one.
+        processes: How many processes serve the doors; more than one on PostgreSQL only.
         directory: The signed directory.
         directory_signature: The nation's signature under it.
         nation_key: The nation's verifying key, pinned here, in base64.
@@ -58,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     certificate_key: str
     keys: str
     clients: str
+    database_password: str = ""
+    processes: int = 1
     share: str = ""
     policies: str = ""
     evaluations_per_day: int = 200_000
@@ -78,7 +83,9 @@ def read_settings(path: Path) -> Settings:
     except (msgspec.MsgspecError, ValueError) as error:
         problem = str(error)
     else:
-        return _absolute(settings, path.resolve().parent)
+        problem = _misfit(settings)
+        if not problem:
+            return _absolute(settings, path.resolve().parent)
     raise BadSettingsError(f"{path}: {problem}")
 
 
@@ -96,14 +103,39 @@ def read_named(path: str) -> bytes:
     raise BadSettingsError(f"{path}: {problem}")
 
 
+def _misfit(settings: Settings) -> str:
+    """What does not fit together; empty where all does."""
+    if settings.processes < 1:
+        return "processes: at least one serves the doors"
+    if settings.processes > 1 and settings.database.startswith("sqlite"):
+        return "processes: SQLite has one writer, so one process serves the doors; PostgreSQL takes more"
+    return ""
+
+
+def database_password(settings: Settings) -> Secret | None:
+    """The password of the database's role; ``None`` where the settings name none.
+
+    Raises:
+        BadSettingsError: Its file cannot be read.
+    """
+    if not settings.database_password:
+        return None
+    return Secret(read_named(settings.database_password).strip())
+
+
 _PATHS = ("directory", "directory_signature", "authority", "certificate", "certificate_key", "keys", "clients")
-_SQLITE = "sqlite:///"
+_OPTIONAL_PATHS = ("database_password", "share", "policies")
+SQLITE = "sqlite:///"
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
     """The same settings, independent of the folder the program runs in."""
     changes = {name: str(folder / getattr(settings, name)) for name in _PATHS}
-    changes |= {name: str(folder / value) for name in ("share", "policies") if (value := getattr(settings, name))}
-    if settings.database.startswith(_SQLITE):
-        changes["database"] = _SQLITE + str(folder / settings.database.removeprefix(_SQLITE))
+    changes |= {
+        name: str(folder / value)
+        for name in ("database_password", "share", "policies")
+        if (value := getattr(settings, name))
+    }
+    if settings.database.startswith(SQLITE):
+        changes["database"] = SQLITE + str(folder / settings.database.removeprefix(SQLITE))
     return msgspec.structs.replace(settings, **changes)

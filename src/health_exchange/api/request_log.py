@@ -1,0 +1,96 @@
+"""One line a request at the node's own listener: its id, its route, what came of it, how long it took.
+
+Outermost, so that what fails anywhere inside is told under the same id, and every answer carries that id. A path as
+asked stands in no line: it may name a record, or somebody.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from time import perf_counter
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.store.meters import Meters
+from health_exchange.telemetry.events import log_event
+from health_exchange.telemetry.families import REQUEST_SECONDS, REQUESTS
+from health_exchange.telemetry.metrics import counted, observed
+from health_exchange.telemetry.trace import accepted_request_id, bound
+
+HEADER = "x-request-id"
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
+"""Asked every few seconds by machines; told only where they fail."""
+NO_ROUTE = "none"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+
+
+class RequestLog:
+    """An ASGI application around another one.
+
+    Args:
+        app: Answers.
+        node: Whose listener it is.
+        meters: Counts requests.
+    """
+
+    def __init__(self, app: Starlette, node: NodeAddress, meters: Meters) -> None:
+        self._app = app
+        self._node = str(node)
+        self._meters = meters
+        self._routes = _patterns(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and tell of it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = accepted_request_id(Headers(scope=scope).get(HEADER, ""))
+        status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+        async def answered(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        begun = perf_counter()
+        with bound(node=self._node, request_id=request_id):
+            try:
+                await self._app(scope, receive, answered)
+            finally:
+                self._tell(scope, status, perf_counter() - begun)
+
+    def _tell(self, scope: Scope, status: int, elapsed_s: float) -> None:
+        """Write the line."""
+        route = self._routes.get(id(scope.get("endpoint")), NO_ROUTE)
+        method = known_method(scope["method"])
+        count_request(self._meters, "fhir", method, route, status, elapsed_s)
+        if route in QUIET and status < HTTPStatus.BAD_REQUEST:
+            return
+        log_event(
+            "request",
+            method=method,
+            route=route,
+            status=status,
+            elapsed_ms=round(elapsed_s * 1000, 1),
+        )
+
+
+def known_method(method: str) -> str:
+    """The method, where it is one that we know: it may be any text."""
+    return method if method in METHODS else "other"
+
+
+def count_request(meters: Meters, door: str, method: str, route: str, status: int, elapsed_s: float) -> None:
+    """Count a request and what it took."""
+    one = counted(REQUESTS, door=door, method=method, route=route, status=str(status))
+    meters.count({one: 1, **observed(REQUEST_SECONDS, elapsed_s, door=door)})
+
+
+def _patterns(app: Starlette) -> Mapping[int, str]:
+    """Paths by endpoint; by identity, because an endpoint of a door with mappings in it has no hash."""
+    return {id(route.endpoint): route.path for route in app.routes if isinstance(route, Route)}

@@ -1,0 +1,184 @@
+"""PostgreSQL: a database of its own for each node, its writers one at a time, its bulk by COPY.
+
+A write waits for an advisory lock that lasts until its transaction ends, so that several processes of one node write
+one after another and commit in groups. Who the node is stands in ``node_state``: a process that lost its claim (the
+server was restarted, another process took over) learns so under the lock, before it writes.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
+
+import psycopg
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.exc import DBAPIError
+
+from health_exchange.model.secrecy import Secret
+from health_exchange.store.database import DatabaseTakenError, unavailable
+from health_exchange.store.statements import insert_text
+from health_exchange.store.token_lists import TokenList
+
+CONNECT_S = 5
+LOCK_S = 5
+"""How long a write waits for the others."""
+STATEMENT_S = 60
+COPY_FROM = 8
+"""Fewer rows than this are quicker inserted than copied."""
+_WRITER, _NODE = 0x6865616C, 0x6E6F6465
+"""Keys of advisory locks: who writes, and whose database it is."""
+_OPTIONS = " ".join(
+    (
+        f"-c statement_timeout={STATEMENT_S}s",
+        f"-c lock_timeout={LOCK_S}s",
+        f"-c idle_in_transaction_session_timeout={STATEMENT_S}s",
+    )
+)
+_RUN = "run"
+_LOCK = f"SELECT pg_advisory_xact_lock({_WRITER}); SELECT value FROM node_state WHERE name = '{_RUN}'"  # noqa: S608  # constants
+_COPY_TYPES = {
+    BigInteger: "int8",
+    Boolean: "bool",
+    Integer: "int4",
+    LargeBinary: "bytea",
+    Text: "text",
+    TokenList: "int8[]",
+}
+
+
+class PostgresqlDatabase:
+    """One database on a server, and the roles that its administrator gave the node.
+
+    Args:
+        url: ``postgresql+psycopg://user@host:port/name``.
+        password: Where the server asks for one.
+        durable: ``False`` lets commits return before they are on the disk: stories only.
+    """
+
+    def __init__(self, url: str, *, password: Secret | None = None, durable: bool = True) -> None:
+        options = _OPTIONS if durable else f"{_OPTIONS} -c synchronous_commit=off"
+        self.engine = create_engine(
+            make_url(url).set(password=password.raw.decode()) if password is not None else url,
+            hide_parameters=True,
+            paramstyle="format",
+            connect_args={
+                "connect_timeout": CONNECT_S,
+                "options": options,
+                "application_name": "health-exchange",
+                "prepare_threshold": 3,
+            },
+        )
+        self._claim: psycopg.Connection[Any] | None = None
+
+        @event.listens_for(self.engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if not connection.get_execution_options().get("writes", False):
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    def begin_write(self, connection: Connection) -> str | None:
+        """As ``Database.begin_write``: one way to the server and back for the lock and what is read under it."""
+        cursor = _driver(connection).cursor()
+        try:
+            cursor.execute(_LOCK)
+            cursor.nextset()
+            row = cursor.fetchone()
+        except psycopg.Error as error:
+            raise wrapped(error) from None
+        return bytes(row[0]).decode() if row is not None else None
+
+    def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
+        """As ``Database.insert``, by COPY where it pays."""
+        if len(rows) < COPY_FROM:
+            connection.exec_driver_sql(insert_text(table, connection.dialect), list(rows))
+            return
+        text, types = _copying(table)
+        try:
+            with _driver(connection).cursor().copy(text) as copy:
+                copy.set_types(types)
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.Error as error:
+            raise wrapped(error) from None
+
+    def claim(self) -> None:
+        """As ``Database.claim``, by an advisory lock that the server takes back when the connection ends.
+
+        Raises:
+            DatabaseTakenError: Another process holds it.
+            UnavailableError: The server does not answer.
+        """
+        if self._claim is not None and _answers(self._claim):
+            return
+        connection = self._detached()
+        try:
+            taken = connection.execute("SELECT pg_try_advisory_lock(%s)", [_NODE]).fetchone()
+        except psycopg.Error as error:
+            # What else is in the pool is as old as this one.
+            connection.close()
+            self.engine.dispose()
+            raise unavailable(wrapped(error)) from None
+        if taken is None or not taken[0]:
+            connection.close()
+            raise DatabaseTakenError(
+                f"another process runs a node on database {self.engine.url.database}; stop it first"
+            )
+        self._claim = connection
+
+    def _detached(self) -> "psycopg.Connection[Any]":
+        """A connection that is nobody else's and outside transactions."""
+        try:
+            pooled = self.engine.raw_connection()
+        except DBAPIError as error:
+            raise unavailable(error) from None
+        connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
+        pooled.detach()
+        connection.autocommit = True
+        return connection
+
+    def scrub(self) -> bool:
+        """As ``Database.scrub``; what it takes on PostgreSQL is the server's (``docs/operators/postgresql.md``)."""
+        return True
+
+    def close(self) -> None:
+        """As ``Database.close``."""
+        if self._claim is not None:
+            self._claim.close()
+        self.engine.dispose()
+
+
+def wrapped(error: psycopg.Error) -> DBAPIError:
+    """A driver's error as SQLAlchemy would have raised it, without what was written."""
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True)  # type: ignore[return-value]  # ours is one of the driver's, so it comes back wrapped
+
+
+def _driver(connection: Connection) -> "psycopg.Connection[Any]":
+    """The driver's own connection under SQLAlchemy's."""
+    return cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+
+def _answers(connection: "psycopg.Connection[Any]") -> bool:
+    """Whether a connection is still one."""
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.Error:
+        connection.close()
+        return False
+    return True
+
+
+@cache
+def _copying(table: Table) -> tuple[str, list[str]]:
+    """The COPY of whole rows, and the types it takes."""
+    names = ", ".join(table.columns.keys())
+    types = [_COPY_TYPES[type(column.type)] for column in table.columns]
+    return f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)", types

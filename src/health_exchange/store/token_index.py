@@ -1,0 +1,46 @@
+"""Finding rows by search token: an inverted index over the lists in the rows, or a narrow table beside them.
+
+PostgreSQL indexes the lists themselves (GIN), so that nothing has to be kept. SQLite cannot; there a token's rows stand
+in a table of their own, in the order pages are read.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, bindparam, delete, literal, select
+
+from health_exchange.store.schema import resources, tokens
+from health_exchange.store.token_lists import TokenList
+from health_exchange.store.transaction import Transaction, chunks
+
+_LISTS = select(resources.c.rid, resources.c.tokens).where(resources.c.rid.in_(bindparam("rids", expanding=True)))
+_DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
+_DROP_UNLISTED = delete(tokens).where(tokens.c.rid == bindparam("of_row"))
+
+
+def index(tx: Transaction, pairs: Iterable[tuple[int, int]]) -> None:
+    """Have rows found by their tokens: pairs of token and row."""
+    if not _is_in_rows(tx):
+        tx.insert_many(tokens, list(pairs))
+
+
+def drop(tx: Transaction, rids: Iterable[int]) -> None:
+    """Have rows found no more; before their lists are changed or deleted."""
+    if _is_in_rows(tx):
+        return
+    for chunk in chunks(rids):
+        lists = {row.rid: row.tokens for row in tx.execute(_LISTS, {"rids": chunk})}
+        pairs = [{"of_token": token, "of_row": rid} for rid, listed in lists.items() for token in listed or ()]
+        tx.run_many(_DROP, pairs)
+        # Rows that the release before this one wrote have no list.
+        tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
+
+
+def has_token(tx: Transaction, token: int) -> ColumnElement[bool]:
+    """That a row has a token."""
+    if _is_in_rows(tx):
+        return resources.c.tokens.bool_op("@>")(literal([token], TokenList))
+    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token == token))
+
+
+def _is_in_rows(tx: Transaction) -> bool:
+    return tx.connection.dialect.name == "postgresql"

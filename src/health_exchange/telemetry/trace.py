@@ -1,0 +1,62 @@
+"""What every line of a piece of work has in common: its request id, its envelope, the node it is done at.
+
+Bound where the work begins (a door, a turn), it follows the work through whatever it awaits; ``events`` adds it to each
+line, and transports carry the request id to the peers that the work asks.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from uuid import uuid4
+
+from health_exchange.model.identifiers import RequestId
+
+FieldValue = str | int | float | bool | None
+
+_BOUND: ContextVar[Mapping[str, FieldValue]] = ContextVar("bound", default=MappingProxyType({}))
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LONG_DIGITS = re.compile(r"[0-9]{17}[0-9Xx]|[0-9]{15}")
+"""What may be a national ID, so stands in no line."""
+
+
+@contextmanager
+def bound(**fields: FieldValue) -> Iterator[None]:
+    """Every line that is written inside carries ``fields`` too."""
+    token = _BOUND.set({**_BOUND.get(), **fields})
+    try:
+        yield
+    finally:
+        _BOUND.reset(token)
+
+
+def note(**fields: FieldValue) -> None:
+    """Every further line of the work in hand carries ``fields`` too, until what bound it last ends."""
+    _BOUND.set({**_BOUND.get(), **fields})
+
+
+def bound_fields() -> Mapping[str, FieldValue]:
+    """What is bound here and now."""
+    return _BOUND.get()
+
+
+def current_request_id() -> RequestId:
+    """The request id that this work is done under; a new one where there is none."""
+    known = _BOUND.get().get("request_id")
+    return RequestId(known) if isinstance(known, str) else new_request_id()
+
+
+def new_request_id() -> RequestId:
+    """A request id nobody has used."""
+    return RequestId(str(uuid4()))
+
+
+def accepted_request_id(given: str) -> RequestId:
+    """What a client or peer calls its request, where that may stand in logs; else a new id."""
+    return RequestId(given) if is_request_id(given) else new_request_id()
+
+
+def is_request_id(text: str) -> bool:
+    """Whether ``text`` may stand in logs as the name of a request."""
+    return _REQUEST_ID.fullmatch(text) is not None and LONG_DIGITS.search(text) is None
