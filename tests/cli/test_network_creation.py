@@ -58,6 +58,7 @@ def test_secrets_are_files_of_their_owner_and_what_all_nodes_read_holds_none(mad
         "authority.pem",
         "directory.json",
         "directory.sig",
+        "nation.key",
     ]
     assert not any(b"PRIVATE KEY" in path.read_bytes() for path in (made / "network").iterdir())
 
@@ -72,7 +73,16 @@ def test_a_database_server_is_told_its_nodes_password_and_no_others(made: Path) 
         assert (made / "databases" / folder.name / "node-password").read_bytes() == password.raw
         assert password.raw.decode() not in settings.database
         passwords.add(password.raw)
-    assert len(passwords) == 5
+        passwords |= {path.read_bytes() for path in (made / "databases" / folder.name).iterdir()}
+    assert len(passwords) == 15
+
+
+def test_a_nodes_folder_is_all_it_needs(made: Path) -> None:
+    for folder in (made / "nodes").iterdir():
+        settings = read_settings(folder / "node.toml")
+        for named in (settings.directory, settings.authority, settings.keys, settings.certificate):
+            assert Path(named).resolve().is_relative_to(folder.resolve())
+            assert Path(named).is_file()
 
 
 def test_making_it_again_changes_nothing(made: Path) -> None:

@@ -32,7 +32,7 @@ def test_each_node_of_a_plan_has_a_service_a_database_and_volumes_of_its_own(net
     for host in hosts:
         node, database = SERVICES[host][2], SERVICES[f"database-{host}"][2]
         assert f"working_dir: /exchange/nodes/{host}\n" in node
-        assert f"database-{host}: {{condition: service_healthy}}" in node
+        assert f"schema: {{condition: service_completed_successfully}}, database-{host}:" in node
         assert re.findall(r"(?:node|password|database)-[\w-]+:/", node) == [f"node-{host}:/"]
         assert re.findall(r"(?:node|password|database)-[\w-]+:/", database) == [
             f"password-{host}:/",

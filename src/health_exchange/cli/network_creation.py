@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.dir} holds this network already")
         return 0
     try:
-        make_setting(arguments.dir, plan, read_samples(arguments.samples))
+        make_setting(arguments.dir, plan, read_samples(arguments.samples), apart=True)
     except FileExistsError:
         raise FolderTakenError(
             f"making a network in {arguments.dir} was begun once and not finished; take away what is there"

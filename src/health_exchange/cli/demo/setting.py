@@ -37,8 +37,14 @@ def auditor_at(address: NodeAddress) -> str:
     return f"auditor-{address.segments[-1]}"
 
 
-def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, bytes]:
+def make_setting(root: Path, plan: NetworkPlan, samples: Samples, *, apart: bool = False) -> dict[str, bytes]:
     """Write the network's folder and the clients' keys; private keys by client id.
+
+    Args:
+        root: The folder.
+        plan: The network.
+        samples: Whose facilities are registered.
+        apart: Whether nodes will share no folder, as ``write_network`` has it.
 
     Raises:
         FileExistsError: ``root`` holds a network already.
@@ -75,7 +81,7 @@ def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, b
         path = folder / f"{client_id}.pem"
         path.touch(mode=0o600, exist_ok=False)
         path.write_bytes(pem)
-    write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=registries, now=now)
+    write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=registries, now=now, apart=apart)
     return keys
 
 
