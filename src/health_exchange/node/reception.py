@@ -161,16 +161,7 @@ def _take(
         raw=receipt,
     )
     if parts.address.parent is not None:
-        outbox.enqueue(
-            tx,
-            raw=envelope.raw,
-            stream=header.stream,
-            sequence=header.sequence,
-            digest=envelope.digest,
-            recipients=parts.address.ancestors,
-        )
-        if header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
-            _settle_kept(tx, parts, header)
+        _pass_on(tx, parts, envelope)
     log(
         tx,
         node_journal(
@@ -190,6 +181,21 @@ def _take(
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int(lag_s * 1000))
     return receipt
+
+
+def _pass_on(tx: Transaction, parts: NodeParts, envelope: Envelope) -> None:
+    """Keep the same bytes for the next hop."""
+    header = envelope.header
+    outbox.enqueue(
+        tx,
+        raw=envelope.raw,
+        stream=header.stream,
+        sequence=header.sequence,
+        digest=envelope.digest,
+        recipients=parts.address.ancestors,
+    )
+    if header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
+        _settle_kept(tx, parts, header)
 
 
 def _settle_kept(tx: Transaction, parts: NodeParts, header: EnvelopeHeader) -> None:
