@@ -16,14 +16,15 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.store import incarnations, migrations, node_state, schema, shredding
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.backup import tables_of
-from health_exchange.store.database import Database, open_database, unavailable
-from health_exchange.store.incarnations import Rejoining
+from health_exchange.store.database import Database, unavailable
+from health_exchange.store.incarnations import LOADING, Rejoining
+from health_exchange.store.opening import open_database
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
 
-LOADING = "loading"
-"""Node state that keeps a node from starting on a database whose restore was broken off."""
+_SEEDED = (schema.node_state, schema.counters)
+"""Tables that migrations put rows into. A node that has started has rows in others: its start is in its log."""
 
 
 class NotEmptyError(ExchangeError):
@@ -67,7 +68,8 @@ def load(database: Database, revision: str, part: Part, frames: Iterable[Frame])
             with connection.begin():
                 if part == "bulk":
                     mark = {"name": LOADING, "value": b"underway"}
-                    connection.execute(delete(schema.node_state))
+                    for table in _SEEDED:
+                        connection.execute(delete(table))
                     connection.execute(insert(schema.node_state), mark)
                 return _insert(connection, part, frames)
     except DBAPIError as error:
@@ -78,12 +80,9 @@ def _check_empty(connection: Connection) -> None:
     known = MetaData()
     known.reflect(connection)
     for table in known.sorted_tables:
-        counted = select(func.count()).select_from(table)
-        if table.name == "alembic_version":
+        if table.name in {"alembic_version", *(seeded.name for seeded in _SEEDED)}:
             continue
-        if table.name == schema.node_state.name:
-            counted = counted.where(table.c.name != migrations.UPGRADED_BY)
-        if connection.execute(counted).scalar_one():
+        if connection.execute(select(table).limit(1)).first() is not None:
             raise NotEmptyError(f"the database holds rows ({table.name}); restore into an empty one")
 
 

@@ -151,27 +151,15 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     Raises:
         ExchangeError: A file is missing or does not fit the others.
     """
-    address = NodeAddress.parse(settings.address)
-    directory = read_directory(
-        _read(settings.directory),
-        _read(settings.directory_signature),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
-    check_key_card(directory.key)
-    card = directory.nodes.get(address)
-    if card is None:
-        raise BadSettingsError(f"{address} is not in the directory")
-    keys = NodeKeys.from_json(_read(settings.keys))
-    if keys.signing.public.raw != card.verifying_key:
-        raise BadSettingsError(f"the key set is not that of {address}")
+    directory, card, keys = _identity(settings)
     clock = SystemClock()
-    transport = _transport(settings, address, directory, keys, clock)
+    transport = _transport(settings, card.address, directory, keys, clock)
     store = _open_store(settings, keys)
     joined = bool(run)
     if joined:
         store.join(run)
     else:
-        run = _claim(store, address)
+        run = _claim(store, card.address)
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(
         card=card,
@@ -202,6 +190,24 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
         workers=workers,
         background=background,
     )
+
+
+def _identity(settings: Settings) -> tuple[NetworkDirectory, NodeCard, NodeKeys]:
+    """The network, the node's place in it, and its keys, which fit each other."""
+    address = NodeAddress.parse(settings.address)
+    directory = read_directory(
+        _read(settings.directory),
+        _read(settings.directory_signature),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+    )
+    check_key_card(directory.key)
+    card = directory.nodes.get(address)
+    if card is None:
+        raise BadSettingsError(f"{address} is not in the directory")
+    keys = NodeKeys.from_json(_read(settings.keys))
+    if keys.signing.public.raw != card.verifying_key:
+        raise BadSettingsError(f"the key set is not that of {address}")
+    return directory, card, keys
 
 
 def _transport(
