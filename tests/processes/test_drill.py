@@ -32,7 +32,7 @@ def drill(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def report_of(folder: Path) -> Any:  # noqa: ANN401  # JSON
+def report_of(folder: Path) -> Any:  # noqa: ANN401  # whatever JSON holds
     [scenario] = json.loads((folder / "report.json").read_bytes())["scenarios"]
     return scenario
 
