@@ -27,6 +27,7 @@ EXCHANGE = {
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
     ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/rejoining"),
     ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import POWERS, Power, Tier
 
+_DIGITS_MAX = 12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCard:
@@ -43,8 +45,18 @@ class NodeCard:
 
     @property
     def log_origin(self) -> str:
-        """First line of its checkpoints (C2SP tlog-checkpoint)."""
+        """First line of its first log's checkpoints (C2SP tlog-checkpoint), and its name as a witness."""
         return f"health-exchange.example/{self.address}"
+
+    def log_of(self, incarnation: int) -> str:
+        """First line of the checkpoints of its log in one incarnation, 0 being the first."""
+        return f"{self.log_origin}@{incarnation}" if incarnation else self.log_origin
+
+    def incarnation_of(self, log: str) -> int | None:
+        """The incarnation whose log is called ``log``; ``None`` where that is no log of this node."""
+        _base, _, digits = log.partition("@")
+        number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_MAX else 0
+        return number if log == self.log_of(number) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,6 +126,7 @@ async def ask_log(
             excerpt = await disclose(parts, caller, question, before=before, count=count)
         else:
             excerpt = await _ask(parts, caller, node, question, before, count)
+        keys = log_keys(parts.directory, node, excerpt.origin)
         entries = check_excerpt(excerpt, origin=keys.origin, public=keys.public_key)
         _check_answers(excerpt, entries, question, before=before, count=count)
     except (UnprovenEntryError, UnreadableLetterError) as error:
@@ -166,11 +167,11 @@ def _check_answers(
         raise UnprovenEntryError("the entries are not those that were asked for")
 
 
-def log_keys(directory: NetworkDirectory, node: NodeAddress) -> LogKeys:
-    """What a node's log is verified with."""
+def log_keys(directory: NetworkDirectory, node: NodeAddress, log: str = "") -> LogKeys:
+    """What a node's log is verified with; ``log`` is its name in a later incarnation than the first."""
     cards = directory.nodes
     return LogKeys(
-        origin=cards[node].log_origin,
+        origin=log if cards[node].incarnation_of(log) is not None else cards[node].log_origin,
         public_key=cards[node].log_key,
         witnesses={cards[witness].log_origin: cards[witness].log_key for witness in cards[node].witnesses},
     )

@@ -52,6 +52,7 @@ class NodeParts:
         keys: Its private keys.
         share: Its share of the pseudonym key, where it keeps one.
         stream: The stream its own envelopes form, new for every incarnation.
+        incarnation: This life of its database; 0 for the first (``store.incarnations``).
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
@@ -71,6 +72,7 @@ class NodeParts:
     workers: Workers = field(default_factory=Here)
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
+    incarnation: int = 0
     divisions: Mapping[str, str] = field(default_factory=dict)
     premises: Premises = NOWHERE
 
@@ -78,3 +80,8 @@ class NodeParts:
     def address(self) -> NodeAddress:
         """Its place in the country."""
         return self.card.address
+
+    @property
+    def log_origin(self) -> str:
+        """The name of its log in this incarnation."""
+        return self.card.log_of(self.incarnation)

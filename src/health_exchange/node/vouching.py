@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import msgspec
 
-from health_exchange.audit.checkpoints import read_checkpoint
+from health_exchange.audit.checkpoints import read_checkpoint_of
 from health_exchange.audit.entries import AuditEntry, commitment, decode_entry
 from health_exchange.audit.hashing import hash_leaf
 from health_exchange.audit.merkle import verify_inclusion
@@ -40,7 +40,7 @@ def check_answer(proven: ProvenAnswer, claims: TicketClaims, pseudonym: Pseudony
             person, outcome or answer, or what is given is no resource that names the holder as its source.
     """
     try:
-        checkpoint = read_checkpoint(proven.checkpoint, origin=holder.log_origin, public=holder.log_key)
+        checkpoint = read_checkpoint_of(proven.checkpoint, holder)
         salt, raw = proven.entry[:SALT_BYTES], proven.entry[SALT_BYTES:]
         verify_inclusion(
             hash_leaf(commitment(raw, salt)),

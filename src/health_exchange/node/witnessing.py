@@ -20,7 +20,7 @@ from health_exchange.audit.checkpoints import (
     check_extension,
     cosign,
     parse_checkpoint,
-    read_checkpoint,
+    read_checkpoint_of,
     verify_cosignature,
 )
 from health_exchange.audit.hashing import Hash
@@ -91,7 +91,7 @@ async def cosign_checkpoint(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     if parts.address not in card.witnesses:
         raise ForbiddenError(f"{parts.address} is no witness of {sender}")
     request = _decode(raw)
-    shown = read_checkpoint(request.checkpoint, origin=card.log_origin, public=card.log_key)
+    shown = read_checkpoint_of(request.checkpoint, card)
     answer = await parts.store.write(lambda tx: _cosign(tx, parts, sender, request, shown))
     if isinstance(answer, ForkedLogError):
         raise answer
@@ -107,6 +107,8 @@ async def gather_cosignatures(parts: NodeParts) -> bool:
     if note is None:
         return False
     checkpoint = parse_checkpoint(note.decode())
+    if checkpoint.origin != parts.log_origin:
+        return False  # the last one of a log that ended
     have = await parts.store.read(lambda tx: audit_log.cosignatures_of(tx, checkpoint.size))
     gathered = False
     for witness in parts.card.witnesses:
@@ -194,6 +196,9 @@ def _cosign(
     tx: Transaction, parts: NodeParts, sender: NodeAddress, request: WitnessRequest, shown: Checkpoint
 ) -> WitnessAnswer | ForkedLogError:
     """The witness's rule, its memory, and its signature, in one transaction."""
+    ended = _follow(tx, parts, sender, shown)
+    if ended is not None:
+        return ended
     seen = audit_log.witnessed_head(tx, shown.origin)
     known = Checkpoint(origin=shown.origin, size=seen[0], root=Hash(seen[1])) if seen else None
     if known is not None and known.size != request.old_size:
@@ -201,22 +206,49 @@ def _cosign(
     try:
         check_extension(known, shown, request.proof)
     except ForkedLogError as error:
+        return _alarm(tx, parts, sender, error)
+    audit_log.witness(tx, shown.origin, shown.size, shown.root)
+    line = cosign(shown, witness=parts.card.log_origin, seed=parts.keys.log_seed, at=parts.clock.now())
+    return WitnessAnswer(known_size=shown.size, cosignature=line)
+
+
+def _follow(tx: Transaction, parts: NodeParts, sender: NodeAddress, shown: Checkpoint) -> ForkedLogError | None:
+    """Note that a node goes on in a new incarnation; from then on none before it may show its log again."""
+    cursor = f"incarnation:{sender}"
+    card, known = parts.directory.nodes[sender], node_state.cursor(tx, cursor)
+    number = card.incarnation_of(shown.origin) or 0
+    if number < known:
+        error = ForkedLogError(f"{shown.origin} goes on after {card.log_of(known)} has followed it")
+        return _alarm(tx, parts, sender, error)
+    if number > known:
+        node_state.set_cursor(tx, cursor, number)
+        seen = audit_log.witnessed_head(tx, card.log_of(known))
         log(
             tx,
             node_journal(
                 parts,
-                kind="alarm",
+                kind="incarnation",
                 action="cosign",
-                outcome="refused",
                 peer=str(sender),
-                reason=error.code,
-                summary=error.detail,
+                summary=f"{shown.origin} follows {card.log_of(known)}, seen up to {seen[0] if seen else 0}",
             ),
         )
-        return error
-    audit_log.witness(tx, shown.origin, shown.size, shown.root)
-    line = cosign(shown, witness=parts.card.log_origin, seed=parts.keys.log_seed, at=parts.clock.now())
-    return WitnessAnswer(known_size=shown.size, cosignature=line)
+    return None
+
+
+def _alarm(tx: Transaction, parts: NodeParts, sender: NodeAddress, error: ForkedLogError) -> ForkedLogError:
+    """``error``, once it stands in the log."""
+    entry = node_journal(
+        parts,
+        kind="alarm",
+        action="cosign",
+        outcome="refused",
+        peer=str(sender),
+        reason=error.code,
+        summary=error.detail,
+    )
+    log(tx, entry)
+    return error
 
 
 def _decode(raw: bytes) -> WitnessRequest:

@@ -53,7 +53,7 @@ from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
 from health_exchange.pseudonym.threshold import KeyShare, check_key_card, decode_share
-from health_exchange.store import node_state
+from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.directory_file import read_directory
@@ -140,12 +140,13 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings, run: str = "") -> AssembledNode:
+def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
 
     Args:
         settings: The node's.
         run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
+        starts: Whether it starts now, which its log says; not for what is done to a node before it may start.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -178,6 +179,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         keys=keys,
         share=_share(settings, card),
         stream=store.write_now(node_state.own_stream),
+        incarnation=store.read_now(incarnations.current),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
@@ -188,7 +190,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
         premises=_premises(settings),
     )
-    if not joined:
+    if starts and not joined:
         note_start(parts)
     node = make_node(parts)
     return AssembledNode(
