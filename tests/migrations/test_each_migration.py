@@ -15,9 +15,9 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations
-from health_exchange.store.database import open_database
 from health_exchange.store.engine import Store, StoreKeys
 from health_exchange.store.migrations import SchemaError
+from health_exchange.store.opening import open_database
 
 FOLDER = migrations.folder() / "versions"
 FILES = sorted(FOLDER.glob("*.py"))

@@ -22,12 +22,14 @@ from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.node import (
     answering,
     delivery,
+    directory_updates,
     disclosures,
     greeting,
     keyholding,
     locating,
     network,
     reception,
+    refreshing,
     standing,
     surveying,
     ticketing,
@@ -125,6 +127,19 @@ async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddr
     return msgspec.json.encode(await surveying.pulse(parts))
 
 
+async def _deal(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_deal(parts, body, sender)
+
+
+async def _take(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_take(parts, body, sender)
+
+
+async def _directory(parts: NodeParts, _body: bytes, query: Query, _sender: NodeAddress) -> bytes:
+    digest = query.get("digest", [""])[0]
+    return directory_updates.answer_directory(parts, _whole_number(query, "have"), digest)
+
+
 async def _hello(parts: NodeParts, _body: bytes, _query: Query, _sender: NodeAddress) -> bytes:
     return greeting.hello(parts)
 
@@ -141,6 +156,9 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
     ("POST", standing.REJOIN_PATH): _rejoin,
+    ("GET", directory_updates.DIRECTORY_PATH): _directory,
+    ("POST", refreshing.DEAL_PATH): _deal,
+    ("POST", refreshing.TAKE_PATH): _take,
 }
 
 
@@ -204,6 +222,8 @@ class ExchangeDoor:
                 recipient=self._parts.address,
                 cards=self._parts.directory.nodes,
                 now=self._parts.clock.now(),
+                # Who was away while its key was replaced learns of that from the directory, and not otherwise.
+                even_former=path.partition("?")[0] == directory_updates.DIRECTORY_PATH,
             )
             await self._spend_nonce(sender, headers)
             target = urlsplit(path)

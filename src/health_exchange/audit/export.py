@@ -12,7 +12,7 @@ Pure: from what the store holds to a mapping of path to bytes.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -65,6 +65,7 @@ class LogContent:
         origin: The log's name.
         public: Its Ed25519 key.
         witnesses: Who may cosign.
+        former: Keys that these have followed, by name of log or witness.
         tiles: By name.
         checkpoints: Signed notes by size.
         cosignatures: Signature lines by size.
@@ -75,6 +76,7 @@ class LogContent:
     origin: str
     public: bytes
     witnesses: Sequence[WitnessKey]
+    former: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     tiles: Mapping[str, bytes]
     checkpoints: Mapping[int, str]
     cosignatures: Mapping[int, Sequence[str]]
@@ -116,6 +118,8 @@ def _keys(content: LogContent) -> bytes:
             {"name": witness.name, "public_key": b64encode(witness.public).decode()} for witness in content.witnesses
         ],
     }
+    if content.former:
+        keys["former"] = {name: [b64encode(key).decode() for key in each] for name, each in content.former.items()}
     if content.earlier:
         keys["earlier"] = [{"origin": each.origin, "size": each.size} for each in content.earlier]
     return msgspec.json.format(msgspec.json.encode(keys)) + b"\n"

@@ -8,6 +8,7 @@ so a rolled back or forked log is found too.
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
@@ -68,7 +69,13 @@ class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     origin: str
     public_key: str
     witnesses: list[_Witness]
+    former: dict[str, list[str]] = {}
     earlier: list[_Earlier] = []
+
+    @property
+    def encoded(self) -> list[str]:
+        """Every key there is."""
+        return [self.public_key, *(each.public_key for each in self.witnesses), *chain(*self.former.values())]
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,9 +131,7 @@ def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys 
     raw, sizes = files.get("keys.json", b""), set[int]()
     try:
         keys = msgspec.json.decode(raw, type=_Keys)
-        sizes = {
-            len(decode_base64(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))
-        }
+        sizes = {len(decode_base64(encoded)) for encoded in keys.encoded}
     except (msgspec.MsgspecError, ValueError):
         keys = None
     # One way to write it, so that no byte can change unseen.
@@ -271,7 +276,10 @@ def _check_checkpoints(
 def _check_signatures(path: str, note: Note, keys: _Keys, report: VerificationReport) -> None:
     """The log's own signature, which must be there, and the witnesses', which must hold."""
     witnesses = {witness.name: b64decode(witness.public_key) for witness in keys.witnesses}
-    verdict = check_signatures(note, origin=note.origin, public=b64decode(keys.public_key), witnesses=witnesses)
+    former = {name: [b64decode(key) for key in each] for name, each in keys.former.items()}
+    verdict = check_signatures(
+        note, origin=note.origin, public=b64decode(keys.public_key), witnesses=witnesses, former=former
+    )
     report.cosignatures += len(verdict.cosigned_by)
     for problem in verdict.problems:
         report.fail(path, problem)

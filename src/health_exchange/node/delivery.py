@@ -12,6 +12,7 @@ import msgspec
 
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import KeyUse
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.identifiers import StreamId
 from health_exchange.node.journal import log, node_journal
@@ -185,10 +186,11 @@ async def receipts_for(parts: NodeParts, after: int, sender: NodeAddress) -> byt
 
 def _checked(parts: NodeParts, raw: bytes) -> Receipt:
     """A receipt whose signature is its recipient's."""
-    card = parts.directory.nodes.get(read_receipt(raw).recipient)
+    claimed = read_receipt(raw)
+    card = parts.directory.nodes.get(claimed.recipient)
     if card is None:
         raise RefusedByPeerError("a receipt is signed by a node that is not in the directory")
-    return verify_receipt(raw, VerifyingKeys.from_bytes(card.verifying_key))
+    return verify_receipt(raw, *map(VerifyingKeys.from_bytes, card.keys_at(KeyUse.SIGNING, claimed.received_at)))
 
 
 def _settle(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes, item: OutboxEnvelope) -> None:

@@ -17,6 +17,7 @@ from health_exchange.node import keeping
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keeping import Opened, read_sections
 from health_exchange.node.making_good import lost_up_to
+from health_exchange.node.membership import note_box
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.envelope import (
     Envelope,
@@ -104,7 +105,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress, *, kept_fro
         raise WrongWayError(f"{origin} admits no facilities, so it has no records of its own")
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
-    verify_envelope(envelope, keys)
+    verify_envelope(envelope, *keys)
     note(stream=envelope.header.stream, sequence=envelope.header.sequence)
     opened = await _open(envelope, parts)
     taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened, kept_from))
@@ -116,7 +117,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress, *, kept_fro
 async def _open(envelope: Envelope, parts: NodeParts) -> Opened:
     """The envelope's content as far as it is ours, or why we refuse it. Never raises for content."""
     try:
-        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.box)
+        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.boxes)
     except ExchangeError as error:
         return Opened(refusal=error.code)
     size = EXPANSION * sum(len(plaintext) for plaintext in sections.values())
@@ -145,6 +146,8 @@ def _take(
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
+    if parts.keys.former.box:
+        note_box(tx, header.origin, envelope.key_id_of(parts.address))
     refusal = opened.refusal or _keep(tx, parts, envelope, opened)
     if refusal:
         streams.refuse(tx, header.stream, header.sequence, refusal)

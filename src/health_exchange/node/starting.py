@@ -7,7 +7,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.key_ages import note_keys
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import incarnations, node_state, restoration
+from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Transaction
 
 
@@ -36,7 +36,7 @@ def _note(tx: Transaction, parts: NodeParts, entry: AuditEntry) -> None:
 
 
 def _check_rejoined(tx: Transaction) -> None:
-    if node_state.get(tx, restoration.LOADING) is not None:
+    if node_state.get(tx, incarnations.LOADING) is not None:
         raise NotRejoinedError("a restore of the database was broken off: empty it and restore again")
     if incarnations.rejoining(tx) is not None:
         raise NotRejoinedError("the database was restored: run health-exchange database rejoin first")

@@ -26,6 +26,7 @@ from health_exchange.audit.checkpoints import (
 from health_exchange.audit.hashing import Hash
 from health_exchange.audit.merkle import prove_consistency
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import KeyUse
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
@@ -91,7 +92,7 @@ async def cosign_checkpoint(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     if parts.address not in card.witnesses:
         raise ForbiddenError(f"{parts.address} is no witness of {sender}")
     request = _decode(raw)
-    shown = read_checkpoint_of(request.checkpoint, card)
+    shown = read_checkpoint_of(request.checkpoint, card, parts.clock.now())
     answer = await parts.store.write(lambda tx: _cosign(tx, parts, sender, request, shown))
     if isinstance(answer, ForkedLogError):
         raise answer
@@ -136,7 +137,8 @@ async def _ask(parts: NodeParts, witness: NodeAddress, note: str, checkpoint: Ch
                 return False
             answer = msgspec.msgpack.decode(reply.body, type=WitnessAnswer)
             if answer.cosignature:
-                verify_cosignature(checkpoint, answer.cosignature, witness=card.log_origin, public=card.log_key)
+                publics = card.keys_at(KeyUse.LOG, parts.clock.now())
+                verify_cosignature(checkpoint, answer.cosignature, witness=card.log_origin, publics=publics)
         except (ExchangeError, msgspec.MsgspecError, ValueError):
             return False
         await parts.store.write(
@@ -206,7 +208,7 @@ def _cosign(
     try:
         check_extension(known, shown, request.proof)
     except ForkedLogError as error:
-        return _alarm(tx, parts, sender, error)
+        return _told(tx, parts, sender, error)
     audit_log.witness(tx, shown.origin, shown.size, shown.root)
     line = cosign(shown, witness=parts.card.log_origin, seed=parts.keys.log_seed, at=parts.clock.now())
     return WitnessAnswer(known_size=shown.size, cosignature=line)
@@ -219,7 +221,7 @@ def _follow(tx: Transaction, parts: NodeParts, sender: NodeAddress, shown: Check
     number = card.incarnation_of(shown.origin) or 0
     if number < known:
         error = ForkedLogError(f"{shown.origin} goes on after {card.log_of(known)} has followed it")
-        return _alarm(tx, parts, sender, error)
+        return _told(tx, parts, sender, error)
     if number > known:
         node_state.set_cursor(tx, cursor, number)
         seen = audit_log.witnessed_head(tx, card.log_of(known))
@@ -236,7 +238,7 @@ def _follow(tx: Transaction, parts: NodeParts, sender: NodeAddress, shown: Check
     return None
 
 
-def _alarm(tx: Transaction, parts: NodeParts, sender: NodeAddress, error: ForkedLogError) -> ForkedLogError:
+def _told(tx: Transaction, parts: NodeParts, sender: NodeAddress, error: ForkedLogError) -> ForkedLogError:
     """``error``, once it stands in the log."""
     entry = node_journal(
         parts,

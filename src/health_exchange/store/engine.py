@@ -69,7 +69,7 @@ class Store:
         self._clock = clock
         self._randomness = randomness
         self._inline = inline
-        self._ring = KeyRing(keys.at_rest)
+        self._ring = KeyRing(keys)
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False

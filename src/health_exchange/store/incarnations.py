@@ -18,6 +18,8 @@ from health_exchange.store.transaction import Transaction
 FIRST = 0
 _NUMBER, _LIVES, _REJOIN, _LATE = "incarnation", "incarnations", "rejoin", "rejoin-late"
 STREAM_BYTES = 16
+LOADING = "loading"
+"""Node state that keeps a node from starting on a database whose restore was broken off."""
 
 
 class Life(msgspec.Struct, frozen=True, kw_only=True):

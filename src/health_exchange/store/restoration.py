@@ -16,14 +16,12 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.store import incarnations, migrations, node_state, schema, shredding
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.backup import tables_of
-from health_exchange.store.database import Database, open_database, unavailable
-from health_exchange.store.incarnations import Rejoining
+from health_exchange.store.database import Database, unavailable
+from health_exchange.store.incarnations import LOADING, Rejoining
+from health_exchange.store.opening import open_database
 from health_exchange.store.subjects import SubjectState
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
-
-LOADING = "loading"
-"""Node state that keeps a node from starting on a database whose restore was broken off."""
 
 
 class NotEmptyError(ExchangeError):

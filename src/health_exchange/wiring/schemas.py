@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import make_url
 
-from health_exchange.store.database import Database, open_database
+from health_exchange.store.database import Database
 from health_exchange.store.migrations import RELEASE, Standing, standing_at, upgrade_at
+from health_exchange.store.opening import open_database
 from health_exchange.wiring.settings import BadSettingsError, Settings, database_password
 
 __all__ = ["RELEASE", "Owner", "Standing", "as_owner", "standing", "upgrade"]

@@ -1,11 +1,7 @@
-"""The drill's tree and folder: every tier, two provinces, and a directory for each node with its own ways to others.
-
-The nation signs all of these directories; they differ only in the doors at which a node finds its peers.
-"""
+"""The drill's tree and folder: every tier, two provinces, and for each node its own ways to the others."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +10,6 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import Tier
 from health_exchange.model.purposes import Purpose
 from health_exchange.wiring.ceremony import Ceremony, hold_ceremony
-from health_exchange.wiring.directory_file import encode_directory, sign_directory
 from health_exchange.wiring.network_folder import node_folder, write_network
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
 from health_exchange.wiring.registration import Registration, encode_registry, register
@@ -110,23 +105,10 @@ def _make_own(
     door: Callable[[NodeAddress, NodeAddress], str],
     database: Sequence[str],
 ) -> None:
-    """Give a node its own directory and its database."""
+    """Give a node its own ways and its database."""
     folder = node_folder(root, address)
-    cards = {
-        other: card if other == address else replace(card, exchange_url=door(address, other))
-        for other, card in ceremony.directory.nodes.items()
-    }
-    directory = encode_directory(replace(ceremony.directory, nodes=cards))
-    (folder / "directory.json").write_bytes(directory)
-    (folder / "directory.sig").write_bytes(sign_directory(directory, ceremony.keys[NATION].signing))
     (folder / DATABASE_FOLDER).mkdir(mode=0o700)
     settings = folder / "node.toml"
-    lines = [_own_line(line, database) for line in settings.read_text("utf-8").splitlines()]
-    settings.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _own_line(line: str, database: Sequence[str]) -> str:
-    """A line of the settings as it is in the drill."""
-    if line.startswith("database ="):
-        return "\n".join(database)
-    return line.replace("../../network/directory.", "directory.")
+    lines = [line for line in settings.read_text("utf-8").splitlines() if not line.startswith("database =")]
+    routes = [f'"{other}" = "{door(address, other)}"' for other in ceremony.directory.nodes if other != address]
+    settings.write_text("\n".join([*lines, *database, "[routes]", *routes]) + "\n", "utf-8")
