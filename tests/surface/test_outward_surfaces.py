@@ -104,6 +104,7 @@ def test_every_metric_is_explained_to_operators() -> None:
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["network", "create"], "--plan|--dir|--samples"),
         (["replay"], "--dir|--samples|--json"),
+        (["drill"], "SCENARIO|--list|--seed|--stage|--database|--rate|--long|--dir|--json"),
         (["node", "run"], "--settings"),
         (["node", "status"], "--url|--ca|--json"),
         (["network", "status"], "--url|--ca|--json"),
