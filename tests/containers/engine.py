@@ -16,7 +16,7 @@ from tests.requirements import missing
 TREE = Path(__file__).parents[2]
 PROJECT = "health_exchange_test"
 BUILD_WITHIN_S = 600.0
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,11 @@ class Compose:
     def run(self, *words: str, check: bool = True, timeout_s: float = BUILD_WITHIN_S) -> str:
         """What a command of docker compose says, on both streams."""
         return self._said([str(TREE / "deploy" / "compose"), *words], check=check, timeout_s=timeout_s)
+
+    def take_away(self) -> None:
+        """Take everything away for good; a second time where the engine still held on to a network."""
+        if "active endpoints" in self.run("down", "--volumes", "--remove-orphans", check=False):
+            self.run("down", "--volumes", "--remove-orphans")
 
     def docker(self, *words: str, check: bool = True) -> str:
         """What a command of the engine says, on both streams."""

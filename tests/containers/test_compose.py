@@ -37,13 +37,13 @@ def nodes(network: str = "national") -> dict[str, str]:
 def network() -> Iterator[Compose]:
     """The network, brought up by what ``make up`` runs, and taken away for good."""
     compose = compose_here("national")
-    compose.run("down", "--volumes", "--remove-orphans")
+    compose.take_away()
     compose.run("build", "init", "database-cn")
     try:
         compose.run("up", "--detach")
         yield compose
     finally:
-        compose.run("down", "--volumes", "--remove-orphans")
+        compose.take_away()
 
 
 @pytest.fixture(scope="module")

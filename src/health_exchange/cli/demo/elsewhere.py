@@ -16,6 +16,9 @@ from health_exchange.model.errors import NotFoundError
 from health_exchange.wiring.network_folder import read_network
 from health_exchange.wiring.plan import plan_behind
 
+READY_WITHIN_S = 300.0
+"""Ten databases and ten nodes that start at once on a small machine take their time."""
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command's words."""
@@ -47,7 +50,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> Report:
     samples = read_samples(arguments.samples).at(directory.nodes)
     async with trusting(arguments.dir) as http:
         with console.status(f"waiting for {len(plan.nodes)} nodes"):
-            await until_ready(http, {node.address: node for node in plan.nodes})
+            await until_ready(http, {node.address: node for node in plan.nodes}, within_s=READY_WITHIN_S)
         story = Story(
             root=arguments.dir,
             plan=plan,
