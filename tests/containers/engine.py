@@ -34,9 +34,15 @@ class Compose:
         return self._said([str(TREE / "deploy" / "compose"), *words], check=check, timeout_s=timeout_s)
 
     def take_away(self) -> None:
-        """Take everything away for good; a second time where the engine still held on to a network."""
-        if "active endpoints" in self.run("down", "--volumes", "--remove-orphans", check=False):
-            self.run("down", "--volumes", "--remove-orphans")
+        """Take everything away for good, also where the engine holds on to a network for a container that is gone."""
+        if "active endpoints" not in self.run("down", "--volumes", "--remove-orphans", check=False):
+            return
+        for network in ("databases", "exchange"):
+            name = f"{PROJECT}_{network}"
+            held = self.docker("network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", name, check=False)
+            for container in held.split():
+                self.docker("network", "disconnect", "--force", name, container, check=False)
+        self.run("down", "--volumes", "--remove-orphans")
 
     def docker(self, *words: str, check: bool = True) -> str:
         """What a command of the engine says, on both streams."""
