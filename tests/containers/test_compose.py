@@ -37,7 +37,6 @@ def nodes(network: str = "national") -> dict[str, str]:
 def network() -> Iterator[Compose]:
     """The network, brought up by what ``make up`` runs, and taken away for good."""
     compose = compose_here("national")
-    compose.take_away()
     compose.run("build", "init", "database-cn")
     try:
         compose.run("up", "--detach")
