@@ -4,7 +4,7 @@ PostgreSQL indexes the lists themselves (GIN), so that nothing has to be kept. S
 in a table of their own, in the order pages are read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, delete, literal, select
 
@@ -45,11 +45,11 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     return found
 
 
-def has_token(tx: Transaction, token: int) -> ColumnElement[bool]:
-    """That a row has a token."""
+def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
+    """That a row has one of these tokens."""
     if _is_in_rows(tx):
-        return resources.c.tokens.bool_op("@>")(literal([token], TokenList))
-    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token == token))
+        return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
+    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
 
 
 def _is_in_rows(tx: Transaction) -> bool:
