@@ -89,11 +89,19 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
         values: As ``fhir.parameters.extract`` gives them.
     """
     found: set[int] = set()
+    wanted = hashed_for(resource_type)
     for value in values:
-        if value.param in _HASHED and _indexed(resource_type, value.param) == value.param:
+        if value.param in wanted:
             make = _tokens if value.param == _IDENTIFIER else _remembered
             found.update(make(key.raw, resource_type, value))
     return sorted(found)
+
+
+@cache
+def hashed_for(resource_type: str) -> frozenset[str]:
+    """The parameters of a type whose values are hashed."""
+    names = _HASHED & offered_for(resource_type)
+    return frozenset(name for name in names if _indexed(resource_type, name) == name)
 
 
 @cache
