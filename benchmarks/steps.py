@@ -246,7 +246,7 @@ def main() -> None:
     bundles = synthea_bundles()[: arguments.bundles]
     every = sum(entries for _body, entries in bundles)
     count = sum(entries for _body, entries in bundles[WARM:])
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     with TemporaryDirectory(prefix="health-exchange-") as folder, ExitStack() as ends:
         where = ends.enter_context(databases(Path(folder), postgresql=arguments.postgres))
         tree = Tree(where)

@@ -120,7 +120,8 @@ class Preparation:
             sids[anchor], held[anchor] = subject.sid, persons.why_held(subject)
         stale = False
         try:
-            resources.put_many(tx, [self._new(version, sids) for version in self.versions])
+            known = resources.heads(tx, self._named())
+            resources.put_many(tx, [self._new(version, sids) for version in self.versions], known)
         except StaleVersionError:
             stale = True
         if stale:
@@ -138,6 +139,14 @@ class Preparation:
         self._log(tx, sids)
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
+
+    def _named(self) -> list[tuple[str, str]]:
+        """Places that others may know of; the ids that were made for this request are nobody else's."""
+        return [
+            (version.planned.place.type, version.planned.place.id)
+            for version in self.versions
+            if version.planned.request.id is not None
+        ]
 
     def _is_kept(self, version: Version) -> bool:
         """Whether there was a version of it before."""

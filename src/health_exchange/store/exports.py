@@ -9,13 +9,14 @@ from sqlalchemy import bindparam, delete, select, update
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.store import counters
 from health_exchange.store.counters import ALL_DAYS
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import exports
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 HELD, SHARED = "held:", "shared:"
 """Counters: how many resources are held for a reason, and how many a node above has."""
 
-_OF = select(exports).where(exports.c.rid.in_(bindparam("rids", expanding=True)))
+_OF = select(exports).where(among(exports.c.rid, "rids"))
 _UPDATE = (
     update(exports)
     .where(exports.c.rid == bindparam("row"))
@@ -41,8 +42,7 @@ def standings(tx: Transaction, rids: Iterable[int]) -> dict[int, Standing]:
             recipients=frozenset(NodeAddress(tuple(text.split("/"))) for text in row.recipients.split()),
             held=row.held,
         )
-        for chunk in chunks(set(rids))
-        for row in tx.execute(_OF, {"rids": chunk})
+        for row in rows_among(tx, _OF, "rids", rids)
     }
 
 

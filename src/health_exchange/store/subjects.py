@@ -14,8 +14,9 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import feed, tallies
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import subjects
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 DIRECTORY_SID = 0
 KEY_BYTES = 32
@@ -68,7 +69,7 @@ _COLUMNS = (
 _ALIVE = select(*_COLUMNS).where(subjects.c.key_wrapped.is_not(None))
 _BY_ANCHOR = _ALIVE.where(subjects.c.anchor == bindparam("anchor"))
 _BY_PSEUDONYM = _ALIVE.where(subjects.c.pseudonym == bindparam("pseudonym")).order_by(subjects.c.sid)
-_BY_SIDS = _ALIVE.where(subjects.c.sid.in_(bindparam("sids", expanding=True)))
+_BY_SIDS = _ALIVE.where(among(subjects.c.sid, "sids"))
 
 
 def find_or_make_subject(
@@ -109,7 +110,7 @@ def subjects_of(tx: Transaction, pseudonym: Pseudonym | None) -> Sequence[Subjec
 
 def by_sids(tx: Transaction, sids: Iterable[int]) -> dict[int, Subject]:
     """Living subjects by row number."""
-    return {row.sid: _read(tx, row) for chunk in chunks(set(sids)) for row in tx.execute(_BY_SIDS, {"sids": chunk})}
+    return {row.sid: _read(tx, row) for row in rows_among(tx, _BY_SIDS, "sids", sids)}
 
 
 def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, delete, literal, select
 
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction, chunks
 
-_LISTS = select(resources.c.rid, resources.c.tokens).where(resources.c.rid.in_(bindparam("rids", expanding=True)))
+_LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
 _DROP_UNLISTED = delete(tokens).where(tokens.c.rid == bindparam("of_row"))
 
@@ -27,12 +28,11 @@ def drop(tx: Transaction, rids: Iterable[int]) -> None:
     """Have rows found no more; before their lists are changed or deleted."""
     if _is_in_rows(tx):
         return
-    for chunk in chunks(rids):
-        lists = {row.rid: row.tokens for row in tx.execute(_LISTS, {"rids": chunk})}
-        pairs = [{"of_token": token, "of_row": rid} for rid, listed in lists.items() for token in listed or ()]
-        tx.run_many(_DROP, pairs)
-        # Rows that the release before this one wrote have no list.
-        tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
+    lists = {row.rid: row.tokens for row in rows_among(tx, _LISTS, "rids", rids)}
+    pairs = [{"of_token": token, "of_row": rid} for rid, listed in lists.items() for token in listed or ()]
+    tx.run_many(_DROP, pairs)
+    # Rows that the release before this one wrote have no list.
+    tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
 
 
 def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
