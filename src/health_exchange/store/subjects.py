@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
@@ -69,6 +69,9 @@ _COLUMNS = (
 _ALIVE = select(*_COLUMNS).where(subjects.c.key_wrapped.is_not(None))
 _BY_ANCHOR = _ALIVE.where(subjects.c.anchor == bindparam("anchor"))
 _BY_PSEUDONYM = _ALIVE.where(subjects.c.pseudonym == bindparam("pseudonym")).order_by(subjects.c.sid)
+_OF = subjects.c.sid == bindparam("of")
+_SET_STATE = update(subjects).where(_OF).values(state=bindparam("to_state"))
+_NAME = update(subjects).where(_OF).values(pseudonym=bindparam("to_pseudonym"), state=bindparam("to_state"))
 _BY_SIDS = _ALIVE.where(among(subjects.c.sid, "sids"))
 
 
@@ -122,9 +125,7 @@ def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
     subject = by_sids(tx, [sid]).get(sid)
     if subject is None:
         raise ShreddedSubjectError("the subject's records were destroyed")
-    tx.execute(
-        update(subjects).where(subjects.c.sid == sid).values(pseudonym=pseudonym, state=SubjectState.KNOWN.value)
-    )
+    tx.execute(_NAME, {"of": sid, "to_pseudonym": pseudonym, "to_state": SubjectState.KNOWN.value})
     tallies.touch(tx, [sid])
     if subject.pseudonym == pseudonym and subject.state is SubjectState.KNOWN:
         return 0
@@ -142,7 +143,7 @@ def set_state(tx: Transaction, sid: int, state: SubjectState) -> None:
     subject = by_sids(tx, [sid])[sid]
     if subject.state is SubjectState.KNOWN and state is not SubjectState.KNOWN:
         feed.add_for_subject(tx, sid, "put", subject.pseudonym, None)
-    tx.execute(update(subjects).where(subjects.c.sid == sid).values(state=state.value))
+    tx.execute(_SET_STATE, {"of": sid, "to_state": state.value})
 
 
 def set_consent(tx: Transaction, sid: int, consent: str, changes_at: str | None = None) -> bool:
@@ -181,16 +182,7 @@ def consents_by_sids(tx: Transaction, sids: Iterable[int]) -> Mapping[int, str]:
 def _make(tx: Transaction, sid: int, anchor: str | None, pseudonym: Pseudonym | None, state: str | None) -> Subject:
     key = Secret(tx.randomness(KEY_BYTES))
     chosen = SubjectState(state or (SubjectState.KNOWN if pseudonym else SubjectState.NO_IDENTITY))
-    tx.execute(
-        insert(subjects).values(
-            sid=sid,
-            anchor=anchor,
-            pseudonym=pseudonym,
-            state=chosen.value,
-            consent="",
-            key_wrapped=tx.ring.wrap(key),
-        )
-    )
+    tx.insert_many(subjects, [(sid, anchor, pseudonym, chosen.value, "", None, tx.ring.wrap(key))])
     return Subject(sid=sid, anchor=anchor, pseudonym=pseudonym, state=chosen, consent="", key=key)
 
 

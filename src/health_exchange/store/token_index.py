@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, bindparam, delete, literal, select
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
 from health_exchange.store.token_lists import TokenList
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
+_UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
 _DROP_UNLISTED = delete(tokens).where(tokens.c.rid == bindparam("of_row"))
 
@@ -39,9 +40,8 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     """Tokens of rows that have no list: those that the release before this one wrote."""
     found: dict[int, list[int]] = {}
     if not _is_in_rows(tx):
-        for chunk in chunks(rids):
-            for row in tx.execute(select(tokens).where(tokens.c.rid.in_(chunk)).order_by(tokens.c.token)):
-                found.setdefault(row.rid, []).append(row.token)
+        for row in rows_among(tx, _UNLISTED, "rids", rids):
+            found.setdefault(row.rid, []).append(row.token)
     return found
 
 
