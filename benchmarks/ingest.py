@@ -54,6 +54,7 @@ class Found:
     sizes: list[dict[str, int]] = field(default_factory=list)
     idle_mb: list[float] = field(default_factory=list)
     ready_s: list[float] = field(default_factory=list)
+    start_s: list[float] = field(default_factory=list)
 
 
 async def post_all(network: RunningNetwork, bundles: list[tuple[bytes, int]], clients: int) -> float:
@@ -93,7 +94,9 @@ async def run_once(
     plan = make_plan(TREE, HOLDERS)
     async with running(plan, postgresql=arguments.postgres, processes={NODE: arguments.processes}) as network:
         found.ready_s.append(network.ready_s)
-        found.idle_mb.append(resident_mb(network.supervisor.process_of(NodeAddress.parse(NODE))))
+        process = network.supervisor.process_of(NodeAddress.parse(NODE))
+        found.idle_mb.append(resident_mb(process))
+        found.start_s.append(processor_seconds(process))
         await post_all(network, bundles[:WARM], 1)
         await until_settled(network, [NODE])
         if not alone:
@@ -124,7 +127,11 @@ def tell(found: Found, bundles: list[tuple[bytes, int]], arguments: argparse.Nam
     print(f"{sum(micros.values()):.0f} us of a core per resource until acknowledged, sending meanwhile included:")
     print("    " + ", ".join(f"{name} {each:.0f}" for name, each in micros.items()))
     print(f"    that is {CORES * 1e6 / sum(micros.values()):,.0f} resources/s of {CORES} cores that do nothing else")
-    print(f"idle node {median(found.idle_mb):.0f} MB, aim {AIM_MB}; tree ready in {median(found.ready_s):.1f} s")
+    print(f"idle node {median(found.idle_mb):.0f} MB, aim {AIM_MB}")
+    print(
+        f"ready: the whole tree of {len(TREE)} after {median(found.ready_s):.1f} s; "
+        f"the node takes {median(found.start_s):.1f} s of a core for it, aim {AIM_READY_S} s"
+    )
     print(f"stored bytes per resource at {NODE}; aim {AIM_BYTES}")
     print_sizes(found.sizes[-1], count)
 

@@ -183,15 +183,17 @@ def _with_packed_lists(table: Table, rows: Sequence[tuple[object, ...]]) -> Iter
     """Rows with each token list as COPY carries it: the driver would dump number by number."""
     places = [place for place, column in enumerate(table.columns) if isinstance(column.type, TokenList)]
     for place in places:
-        rows = [(*row[:place], packed_array(cast("Sequence[int]", row[place])), *row[place + 1 :]) for row in rows]
+        rows = [(*row[:place], packed_array(row[place]), *row[place + 1 :]) for row in rows]  # type: ignore[arg-type]  # a list
     return rows
 
 
-def packed_array(numbers: Sequence[int]) -> bytes:
+def packed_array(numbers: Sequence[int] | None) -> bytes | None:
     """``bigint[]`` in PostgreSQL's binary form: dimensions, whether there are nulls, type, length, lower bound, items.
 
     Source: PostgreSQL's ``array_send`` (src/backend/utils/adt/arrayfuncs.c) and ``int8send``.
     """
+    if numbers is None:
+        return None
     if not numbers:
         return pack("!iii", 0, 0, _INT8_OID)
     items = [each for number in numbers for each in (8, number)]
