@@ -1,5 +1,7 @@
 """What goes into PostgreSQL by COPY comes out as it would have been inserted, and many values are one parameter."""
 
+from functools import partial
+
 import psycopg
 import pytest
 from sqlalchemy import select
@@ -31,7 +33,7 @@ def test_numbers_of_all_sizes_are_found_among_many(store: Store) -> None:
     store.write_now(lambda tx: tx.insert_many(sequences, [(str(number), number) for number in NUMBERS]))
     wanted = select(sequences.c.last).where(among(sequences.c.last, "numbers"))
     for values in ([], NUMBERS[:1], NUMBERS, [*NUMBERS, *range(1, 5000)]):
-        found = store.read_now(lambda tx, values=values: rows_among(tx, wanted, "numbers", values))
+        found = store.read_now(partial(rows_among, statement=wanted, parameter="numbers", values=values))
         assert sorted(row.last for row in found) == sorted(set(values).intersection(NUMBERS))
 
 
@@ -39,5 +41,5 @@ def test_texts_with_every_mark_are_found_among_many_and_no_others(store: Store) 
     store.write_now(lambda tx: tx.insert_many(locators, [(text, "cn", "") for text in TEXTS]))
     wanted = select(locators.c.pseudonym).where(among(locators.c.pseudonym, "texts"))
     for values in (TEXTS, TEXTS[2:4], ["A", "a' b", "a\\\\b"]):
-        found = store.read_now(lambda tx, values=values: rows_among(tx, wanted, "texts", values))
+        found = store.read_now(partial(rows_among, statement=wanted, parameter="texts", values=values))
         assert sorted(row.pseudonym for row in found) == sorted(set(values).intersection(TEXTS))

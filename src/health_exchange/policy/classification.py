@@ -5,7 +5,6 @@ never lowers a level, except that within one code the longest matching row decid
 of systems that no table names: there the facility's label is what counts.
 """
 
-import re
 from collections.abc import Mapping
 
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity, class_of
@@ -18,13 +17,10 @@ _OPEN: frozenset[type] = frozenset({dict, list})
 """What holds more; decoding makes no subclasses of them."""
 
 
-_TELLING_SYSTEMS: tuple[bytes, ...] = tuple(system.encode() for system, table in TABLES.items() if table.lengths)
-_TELLING_CODES: frozenset[bytes] = frozenset(
-    code.encode() for table in TABLES.values() if not table.lengths for code in table.rows
+_TELLING: frozenset[bytes] = frozenset(
+    text.encode() for system, table in TABLES.items() for text in ([system] if table.lengths else table.rows)
 )
-"""Strings without which no table finds anything: systems of which beginnings of codes count, codes that match whole."""
-_CODE = b'"code"'
-_VALUE = re.compile(rb'\s*:\s*"([^"]*)"')
+"""Strings without which no table finds anything: codes that must match whole, systems of which beginnings count."""
 
 
 def classify(decoded: Mapping[str, object], origin: str, raw: bytes | None = None) -> ResourceClass:
@@ -75,7 +71,4 @@ def sensitivity_of(decoded: Mapping[str, object], raw: bytes | None = None) -> t
 
 def _may_tell(raw: bytes) -> bool:
     """Whether any string in the text is a telling one; an escape may hide one, whatever it stands for."""
-    if b"\\" in raw or any(system in raw for system in _TELLING_SYSTEMS):
-        return True
-    values = (_VALUE.match(rest) for rest in raw.split(_CODE)[1:])
-    return any(value[1] in _TELLING_CODES for value in values if value is not None)
+    return b"\\" in raw or not _TELLING.isdisjoint(raw.split(b'"'))
