@@ -84,8 +84,8 @@ async def run_scenario(scenario: Scenario, settings: Settings) -> ScenarioReport
         []
         if is_busy
         else [
-            f"{each.origin} is level again after {each.level_after_s:.1f} s; {each.allowed_s:.1f} s would be {AIM:g} times "
-            "as fast as live"
+            f"{each.origin} is level again after {each.level_after_s:.1f} s; {each.allowed_s:.1f} s would be {AIM:g} "
+            "times as fast as live"
             for each in caught
             if each.level_after_s > each.allowed_s
         ]
