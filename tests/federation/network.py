@@ -34,7 +34,7 @@ from health_exchange.policy.engine import PolicySet
 from health_exchange.protocol.directories import SignedDirectory, unpack_directory
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.pseudonym.threshold import KeyShare
-from health_exchange.store import exports, node_state
+from health_exchange.store import exports, incarnations, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import locators
@@ -147,6 +147,7 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.twins: list[Node] = []
         self.keys = dict(self.ceremony.keys)
         self.shares: dict[NodeAddress, tuple[KeyShare, ...]] = {
             address: (share,) for address, share in self.ceremony.shares.items()
@@ -170,11 +171,7 @@ class Network:
 
     def lose_database(self, address: NodeAddress) -> None:
         """A node's database is gone; it starts with an empty one."""
-        self.nodes[address].parts.store.close()
-        if SERVER.get() is None:
-            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
-                file.unlink()
-        self._urls[address] = self._new_database(address)
+        self.empty(address)
         self.start(address)
 
     def disk_of(self, address: NodeAddress) -> bytes:
@@ -186,20 +183,70 @@ class Network:
 
     def close(self) -> None:
         """Let go of all databases."""
-        for node in self.nodes.values():
+        for node in [*self.nodes.values(), *self.twins]:
             node.parts.store.close()
+
+    def url(self, address: NodeAddress) -> str:
+        """Where a node's database is."""
+        return self._urls[address]
+
+    def empty(self, address: NodeAddress) -> None:
+        """A node's database is gone, and an empty one is in its place; the node does not start."""
+        self.nodes[address].parts.store.close()
+        if SERVER.get() is None:
+            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
+                file.unlink()
+        self._urls[address] = self._new_database(address)
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
+        self.put_together(address)
+        try:
+            self._start(self.nodes[address])
+        except ExchangeError:
+            self.nodes.pop(address).parts.store.close()
+            raise
+
+    def twin(self, address: NodeAddress) -> Node:
+        """A second process of a node's identity, on a copy of its database as of now; its turns are the story's."""
+        self.nodes[address].parts.store.close()
+        server = SERVER.get()
+        if server is not None:
+            url = server.url(server.new_database(make_url(self._urls[address]).database or ""), NODE_ROLE)
+        else:
+            path = self.folder / f"twin-{len(self.twins)}.sqlite"
+            shutil.copy(make_url(self._urls[address]).database or "", path)
+            url = f"sqlite:///{path}"
+        self.start(address)
+        self.twins.append(self._node(address, url))
+        self._start(self.twins[-1])
+        return self.twins[-1]
+
+    def _start(self, node: Node) -> None:
+        note_start(node.parts)
+        store = node.parts.store
+        assert isinstance(store, StoryStore)
+        store.faults, store.address = self.faults, node.parts.address
+
+    def open_store(self, address: NodeAddress, url: str = "") -> StoryStore:
+        """A node's database with its keys, or a copy of it."""
         keys = self.keys[address]
-        store = StoryStore.open(
-            self._urls[address],
+        return StoryStore.open(
+            url or self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
             inline=True,
             durable=False,
         )
+
+    def put_together(self, address: NodeAddress) -> None:
+        """A node on whatever its database holds, not started."""
+        self.nodes[address] = self._node(address, self._urls[address])
+
+    def _node(self, address: NodeAddress, url: str) -> Node:
+        """A node on what a database holds, not started."""
+        keys, store = self.keys[address], self.open_store(address, url)
         membership = Membership(
             address=address,
             nation=self.ceremony.nation,
@@ -212,6 +259,7 @@ class Network:
         parts = NodeParts(
             membership=membership,
             stream=store.write_now(node_state.own_stream),
+            incarnation=store.read_now(incarnations.current),
             policies=policies(),
             store=store,
             transport=InProcessTransport(
@@ -225,9 +273,7 @@ class Network:
             randomness=self.dice.randbytes,
             limits=self.limits,
         )
-        note_start(parts)
-        store.faults, store.address = self.faults, address
-        self.nodes[address] = make_node(parts, lambda: self.beside.pop(address, None))
+        return make_node(parts, lambda: self.beside.pop(address, None))
 
     def _keep_share(self, address: NodeAddress, share: KeyShare) -> None:
         """As a holder's file keeps shares."""
@@ -335,6 +381,8 @@ class _Doors:
 
         async def door(*arguments: object) -> PeerAnswer:
             async def arrive(*given: object) -> PeerAnswer:
+                if address not in network.nodes:
+                    return PeerAnswer(status=503, body=b"")
                 try:
                     answer = await network.nodes[address].exchange.answer(*given)  # type: ignore[arg-type]  # as the transport gave them
                 except CrashError as crash:

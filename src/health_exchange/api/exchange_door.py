@@ -30,6 +30,7 @@ from health_exchange.node import (
     network,
     reception,
     refreshing,
+    standing,
     surveying,
     ticketing,
     witnessing,
@@ -81,8 +82,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     expected: int = 0
 
 
-async def _receive(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
-    return await reception.receive(parts, body, sender)
+async def _receive(parts: NodeParts, body: bytes, query: Query, sender: NodeAddress) -> bytes:
+    return await reception.receive(parts, body, sender, kept_from=_whole_number(query, delivery.KEPT_FROM))
 
 
 async def _receipts(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
@@ -107,6 +108,10 @@ async def _witness(parts: NodeParts, body: bytes, _query: Query, sender: NodeAdd
 
 async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
     return await disclosures.answer_disclosure(parts, body, sender)
+
+
+async def _rejoin(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await standing.answer_rejoin(parts, body, sender)
 
 
 async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
@@ -150,6 +155,7 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", network.STATUS_PATH): _status,
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
+    ("POST", standing.REJOIN_PATH): _rejoin,
     ("GET", directory_updates.DIRECTORY_PATH): _directory,
     ("POST", refreshing.DEAL_PATH): _deal,
     ("POST", refreshing.TAKE_PATH): _take,

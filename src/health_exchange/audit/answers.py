@@ -3,6 +3,7 @@
 import msgspec
 
 from health_exchange.audit.excerpts import ProvenEntry
+from health_exchange.audit.notes import base_name
 
 ANSWERED = "answered"
 PARTIAL = "partial"  # there is more than one answer carries; asking goes on from `before`
@@ -25,7 +26,7 @@ class LogKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def publics(self) -> tuple[bytes, ...]:
         """Every key that the log itself has had, the newest first."""
-        return (self.public_key, *self.former.get(self.origin, ()))
+        return (self.public_key, *self.former.get(base_name(self.origin), ()))
 
 
 class NodeReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from hashlib import sha256
 from health_exchange.audit.hashing import HASH_BYTES, Hash
 from health_exchange.audit.merkle import ProofMismatchError, verify_consistency
 from health_exchange.crypto.signatures import ed25519_public, sign_ed25519, verify_ed25519
+from health_exchange.model.directory import KeyUse, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 
@@ -88,6 +89,22 @@ def read_checkpoint(note: str, *, origin: str, publics: Sequence[bytes]) -> Chec
             _verify(public, checkpoint.body.encode(), raw[KEY_ID_BYTES:])
             return checkpoint
     raise BadCheckpointError(f"the checkpoint of {origin} lacks its log's signature")
+
+
+def read_checkpoint_of(note: str, card: NodeCard, at: datetime) -> Checkpoint:
+    """What the note states, once it is known to be signed by a node for its log of whichever incarnation.
+
+    Args:
+        note: Untrusted.
+        card: The node's.
+        at: When it was signed, or a little later: which keys may have done so.
+
+    Raises:
+        BadCheckpointError: It is malformed, of another node's log, or not signed by the node.
+    """
+    log = parse_checkpoint(note).origin
+    origin = log if card.incarnation_of(log) is not None else card.log_origin
+    return read_checkpoint(note, origin=origin, publics=card.keys_at(KeyUse.LOG, at))
 
 
 def parse_checkpoint(note: str) -> Checkpoint:

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
-from health_exchange.audit.notes import check_signatures, decode_base64, read_note
+from health_exchange.audit.notes import base_name, check_signatures, decode_base64, read_note
 from health_exchange.audit.proof_verification import verify_proof
 from health_exchange.audit.verification import Finding
 from health_exchange.crypto.signatures import is_signed_by
@@ -162,7 +162,7 @@ def _check_manifest(
         signature = decode_base64(encoded.removesuffix("\n"))
         asker = keys[manifest.asker]
         message = f"{_FORMAT}\n".encode() + files["manifest.json"]
-        publics = (asker.public_key, *asker.former.get(asker.origin, ()))
+        publics = (asker.public_key, *asker.former.get(base_name(asker.origin), ()))
         holds = encoded == f"{b64encode(signature).decode()}\n" and is_signed_by(publics, message, signature)
     except (Base64Error, ValueError, KeyError):
         holds = False

@@ -72,7 +72,7 @@ def check_excerpt(excerpt: LogExcerpt, *, origin: str, publics: Sequence[bytes])
         notes = (read_checkpoint(note, origin=origin, publics=publics) for note in excerpt.checkpoints)
         known = {checkpoint.size: checkpoint for checkpoint in notes}
         entries = [_check(proven, known) for proven in excerpt.entries]
-        if any(origin.partition("/")[2] != entry.node for entry in entries):
+        if any(origin.partition("/")[2].partition("@")[0] != entry.node for entry in entries):
             raise UnprovenEntryError("an entry speaks as another node than the one whose log it stands in")
         if len({proven.position for proven in excerpt.entries}) != len(entries):
             raise UnprovenEntryError("an entry is there twice")

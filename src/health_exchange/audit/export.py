@@ -47,6 +47,17 @@ class WitnessKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierLog:
+    """The log of an incarnation that was lost: its name, and how many of its entries a backup had kept.
+
+    What came after them is gone; the next entry, the first of the incarnation that followed, says how much that was.
+    """
+
+    origin: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogContent:
     """What the store holds of a log.
 
@@ -59,6 +70,7 @@ class LogContent:
         checkpoints: Signed notes by size.
         cosignatures: Signature lines by size.
         entries: Salt and entry bytes in log order; ``None`` where a period's key was destroyed.
+        earlier: Logs that this one goes on from, the first one first.
     """
 
     origin: str
@@ -69,6 +81,7 @@ class LogContent:
     checkpoints: Mapping[int, str]
     cosignatures: Mapping[int, Sequence[str]]
     entries: Sequence[bytes | None]
+    earlier: Sequence[EarlierLog] = ()
 
 
 class ExportedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +120,8 @@ def _keys(content: LogContent) -> bytes:
     }
     if content.former:
         keys["former"] = {name: [b64encode(key).decode() for key in each] for name, each in content.former.items()}
+    if content.earlier:
+        keys["earlier"] = [{"origin": each.origin, "size": each.size} for each in content.earlier]
     return msgspec.json.format(msgspec.json.encode(keys)) + b"\n"
 
 

@@ -84,7 +84,7 @@ def check_signatures(
     signed, cosigned, problems = False, list[str](), list[str]()
     for name, raw in note.signatures:
         if name == origin:
-            signed = _holds(name, _LOG_KIND, (public, *former.get(name, ())), raw[:4], note.body, raw[4:])
+            signed = _holds(name, _LOG_KIND, (public, *former.get(base_name(name), ())), raw[:4], note.body, raw[4:])
             if not signed:
                 return Verdict(
                     is_signed=False,
@@ -93,7 +93,7 @@ def check_signatures(
                 )
         elif name in witnesses:
             message = f"cosignature/v1\ntime {int.from_bytes(raw[4:12])}\n".encode() + note.body
-            keys = (witnesses[name], *former.get(name, ()))
+            keys = (witnesses[name], *former.get(base_name(name), ()))
             if _holds(name, _WITNESS_KIND, keys, raw[:4], message, raw[12:]):
                 cosigned.append(name)
             else:
@@ -103,6 +103,11 @@ def check_signatures(
     if not signed:
         problems.append("lacks the log's signature")
     return Verdict(is_signed=signed, cosigned_by=tuple(cosigned), problems=tuple(problems))
+
+
+def base_name(log: str) -> str:
+    """Of a log of whichever incarnation the name of the first one, under which its node's keys are listed."""
+    return log.partition("@")[0]
 
 
 def decode_base64(encoded: str) -> bytes:

@@ -17,10 +17,9 @@ from health_exchange.model.powers import POWERS, Power, Tier
 
 LEEWAY = timedelta(minutes=5)
 """How far clocks may lie apart: so much longer is a former key accepted than it is used."""
-
-
 SHARE_LEEWAY = 3 * LEEWAY
 """How long former shares are kept after their time: two clocks and a ticket's life apart."""
+_DIGITS_MAX = 12
 
 
 class KeyUse(StrEnum):
@@ -91,8 +90,18 @@ class NodeCard:
 
     @property
     def log_origin(self) -> str:
-        """First line of its checkpoints (C2SP tlog-checkpoint)."""
+        """First line of its first log's checkpoints (C2SP tlog-checkpoint), and its name as a witness."""
         return f"health-exchange.example/{self.address}"
+
+    def log_of(self, incarnation: int) -> str:
+        """First line of the checkpoints of its log in one incarnation, 0 being the first."""
+        return f"{self.log_origin}@{incarnation}" if incarnation else self.log_origin
+
+    def incarnation_of(self, log: str) -> int | None:
+        """The incarnation whose log is called ``log``; ``None`` where that is no log of this node."""
+        _base, _, digits = log.partition("@")
+        number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_MAX else 0
+        return number if log == self.log_of(number) else None
 
 
 def former_log_keys(cards: Iterable[NodeCard]) -> dict[str, list[bytes]]:

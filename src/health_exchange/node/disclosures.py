@@ -126,6 +126,7 @@ async def ask_log(
             excerpt = await disclose(parts, caller, question, before=before, count=count)
         else:
             excerpt = await _ask(parts, caller, node, question, before, count)
+        keys = log_keys(parts.directory, node, excerpt.origin)
         entries = check_excerpt(excerpt, origin=keys.origin, publics=keys.publics)
         _check_answers(excerpt, entries, question, before=before, count=count)
     except (UnprovenEntryError, UnreadableLetterError) as error:
@@ -166,12 +167,12 @@ def _check_answers(
         raise UnprovenEntryError("the entries are not those that were asked for")
 
 
-def log_keys(directory: NetworkDirectory, node: NodeAddress) -> LogKeys:
-    """What a node's log is verified with."""
+def log_keys(directory: NetworkDirectory, node: NodeAddress, log: str = "") -> LogKeys:
+    """What a node's log is verified with; ``log`` is its name in a later incarnation than the first."""
     card = directory.nodes[node]
     witnesses = [directory.nodes[witness] for witness in card.witnesses]
     return LogKeys(
-        origin=card.log_origin,
+        origin=log if card.incarnation_of(log) is not None else card.log_origin,
         public_key=card.log_key,
         witnesses={witness.log_origin: witness.log_key for witness in witnesses},
         former=former_log_keys([card, *witnesses]),

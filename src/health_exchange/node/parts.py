@@ -50,6 +50,7 @@ class NodeParts:
     Attributes:
         membership: What it is in the network now: directory, own card, keys, share.
         stream: The stream its own envelopes form, new for every incarnation.
+        incarnation: This life of its database; 0 for the first (``store.incarnations``).
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
@@ -66,6 +67,7 @@ class NodeParts:
     workers: Workers = field(default_factory=Here)
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
+    incarnation: int = 0
     divisions: Mapping[str, str] = field(default_factory=dict)
     premises: Premises = NOWHERE
 
@@ -73,6 +75,11 @@ class NodeParts:
     def address(self) -> NodeAddress:
         """Its place in the country."""
         return self.membership.address
+
+    @property
+    def log_origin(self) -> str:
+        """The name of its log in this incarnation."""
+        return self.card.log_of(self.incarnation)
 
     @property
     def card(self) -> NodeCard:

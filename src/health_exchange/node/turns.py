@@ -8,7 +8,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, surveying, witnessing
+from health_exchange.node import (
+    delivery,
+    housekeeping,
+    reconsidering,
+    rejoining,
+    releasing,
+    sending,
+    surveying,
+    witnessing,
+)
 from health_exchange.node.contacts import Contacts
 from health_exchange.node.directory_updates import DirectoryFile, DirectoryUpdates
 from health_exchange.node.greeting import Greeter
@@ -80,6 +89,7 @@ def _work(parts: NodeParts, pseudonyms: PseudonymClient | None, carrier: deliver
     turns = [
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
         Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
+        Turn(name="rejoin", take=lambda: rejoining.ask_missing(parts), every_s=10.0, idle_s=10.0),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),

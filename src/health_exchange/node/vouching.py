@@ -5,12 +5,12 @@ from hashlib import sha256
 
 import msgspec
 
-from health_exchange.audit.checkpoints import read_checkpoint
+from health_exchange.audit.checkpoints import read_checkpoint_of
 from health_exchange.audit.entries import AuditEntry, commitment, decode_entry
 from health_exchange.audit.hashing import hash_leaf
 from health_exchange.audit.merkle import verify_inclusion
 from health_exchange.fhir.elements import resource_types
-from health_exchange.model.directory import KeyUse, NodeCard
+from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.journal import SALT_BYTES
@@ -44,9 +44,7 @@ def check_answer(
             person, outcome or answer, or what is given is no resource that names the holder as its source.
     """
     try:
-        checkpoint = read_checkpoint(
-            proven.checkpoint, origin=holder.log_origin, publics=holder.keys_at(KeyUse.LOG, now)
-        )
+        checkpoint = read_checkpoint_of(proven.checkpoint, holder, now)
         salt, raw = proven.entry[:SALT_BYTES], proven.entry[SALT_BYTES:]
         verify_inclusion(
             hash_leaf(commitment(raw, salt)),

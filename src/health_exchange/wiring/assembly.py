@@ -53,7 +53,7 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.store import node_state
+from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.currency import Currency
@@ -145,12 +145,13 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings, run: str = "") -> AssembledNode:
+def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
 
     Args:
         settings: The node's.
         run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
+        starts: Whether it starts now, which its log says; not for what is done to a node before it may start.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
@@ -160,7 +161,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
     store = _open_store(settings, key_file)
     membership = _membership(settings, key_file, share_file, store)
     context = _client_context(settings)
-    transport = _transport(membership, context)
+    transport = _transport(settings, membership, context)
     joined = bool(run)
     if joined:
         store.join(run)
@@ -170,6 +171,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
     parts = NodeParts(
         membership=membership,
         stream=store.write_now(node_state.own_stream),
+        incarnation=store.read_now(incarnations.current),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
@@ -180,7 +182,7 @@ def assemble(settings: Settings, run: str = "") -> AssembledNode:
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
         premises=_premises(settings),
     )
-    if not joined:
+    if starts and not joined:
         note_start(parts)
     node = make_node(parts, directory_files.changed)
     return AssembledNode(
@@ -216,11 +218,11 @@ def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | N
         raise
 
 
-def _transport(membership: Membership, context: ssl.SSLContext) -> HttpsTransport:
+def _transport(settings: Settings, membership: Membership, context: ssl.SSLContext) -> HttpsTransport:
     """What carries the node's requests: to whom and as whom the directory says just then."""
     return HttpsTransport(
         address=membership.address,
-        url_of=lambda peer: membership.directory.nodes[peer].exchange_url,
+        url_of=lambda peer: settings.routes.get(str(peer)) or membership.directory.nodes[peer].exchange_url,
         seed=lambda: membership.keys.log_seed,
         clock=membership.clock,
         randomness=os.urandom,

@@ -5,10 +5,11 @@ For auditors and the demo. Reads the databases with their nodes' keys; changes n
 
 import os
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from health_exchange.audit.entries import AuditEntry
-from health_exchange.audit.export import LogContent, WitnessKey, export_folder
+from health_exchange.audit.export import EarlierLog, LogContent, WitnessKey, export_folder
 from health_exchange.audit.verification import VerificationReport, verify_folder
 from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
@@ -17,7 +18,7 @@ from health_exchange.model.directory import NetworkDirectory, former_log_keys
 from health_exchange.model.errors import ForbiddenError
 from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
-from health_exchange.store import audit_log, outbox
+from health_exchange.store import audit_log, incarnations, outbox
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.wiring.directory_files import newest_directory
 from health_exchange.wiring.key_file import KeyFile
@@ -78,8 +79,9 @@ def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddre
     witnesses = [directory.nodes[witness] for witness in card.witnesses]
     checkpoints = dict(audit_log.all_checkpoints(tx))
     size = max(checkpoints, default=0)
+    lives = incarnations.lives(tx)
     return LogContent(
-        origin=card.log_origin,
+        origin=card.log_of(lives[-1].number),
         public=card.log_key,
         witnesses=[WitnessKey(name=witness.log_origin, public=witness.log_key) for witness in witnesses],
         former=former_log_keys([card, *witnesses]),
@@ -87,6 +89,11 @@ def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddre
         checkpoints={at: note.decode() for at, note in checkpoints.items()},
         cosignatures={at: [line.decode() for line in audit_log.cosignatures_of(tx, at).values()] for at in checkpoints},
         entries=[entry.raw for entry in audit_log.entries(tx, 0, size)],
+        earlier=[
+            EarlierLog(origin=card.log_of(life.number), size=following.first_entry)
+            for life, following in pairwise(lives)
+            if following.first_entry < size
+        ],
     )
 
 

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         keys: The node's key set.
         share: Its share of the pseudonym key; only at key holders.
         clients: Facilities, readers and auditors that may ask for tokens here.
+        routes: Where this node finds a peer, by its address, in place of what the directory says: through a proxy.
         policies: Folder of the base policy set.
         evaluations_per_day: See ``node.parts.Limits``.
     """
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_password: str = ""
     processes: int = 1
     share: str = ""
+    routes: dict[str, str] = {}
     policies: str = ""
     evaluations_per_day: int = 200_000
 
