@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from health_exchange.model.directory import KeyCard
 from health_exchange.model.powers import Power
+from health_exchange.node.greeting import Hello
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.premises import Room
 from health_exchange.node.reporting import OLD, Report, latest_report
@@ -165,6 +167,11 @@ def _heard(state: State) -> Iterable[Trouble]:
         yield Trouble(code="envelopes-wait", detail=detail, since=state.oldest_at)
 
 
+def _fits(hello: Hello, key: KeyCard) -> bool:
+    """Whether a holder keeps the share that is asked for: the newest it has, or the one before that."""
+    return hello.epoch == key.epoch and hello.share_version - key.share_version in {0, 1}
+
+
 def _keyed(state: State) -> Iterable[Trouble]:
     """Enough key holders answer, with shares that fit."""
     key, report = state.parts.membership.key, state.report
@@ -176,9 +183,7 @@ def _keyed(state: State) -> Iterable[Trouble]:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
             lost.append(contact.failing_since)
-        elif greeted is not None and (
-            greeted.hello.epoch != key.epoch or greeted.hello.share_version < key.share_version
-        ):
+        elif greeted is not None and not _fits(greeted.hello, key):
             unfit += 1
     answering = len(key.holders) - len(lost) - unfit
     if answering < key.threshold:
