@@ -18,7 +18,7 @@ from starlette.routing import Route
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.api.request_log import NO_ROUTE, count_request, known_method
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
+from health_exchange.model.errors import Category, ExchangeError, FaultError, ForbiddenError, NotFoundError
 from health_exchange.node import (
     answering,
     delivery,
@@ -162,25 +162,32 @@ class ExchangeDoor:
             body: Untrusted.
         """
         begun = perf_counter()
-        request_id = accepted_request_id(headers.get(REQUEST_ID, ""))
-        with bound(node=str(self._parts.address), request_id=request_id):
-            answer, code, sender = await self._answered(method, path, headers, body)
-            operation, elapsed_s = urlsplit(path).path, perf_counter() - begun
-            route = operation if (method, operation) in self._handlers else NO_ROUTE
-            method = known_method(method)
-            count_request(self._parts.store.meters, "exchange", method, route, answer.status, elapsed_s)
-            # Peers look in every few seconds; that they did is told where it failed.
-            if code or method == "POST":
-                log_event(
-                    "hop",
-                    method=method,
-                    route=route,
-                    peer=str(sender) if sender is not None else "",
-                    status=answer.status,
-                    code=code,
-                    elapsed_ms=round(elapsed_s * 1000, 1),
-                )
+        answer, code, sender = PeerAnswer(status=500, body=b""), FaultError.code, None
+        with bound(node=str(self._parts.address), request_id=accepted_request_id(headers.get(REQUEST_ID, ""))):
+            try:
+                answer, code, sender = await self._answered(method, path, headers, body)
+            finally:
+                self._tell(method, path, sender, answer.status, code, perf_counter() - begun)
         return answer
+
+    def _tell(  # the fields of a line
+        self, method: str, path: str, sender: NodeAddress | None, status: int, code: str, elapsed_s: float
+    ) -> None:
+        """Count the request, and write its line."""
+        operation, known = path.partition("?")[0], known_method(method)
+        route = operation if (method, operation) in self._handlers else NO_ROUTE
+        count_request(self._parts.store.meters, "exchange", known, route, status, elapsed_s)
+        # Peers look in every few seconds; that they did is told where it failed.
+        if code or known == "POST":
+            log_event(
+                "hop",
+                method=known,
+                route=route,
+                peer=str(sender) if sender is not None else "",
+                status=status,
+                code=code,
+                elapsed_ms=round(elapsed_s * 1000, 1),
+            )
 
     async def _answered(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes

@@ -18,8 +18,8 @@ from health_exchange.node.reporting import OLD, Report, latest_report
 from health_exchange.store import outbox
 from health_exchange.store.engine import Transaction
 
-HANGING = timedelta(minutes=2)
-"""A turn that has not ended for so long hangs."""
+HANGING = timedelta(minutes=5)
+"""A turn that has not ended for so long hangs; the slowest is taken every other minute."""
 FAILING = timedelta(seconds=30)
 """Turns fail now and then; those that fail for so long are told."""
 WAITING = timedelta(seconds=60)
