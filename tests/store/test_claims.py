@@ -11,8 +11,9 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import node_state
-from health_exchange.store.database import BadDatabaseError, DatabaseTakenError, open_database
+from health_exchange.store.database import BadDatabaseError, DatabaseTakenError
 from health_exchange.store.engine import Store, StoreKeys
+from health_exchange.store.opening import open_database
 
 KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 OpenStore = Callable[[str], Store]

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event
 
 from health_exchange.model.errors import UnavailableError
-from health_exchange.store.database import open_database
 from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.opening import open_database
 from health_exchange.store.schema import METADATA
 
 SHORT_MS = 50

@@ -8,11 +8,10 @@ feed and of the log go by can therefore be given while writing, and no two write
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, Engine, Table, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine, Table
+from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
-from health_exchange.model.secrecy import Secret
 
 
 class DatabaseTakenError(ExchangeError):
@@ -64,32 +63,6 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-def open_database(url: str, *, password: Secret | None = None, durable: bool = True) -> Database:
-    """The database at ``url``.
-
-    Args:
-        url: ``sqlite:////path/to/file``, ``sqlite://`` (in memory) or ``postgresql+psycopg://user@host:port/name``.
-        password: For PostgreSQL, where it asks for one.
-        durable: ``False`` skips waiting for the disk: stories only.
-
-    Raises:
-        BadDatabaseError: A database of another kind.
-    """
-    # Here, because each of them raises what this module defines.
-    from health_exchange.store.postgresql import PostgresqlDatabase
-    from health_exchange.store.sqlite import SqliteDatabase
-
-    try:
-        name = make_url(url).drivername
-    except ArgumentError:
-        raise BadDatabaseError("the database is named by no URL") from None
-    if name == "sqlite":
-        return SqliteDatabase(url, durable=durable)
-    if name == "postgresql+psycopg":
-        return PostgresqlDatabase(url, password=password, durable=durable)
-    raise BadDatabaseError(f"a node keeps its records in sqlite or postgresql+psycopg, not in {name}")
 
 
 def unavailable(error: DBAPIError) -> UnavailableError:

@@ -23,8 +23,9 @@ from health_exchange.model.errors import Category, ExchangeError, UnavailableErr
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, open_database, unavailable
+from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, unavailable
 from health_exchange.store.meters import Meters
+from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
 from health_exchange.telemetry.families import COMMIT_SECONDS
 from health_exchange.telemetry.metrics import observed
@@ -94,7 +95,7 @@ class Store:
         """The store at ``url``, its schema brought up to date.
 
         Args:
-            url: As ``database.open_database`` takes it; ``sqlite://`` (in memory) inline only.
+            url: As ``opening.open_database`` takes it; ``sqlite://`` (in memory) inline only.
             keys: What it seals with.
             clock: For expiry.
             randomness: For keys and nonces.
