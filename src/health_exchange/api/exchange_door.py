@@ -27,6 +27,7 @@ from health_exchange.node import (
     keyholding,
     locating,
     network,
+    patience,
     reception,
     surveying,
     ticketing,
@@ -110,14 +111,15 @@ async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAd
 async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
-    within_s = _whole_number(query, network.WITHIN) / 1000 or network.WITHIN_S
-    return msgspec.json.encode(await network.network_status(parts, min(within_s, network.WITHIN_S)))
+    within_s = patience.granted_s(_whole_number(query, patience.PARAMETER))
+    return msgspec.json.encode(await network.network_status(parts, within_s))
 
 
-async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+async def _pulse(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its pulse to the node it reports to")
-    return msgspec.json.encode(await surveying.pulse(parts))
+    within_s = patience.granted_s(_whole_number(query, patience.PARAMETER))
+    return msgspec.json.encode(await surveying.pulse(parts, within_s))
 
 
 async def _hello(parts: NodeParts, _body: bytes, _query: Query, _sender: NodeAddress) -> bytes:
