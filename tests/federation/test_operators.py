@@ -336,3 +336,14 @@ async def test_ages_of_keys_begin_with_their_use_and_go_on_over_restarts(network
     assert {age // 86400 for age in ages.values()} == {3}
     assert {dict(labels)["key"] for labels in ages} >= {"signing", "box", "log", "at-rest"}
     assert (("key", "share"),) in of(await metrics(network, "cn"), "key_age_seconds")
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_from_being_noticed(network: Network) -> None:
+    await network.settle()
+    network.clock.advance(hours=-1)
+    for holder in HOLDERS[:2]:
+        cut(network, COUNTY, holder)
+    await work(network, 20)
+
+    assert "key-holders" in by_code((await ready(network)).missing)
+    assert (await ready(network)).is_ready
