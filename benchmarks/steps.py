@@ -31,6 +31,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
+from health_exchange.node.membership import Membership
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.turns import Turn
 from health_exchange.node.workers import WORTH_BYTES
@@ -155,15 +156,19 @@ class Tree:
         workers = TimedWorkers(self.steps, str(address))
         return make_node(
             NodeParts(
-                card=self._ceremony.directory.nodes[address],
-                directory=self._ceremony.directory,
-                keys=keys,
-                share=self._ceremony.shares.get(address),
+                membership=Membership(
+                    address=address,
+                    nation=self._ceremony.nation,
+                    signed=self._ceremony.signed,
+                    keys=keys,
+                    clock=clock,
+                    shares=[share] if (share := self._ceremony.shares.get(address)) else (),
+                ),
                 stream=store.write_now(node_state.own_stream),
                 policies=self._policies,
                 store=store,
                 transport=InProcessTransport(
-                    address=address, keys=keys, clock=clock, randomness=os.urandom, doors=_Doors(self)
+                    address=address, seed=lambda: keys.log_seed, clock=clock, randomness=os.urandom, doors=_Doors(self)
                 ),
                 clock=clock,
                 randomness=os.urandom,

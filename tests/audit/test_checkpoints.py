@@ -47,16 +47,18 @@ def test_a_note_has_three_lines_an_empty_one_and_its_signature() -> None:
 def test_what_is_signed_reads_back(size: int, root: bytes) -> None:
     checkpoint = Checkpoint(origin=ORIGIN, size=size, root=Hash(root))
 
-    assert read_checkpoint(sign_checkpoint(checkpoint, SEED), origin=ORIGIN, public=ed25519_public(SEED)) == checkpoint
+    assert (
+        read_checkpoint(sign_checkpoint(checkpoint, SEED), origin=ORIGIN, publics=[ed25519_public(SEED)]) == checkpoint
+    )
 
 
 def test_another_key_or_another_log_is_refused() -> None:
     note = sign_checkpoint(Checkpoint(origin=ORIGIN, size=1, root=hash_leaf(b"")), SEED)
 
     with pytest.raises(BadCheckpointError):
-        read_checkpoint(note, origin=ORIGIN, public=ed25519_public(OTHER))
+        read_checkpoint(note, origin=ORIGIN, publics=[ed25519_public(OTHER)])
     with pytest.raises(BadCheckpointError):
-        read_checkpoint(note, origin=f"{ORIGIN}/33", public=ed25519_public(SEED))
+        read_checkpoint(note, origin=f"{ORIGIN}/33", publics=[ed25519_public(SEED)])
 
 
 @given(text=st.text(max_size=200))
@@ -69,11 +71,11 @@ def test_a_cosignature_binds_witness_time_and_checkpoint() -> None:
     checkpoint, _tiles = tree(5)
     line = cosign(checkpoint, witness="w", seed=OTHER, at=AT)
 
-    assert verify_cosignature(checkpoint, line, witness="w", public=ed25519_public(OTHER)) == AT
+    assert verify_cosignature(checkpoint, line, witness="w", publics=[ed25519_public(OTHER)]) == AT
     with pytest.raises(BadCheckpointError):
-        verify_cosignature(tree(6)[0], line, witness="w", public=ed25519_public(OTHER))
+        verify_cosignature(tree(6)[0], line, witness="w", publics=[ed25519_public(OTHER)])
     with pytest.raises(BadCheckpointError):
-        verify_cosignature(checkpoint, line, witness="v", public=ed25519_public(OTHER))
+        verify_cosignature(checkpoint, line, witness="v", publics=[ed25519_public(OTHER)])
 
 
 @given(old=st.integers(1, 40), more=st.integers(0, 40))

@@ -23,14 +23,18 @@ from health_exchange.model.powers import Power, Tier
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.callers import Caller
+from health_exchange.node.directory_updates import FACT
+from health_exchange.node.membership import Membership
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.starting import note_start
 from health_exchange.node.status import status_of
 from health_exchange.peers.in_process import InProcessTransport
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
+from health_exchange.protocol.directories import SignedDirectory, unpack_directory
 from health_exchange.protocol.transport import PeerAnswer
-from health_exchange.store import exports, node_state
+from health_exchange.pseudonym.threshold import KeyShare
+from health_exchange.store import exports, incarnations, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import locators
@@ -143,6 +147,12 @@ class Network:
         self.crashes = 0
         self.meddle: Callable[[NodeAddress, NodeAddress, PeerAnswer], PeerAnswer] | None = None
         self.nodes: dict[NodeAddress, Node] = {}
+        self.twins: list[Node] = []
+        self.keys = dict(self.ceremony.keys)
+        self.shares: dict[NodeAddress, tuple[KeyShare, ...]] = {
+            address: (share,) for address, share in self.ceremony.shares.items()
+        }
+        self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
         self._urls = {each.address: self._new_database(each.address) for each in plan.nodes}
         for each in plan.nodes:
             self.start(each.address)
@@ -161,11 +171,7 @@ class Network:
 
     def lose_database(self, address: NodeAddress) -> None:
         """A node's database is gone; it starts with an empty one."""
-        self.nodes[address].parts.store.close()
-        if SERVER.get() is None:
-            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
-                file.unlink()
-        self._urls[address] = self._new_database(address)
+        self.empty(address)
         self.start(address)
 
     def disk_of(self, address: NodeAddress) -> bytes:
@@ -177,31 +183,88 @@ class Network:
 
     def close(self) -> None:
         """Let go of all databases."""
-        for node in self.nodes.values():
+        for node in [*self.nodes.values(), *self.twins]:
             node.parts.store.close()
+
+    def url(self, address: NodeAddress) -> str:
+        """Where a node's database is."""
+        return self._urls[address]
+
+    def empty(self, address: NodeAddress) -> None:
+        """A node's database is gone, and an empty one is in its place; the node does not start."""
+        self.nodes[address].parts.store.close()
+        if SERVER.get() is None:
+            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
+                file.unlink()
+        self._urls[address] = self._new_database(address)
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
-        keys = self.ceremony.keys[address]
-        store = StoryStore.open(
-            self._urls[address],
+        self.put_together(address)
+        try:
+            self._start(self.nodes[address])
+        except ExchangeError:
+            self.nodes.pop(address).parts.store.close()
+            raise
+
+    def twin(self, address: NodeAddress) -> Node:
+        """A second process of a node's identity, on a copy of its database as of now; its turns are the story's."""
+        self.nodes[address].parts.store.close()
+        server = SERVER.get()
+        if server is not None:
+            url = server.url(server.new_database(make_url(self._urls[address]).database or ""), NODE_ROLE)
+        else:
+            path = self.folder / f"twin-{len(self.twins)}.sqlite"
+            shutil.copy(make_url(self._urls[address]).database or "", path)
+            url = f"sqlite:///{path}"
+        self.start(address)
+        self.twins.append(self._node(address, url))
+        self._start(self.twins[-1])
+        return self.twins[-1]
+
+    def _start(self, node: Node) -> None:
+        note_start(node.parts)
+        store = node.parts.store
+        assert isinstance(store, StoryStore)
+        store.faults, store.address = self.faults, node.parts.address
+
+    def open_store(self, address: NodeAddress, url: str = "") -> StoryStore:
+        """A node's database with its keys, or a copy of it."""
+        keys = self.keys[address]
+        return StoryStore.open(
+            url or self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
             inline=True,
             durable=False,
         )
-        parts = NodeParts(
-            card=self.ceremony.directory.nodes[address],
-            directory=self.ceremony.directory,
+
+    def put_together(self, address: NodeAddress) -> None:
+        """A node on whatever its database holds, not started."""
+        self.nodes[address] = self._node(address, self._urls[address])
+
+    def _node(self, address: NodeAddress, url: str) -> Node:
+        """A node on what a database holds, not started."""
+        keys, store = self.keys[address], self.open_store(address, url)
+        membership = Membership(
+            address=address,
+            nation=self.ceremony.nation,
+            signed=store.read_now(partial(_directory, ceremony=self.ceremony)),
             keys=keys,
-            share=self.ceremony.shares.get(address),
+            clock=self.clock,
+            shares=self.shares.get(address, ()),
+            keep_share=partial(self._keep_share, address),
+        )
+        parts = NodeParts(
+            membership=membership,
             stream=store.write_now(node_state.own_stream),
+            incarnation=store.read_now(incarnations.current),
             policies=policies(),
             store=store,
             transport=InProcessTransport(
                 address=address,
-                keys=keys,
+                seed=lambda: membership.keys.log_seed,
                 clock=self.clock,
                 randomness=self.dice.randbytes,
                 doors=_Doors(self, address),
@@ -210,9 +273,16 @@ class Network:
             randomness=self.dice.randbytes,
             limits=self.limits,
         )
-        note_start(parts)
-        store.faults, store.address = self.faults, address
-        self.nodes[address] = make_node(parts)
+        return make_node(parts, lambda: self.beside.pop(address, None))
+
+    def _keep_share(self, address: NodeAddress, share: KeyShare) -> None:
+        """As a holder's file keeps shares."""
+        others = [each for each in self.shares.get(address, ()) if each.version != share.version]
+        self.shares[address] = (share, *others)
+
+    def put_beside(self, address: str, signed: SignedDirectory) -> None:
+        """Put a directory's files in place of those beside a node."""
+        self.beside[NodeAddress.parse(address)] = (signed.raw, signed.signature)
 
     def restart(self, address: NodeAddress) -> None:
         """What a crash leaves is started again."""
@@ -235,6 +305,8 @@ class Network:
     async def round(self) -> bool:
         """Every node takes each of its turns once, in an order of the dice; whether anything was done."""
         self.clock.advance(seconds=1)
+        for address, node in self.nodes.items():
+            node.parts.membership.settle(self.keys[address])
         turns = [(address, turn) for address in self.nodes for turn in range(len(self.nodes[address].turns))]
         self.dice.shuffle(turns)
         late, self.wire.late = self.wire.late, []
@@ -292,7 +364,7 @@ class Network:
         failures: list[Finding] = []
         for address, node in self.nodes.items():
             content = node.parts.store.read_now(
-                partial(log_content, directory=self.ceremony.directory, address=address)
+                partial(log_content, directory=self["cn"].parts.directory, address=address)
             )
             failures += verify_folder(export_folder(content)).failures
         return failures
@@ -309,6 +381,8 @@ class _Doors:
 
         async def door(*arguments: object) -> PeerAnswer:
             async def arrive(*given: object) -> PeerAnswer:
+                if address not in network.nodes:
+                    return PeerAnswer(status=503, body=b"")
                 try:
                     answer = await network.nodes[address].exchange.answer(*given)  # type: ignore[arg-type]  # as the transport gave them
                 except CrashError as crash:
@@ -321,6 +395,12 @@ class _Doors:
             return await network.wire.carry(self._sender, address, arrive, arguments)
 
         return door
+
+
+def _directory(tx: Transaction, ceremony: Ceremony) -> SignedDirectory:
+    """What the node's database keeps, or the first one."""
+    packed = node_state.get(tx, FACT)
+    return ceremony.signed if packed is None else unpack_directory(packed, nation=ceremony.nation)
 
 
 def _kept(tx: Transaction) -> dict[tuple[str, str], tuple[str, int, Pseudonym | None, bytes]]:

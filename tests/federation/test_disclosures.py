@@ -250,7 +250,7 @@ def tampered(network: Network, change: str) -> None:
             return answer
         name = msgspec.msgpack.decode(requests[-1], type=Sealed).request_id
         about = letter_about(f"{LETTER}/answer", sender=nation, recipient=asker, request_id=name)
-        text = open_letter(network[COUNTY].parts.keys.box, answer.body, about=about)
+        text = open_letter(network[COUNTY].parts.keys.boxes, answer.body, about=about)
         excerpt = changed(msgspec.json.decode(msgspec.msgpack.decode(text, type=Disclosed).excerpt, type=LogExcerpt))
         letter = seal_letter(
             network[COUNTY].parts.card.box_key,

@@ -411,7 +411,7 @@ async def test_an_answer_without_a_proof_is_not_shown(network: Network) -> None:
     proven = await attack.ask(attack.request(ticketed, await attack.directions(ticketed)))
     card, claims = network[COUNTY].parts.card, ticketed.ticket.claims
     person = ticketed.name.pseudonym
-    assert check_answer(proven, claims, person, card).resources
+    assert check_answer(proven, claims, person, card, network.clock.now()).resources
     other = network["cn/33"].parts.card
     richer = msgspec.msgpack.encode(LookupAnswer(resources=[b"{}"]))
     for changed in (
@@ -423,9 +423,9 @@ async def test_an_answer_without_a_proof_is_not_shown(network: Network) -> None:
         msgspec.structs.replace(proven, answer=richer),
     ):
         with pytest.raises(UnprovenAnswerError):
-            check_answer(changed, claims, person, card)
+            check_answer(changed, claims, person, card, network.clock.now())
     with pytest.raises(UnprovenAnswerError):
-        check_answer(proven, claims, person, other)
+        check_answer(proven, claims, person, other, network.clock.now())
 
 
 async def test_an_answer_swapped_between_two_persons_is_not_shown(attack: Attack, network: Network) -> None:
@@ -441,7 +441,7 @@ async def test_an_answer_swapped_between_two_persons_is_not_shown(attack: Attack
         (other.ticket.claims, ticketed.name.pseudonym),
     ):
         with pytest.raises(UnprovenAnswerError):
-            check_answer(proven, claims, Pseudonym(person), card)
+            check_answer(proven, claims, Pseudonym(person), card, network.clock.now())
 
 
 async def test_whoever_records_every_byte_between_nodes_learns_no_person_type_or_facility(network: Network) -> None:

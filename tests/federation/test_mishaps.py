@@ -1,12 +1,13 @@
 """What once went wrong, or would have: records blocked, lost, brought back or left with the wrong person."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.federation.network import HOSPITAL, Network
+from tests.federation.network import HOSPITAL, START, Network
 from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
@@ -21,6 +22,7 @@ from health_exchange.node.outgoing import select as select_outgoing
 from health_exchange.node.parts import Limits
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.protocol.receipts import Receipt, read_receipt, sign_receipt
+from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import audit_log, node_state, outbox, subjects
 from health_exchange.store.schema import history
 from health_exchange.store.schema import subjects as subjects_table
@@ -259,6 +261,26 @@ async def test_a_stream_that_the_next_hop_refuses_holds_up_no_other(network: Net
 
     assert own == 1
     assert above(network, "Patient", "r", HOSPITALS_OF_51) in network.kept("cn")
+
+
+async def test_a_stream_refused_while_the_clock_was_ahead_does_not_rest_until_that_hour_comes(network: Network) -> None:
+    parent = NodeAddress.parse(COUNTY).parent
+
+    def refuse(_sender: NodeAddress, to: NodeAddress, answer: PeerAnswer) -> PeerAnswer:
+        is_skewed = to == parent and network.clock.at > START + timedelta(minutes=30)
+        return PeerAnswer(status=401, body=b'{"code":"clock-skew"}') if is_skewed else answer
+
+    network.meddle = refuse
+    network.clock.advance(hours=1)
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1))), "r1")
+    for _round in range(4):
+        await network.round()
+    assert any("clock-skew" in reason for reason in alarms(network, COUNTY))
+    network.clock.advance(hours=-1)
+    for _round in range(10):
+        await network.round()
+
+    assert network[COUNTY].parts.store.read_now(outbox.undelivered_count) == 0
 
 
 async def test_content_that_errs_is_refused_with_a_signature_and_blocks_nothing(

@@ -30,7 +30,7 @@ async def test_a_city_opens_its_own_sections_and_no_others(tmp_path: Path) -> No
 
     envelope = read_envelope(envelopes[0])
     city, province = (
-        set(open_sections(envelope, address, network.ceremony.keys[address].box))
+        set(open_sections(envelope, address, [network.ceremony.keys[address].box]))
         for address in map(NodeAddress.parse, (CITY, "cn/33"))
     )
     names = {section.name for section in envelope.sections}

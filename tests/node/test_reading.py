@@ -12,11 +12,12 @@ import pytest
 
 from health_exchange.audit.entries import AuditEntry, Facts, decode_entry
 from health_exchange.crypto.keyset import NodeKeys
+from health_exchange.crypto.signatures import ed25519_public
 from health_exchange.datacenter.person import Group, person_view
 from health_exchange.datacenter.population import population_view
 from health_exchange.fhir.parameters import extract, instant_of
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import KeyCard, NetworkDirectory, NodeCard
+from health_exchange.model.directory import HolderCard, KeyCard, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym, RequestId, StreamId
 from health_exchange.model.powers import Power, Tier
@@ -27,6 +28,7 @@ from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
 from health_exchange.node.holders import Holders
 from health_exchange.node.journal import SALT_BYTES
+from health_exchange.node.membership import Membership
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import GoneError, Reading
@@ -35,7 +37,9 @@ from health_exchange.peers.in_process import InProcessTransport
 from health_exchange.policy.consent_rules import EVERYTHING, ConsentRules, Objection, write_rules
 from health_exchange.policy.decisions import Principal
 from health_exchange.policy.engine import PolicySet
+from health_exchange.protocol.directories import make_directory
 from health_exchange.pseudonym.cache import cache_tag, seal_name
+from health_exchange.pseudonym.dealing import generate_key
 from health_exchange.pseudonym.identities import check_digit, read_identity
 from health_exchange.pseudonym.threshold import Name
 from health_exchange.search.pages import BadPageError
@@ -133,9 +137,9 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
             address=address,
             tier=tier,
             name="node",
-            verifying_key=b"",
-            box_key=b"",
-            log_key=b"",
+            verifying_key=keys.signing.public.raw,
+            box_key=keys.box.public_raw,
+            log_key=ed25519_public(keys.log_seed),
             exchange_url="https://node.example:2",
             fhir_url="https://node.example",
         )
@@ -143,19 +147,21 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
         store_keys = StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens)
         store = Store.open(url, store_keys, clock, randomness, inline=True)
         opened.append(store)
-        key = KeyCard(epoch=1, share_version=1, threshold=2, public=bytes(32), holders=())
+        key = generate_key(threshold=1, holders=1, randomness=randomness)
+        holder = HolderCard(address=address, index=1, share_public=key.share_publics[1])
+        key_card = KeyCard(epoch=1, share_version=1, threshold=1, public=key.public, holders=(holder,))
+        signed = make_directory(NetworkDirectory(nodes={address: card}, key=key_card), keys.signing)
         parts = NodeParts(
-            card=card,
-            directory=NetworkDirectory(nodes={address: card}, key=key),
-            keys=keys,
-            share=None,
+            membership=Membership(address=address, nation=keys.signing.public, signed=signed, keys=keys, clock=clock),
             stream=StreamId("0" * 32),
             policies=PolicySet.load(
                 {path.stem: path.read_text("utf-8") for path in POLICIES.glob("*.cedar")},
                 (POLICIES / "schema.cedarschema").read_text("utf-8"),
             ),
             store=store,
-            transport=InProcessTransport(address=address, keys=keys, clock=clock, randomness=randomness, doors={}),
+            transport=InProcessTransport(
+                address=address, seed=lambda: keys.log_seed, clock=clock, randomness=randomness, doors={}
+            ),
             clock=clock,
             randomness=randomness,
         )

@@ -65,7 +65,7 @@ RAW = sealed()
 def receive(raw: bytes, address: NodeAddress = NATION) -> dict[str, bytes]:
     envelope = read_envelope(raw)
     verify_envelope(envelope, KEYS[COUNTY].signing.public)
-    return open_sections(envelope, address, KEYS[address].box)
+    return open_sections(envelope, address, [KEYS[address].box])
 
 
 def test_everyone_opens_what_it_was_granted() -> None:
@@ -145,7 +145,7 @@ def test_an_envelope_for_another_node_or_key_does_not_open() -> None:
     envelope = read_envelope(sealed(replace(HEADER, recipients=(NATION,)), SECTIONS[1:2]))
     for address, keys in ((CITY, KEYS[CITY]), (NATION, KEYS[CITY])):
         with pytest.raises(NotARecipientError):
-            open_sections(envelope, address, keys.box)
+            open_sections(envelope, address, [keys.box])
 
 
 def test_a_key_other_than_the_committed_one_is_refused_before_it_opens_anything() -> None:
@@ -153,7 +153,7 @@ def test_a_key_other_than_the_committed_one_is_refused_before_it_opens_anything(
     changed = msgspec.structs.replace(envelope.sections[0], commitment=bytes(32))
 
     with pytest.raises(BrokenSectionError):
-        open_sections(replace(envelope, sections=(changed, *envelope.sections[1:])), NATION, KEYS[NATION].box)
+        open_sections(replace(envelope, sections=(changed, *envelope.sections[1:])), NATION, [KEYS[NATION].box])
 
 
 def test_a_section_swapped_for_another_is_refused() -> None:
@@ -161,7 +161,7 @@ def test_a_section_swapped_for_another_is_refused() -> None:
     swapped = replace(envelope, sealed=(envelope.sealed[2], envelope.sealed[1], envelope.sealed[0]))
 
     with pytest.raises(BrokenSectionError):
-        open_sections(swapped, NATION, KEYS[NATION].box)
+        open_sections(swapped, NATION, [KEYS[NATION].box])
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_the_published_envelope_verifies_and_opens() -> None:
     envelope = read_envelope(bytes.fromhex(published["raw"]))
     verify_envelope(envelope, SigningKeys.from_seed(Secret(bytes.fromhex(published["signing_seed"]))).public)
     box = BoxKeys.from_seed(Secret(bytes.fromhex(published["box_seed"])))
-    opened = open_sections(envelope, NodeAddress.parse(published["recipient"]), box)
+    opened = open_sections(envelope, NodeAddress.parse(published["recipient"]), [box])
 
     assert envelope.digest.hex() == published["digest"]
     assert envelope.wraps[0][0].hex() == published["key_id"]

@@ -26,10 +26,10 @@ from health_exchange.pseudonym.threshold import (
     check_response,
     decode_request,
     decode_response,
-    decode_share,
+    decode_shares,
     encode_request,
     encode_response,
-    encode_share,
+    encode_shares,
     evaluate,
     unblind,
 )
@@ -160,7 +160,7 @@ def test_holders_see_nothing_that_repeats() -> None:
 
 @given(raw=st.binary(max_size=200))
 def test_garbage_on_the_wire_is_an_exchange_error(raw: bytes) -> None:
-    for decode in (decode_request, decode_response, decode_share):
+    for decode in (decode_request, decode_response, decode_shares):
         with pytest.raises(ExchangeError):
             decode(raw)
 
@@ -170,7 +170,7 @@ def test_messages_and_shares_read_back() -> None:
 
     assert decode_request(encode_request(request)) == request
     assert decode_response(encode_response(answer)) == answer
-    assert decode_share(encode_share(share_of(KEY, 1))) == share_of(KEY, 1)
+    assert decode_shares(encode_shares([share_of(KEY, 1), share_of(KEY, 2)])) == (share_of(KEY, 1), share_of(KEY, 2))
     assert "hidden" in repr(IDENTITIES[0])
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.databases import NODE_ROLE, NewDatabase, PostgresqlServer
+from tests.databases import NODE_ROLE, NewDatabase, PostgresqlServer, running_server
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
@@ -128,6 +128,17 @@ class TestOnPostgresql:
         second = open_store(url)
         with pytest.raises(DatabaseTakenError):
             second.claim("run-2")
+
+    def test_a_node_whose_server_is_away_says_so_as_often_as_it_is_asked(self, open_store: OpenStore) -> None:
+        with running_server() as server:
+            store = open_store(server.url(server.new_database(), NODE_ROLE))
+            store.claim("run-1")
+            server.stop("immediate")
+            for _attempt in range(3):
+                with pytest.raises(UnavailableError):
+                    put(store, "a")
+            server.start()
+            put(store, "a")
 
     def test_a_value_that_a_column_does_not_take_fails_its_own_write_only(
         self, url: str, open_store: OpenStore

@@ -19,6 +19,7 @@ from health_exchange.telemetry import families
 from health_exchange.telemetry.metrics import Family
 
 EXCHANGE = {
+    ("GET", "/exchange/v1/directory"),
     ("GET", "/exchange/v1/hello"),
     ("GET", "/exchange/v1/pulse"),
     ("GET", "/exchange/v1/receipts"),
@@ -27,6 +28,9 @@ EXCHANGE = {
     ("POST", "/exchange/v1/envelopes"),
     ("POST", "/exchange/v1/evaluations"),
     ("POST", "/exchange/v1/locators"),
+    ("POST", "/exchange/v1/rejoining"),
+    ("POST", "/exchange/v1/shares/deal"),
+    ("POST", "/exchange/v1/shares/take"),
     ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
 }
@@ -96,11 +100,23 @@ def test_every_metric_is_explained_to_operators() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|network|lookup|audit|person|policy|samples"),
+        ([], "demo|node|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["node", "run"], "--settings"),
         (["node", "status"], "--url|--ca|--json"),
         (["network", "status"], "--url|--ca|--json"),
+        (
+            ["network", "request"],
+            "--network|--address|--tier|--name|--exchange-url|--fhir-url|--host|--database|folder",
+        ),
+        (["network", "admit"], "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request"),
+        (["rotate"], "at-rest|certificate|signing|sealing|shares|forget"),
+        (["rotate", "at-rest"], "--settings|--step|--rest-ms"),
+        (["rotate", "certificate"], "--settings|--request|--answer"),
+        (["rotate", "signing"], "--settings|--request"),
+        (["rotate", "sealing"], "--settings|--request"),
+        (["rotate", "shares"], "--settings|--overlap-hours"),
+        (["rotate", "forget"], "--settings"),
         (["audit", "export"], "--settings|folder"),
         (["audit", "verify"], "folder"),
         (["person", "view"], "--url|--ca|--client-id|--key|--system|--json"),
@@ -137,6 +153,27 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["network", "status", "--url", "https://127.0.0.1:1", "--ca", "/nowhere"], 2, "/nowhere"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),
+        (["rotate", "at-rest", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
+        (["rotate", "at-rest", "--settings", "x", "--step", "0"], 2, "--step is at least 1"),
+        (["rotate", "shares", "--settings", "x", "--overlap-hours", "-1"], 2, "--overlap-hours is at least 0"),
+        (
+            [
+                *(
+                    "network",
+                    "request",
+                    "/nowhere/node",
+                    "--network",
+                    "/nowhere",
+                    "--address",
+                    "CN",
+                    "--tier",
+                    "county",
+                ),
+                *("--name", "n", "--exchange-url", "https://h:1", "--fhir-url", "https://h:2"),
+            ],
+            2,
+            "--address: an address starts with its nation",
+        ),
         (
             [
                 *("person", "erasure-report", "--url", "https://127.0.0.1:1", "--case", "1"),

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from health_exchange.cli.demo.network import demo_plan
-from health_exchange.crypto.signatures import SignatureMismatchError, VerifyingKeys
+from health_exchange.crypto.signatures import SignatureMismatchError
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import Tier
+from health_exchange.protocol.directories import open_directory
 from health_exchange.wiring.ceremony import Ceremony, hold_ceremony
-from health_exchange.wiring.directory_file import read_directory
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.network_folder import node_folder, write_network
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
@@ -77,12 +77,11 @@ def test_in_the_demos_tree_every_log_has_its_parent_and_a_foreign_province_as_wi
 
 
 def test_the_directory_is_what_the_nation_signed_or_nothing(ceremony: Ceremony) -> None:
-    nation = VerifyingKeys.from_bytes(ceremony.directory.nodes[NATION].verifying_key)
-    read = read_directory(ceremony.directory_json, ceremony.directory_signature, nation=nation)
+    raw, signature = ceremony.signed.raw, ceremony.signed.signature
 
-    assert read == ceremony.directory
+    assert open_directory(raw, signature, nation=ceremony.nation) == ceremony.signed
     with pytest.raises(SignatureMismatchError):
-        read_directory(ceremony.directory_json.replace(b"9001", b"9002"), ceremony.directory_signature, nation=nation)
+        open_directory(raw.replace(b"9001", b"9002"), signature, nation=ceremony.nation)
 
 
 def test_a_networks_folder_is_complete_private_and_never_overwritten(ceremony: Ceremony, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from health_exchange.model.errors import Category, ExchangeError, FaultError, Fo
 from health_exchange.node import (
     answering,
     delivery,
+    directory_updates,
     disclosures,
     greeting,
     keyholding,
@@ -29,6 +30,8 @@ from health_exchange.node import (
     network,
     patience,
     reception,
+    refreshing,
+    standing,
     surveying,
     ticketing,
     witnessing,
@@ -80,8 +83,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     expected: int = 0
 
 
-async def _receive(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
-    return await reception.receive(parts, body, sender)
+async def _receive(parts: NodeParts, body: bytes, query: Query, sender: NodeAddress) -> bytes:
+    return await reception.receive(parts, body, sender, kept_from=_whole_number(query, delivery.KEPT_FROM))
 
 
 async def _receipts(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
@@ -108,6 +111,10 @@ async def _disclose(parts: NodeParts, body: bytes, _query: Query, sender: NodeAd
     return await disclosures.answer_disclosure(parts, body, sender)
 
 
+async def _rejoin(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await standing.answer_rejoin(parts, body, sender)
+
+
 async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
@@ -120,6 +127,19 @@ async def _pulse(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddre
         raise ForbiddenError("a node tells its pulse to the node it reports to")
     within_s = patience.granted_s(_whole_number(query, patience.PARAMETER))
     return msgspec.json.encode(await surveying.pulse(parts, within_s))
+
+
+async def _deal(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_deal(parts, body, sender)
+
+
+async def _take(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+    return await refreshing.answer_take(parts, body, sender)
+
+
+async def _directory(parts: NodeParts, _body: bytes, query: Query, _sender: NodeAddress) -> bytes:
+    digest = query.get("digest", [""])[0]
+    return directory_updates.answer_directory(parts, _whole_number(query, "have"), digest)
 
 
 async def _hello(parts: NodeParts, _body: bytes, _query: Query, _sender: NodeAddress) -> bytes:
@@ -137,6 +157,10 @@ HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("GET", network.STATUS_PATH): _status,
     ("GET", surveying.PULSE_PATH): _pulse,
     ("POST", disclosures.DISCLOSURES_PATH): _disclose,
+    ("POST", standing.REJOIN_PATH): _rejoin,
+    ("GET", directory_updates.DIRECTORY_PATH): _directory,
+    ("POST", refreshing.DEAL_PATH): _deal,
+    ("POST", refreshing.TAKE_PATH): _take,
 }
 
 
@@ -207,6 +231,8 @@ class ExchangeDoor:
                 recipient=self._parts.address,
                 cards=self._parts.directory.nodes,
                 now=self._parts.clock.now(),
+                # Who was away while its key was replaced learns of that from the directory, and not otherwise.
+                even_former=path.partition("?")[0] == directory_updates.DIRECTORY_PATH,
             )
             await self._spend_nonce(sender, headers)
             target = urlsplit(path)

@@ -3,6 +3,7 @@
 import msgspec
 
 from health_exchange.audit.excerpts import ProvenEntry
+from health_exchange.audit.notes import base_name
 
 ANSWERED = "answered"
 PARTIAL = "partial"  # there is more than one answer carries; asking goes on from `before`
@@ -11,12 +12,21 @@ AWAY = "away"
 UNPROVEN = "unproven"  # it answered with entries that its log does not stand for; none of them is shown
 
 
-class LogKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a log is verified with: its key and those of its witnesses by name, 32 bytes each."""
+class LogKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a log is verified with: its key and those of its witnesses by name, 32 bytes each.
+
+    ``former`` has the keys that these have followed, by name of log or witness.
+    """
 
     origin: str
     public_key: bytes
     witnesses: dict[str, bytes]
+    former: dict[str, list[bytes]] = {}
+
+    @property
+    def publics(self) -> tuple[bytes, ...]:
+        """Every key that the log itself has had, the newest first."""
+        return (self.public_key, *self.former.get(base_name(self.origin), ()))
 
 
 class NodeReply(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -126,6 +126,8 @@ PATTERNS: Mapping[tuple[str, str], Pattern] = MappingProxyType(
         ("log-read", ""): Pattern(type=(DCM, "110101"), subtype=None, action="R", asker=_APPLICATION),
         ("shred", ""): Pattern(type=(EVENT_TYPE, "object"), subtype=(LIFECYCLE, "destroy"), action="D"),
         ("start", ""): Pattern(type=(DCM, "110100"), subtype=(DCM, "110120"), action="E"),
+        ("keys", ""): Pattern(type=(DCM, "110113"), subtype=(DCM, "110129"), action="U"),
+        ("directory", ""): Pattern(type=(DCM, "110113"), subtype=(DCM, "110128"), action="U"),
         ("alarm", ""): Pattern(type=(DCM, "110113"), subtype=None, action="E"),
     }
 )

@@ -7,6 +7,7 @@ Source: C2SP tlog-checkpoint, signed-note, tlog-cosignature (cosignature/v1).
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,6 +15,7 @@ from hashlib import sha256
 from health_exchange.audit.hashing import HASH_BYTES, Hash
 from health_exchange.audit.merkle import ProofMismatchError, verify_consistency
 from health_exchange.crypto.signatures import ed25519_public, sign_ed25519, verify_ed25519
+from health_exchange.model.directory import KeyUse, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 
@@ -72,21 +74,37 @@ def sign_checkpoint(checkpoint: Checkpoint, seed: Secret) -> str:
     return f"{checkpoint.body}\n{_line(checkpoint.origin, identifier + signature)}"
 
 
-def read_checkpoint(note: str, *, origin: str, public: bytes) -> Checkpoint:
+def read_checkpoint(note: str, *, origin: str, publics: Sequence[bytes]) -> Checkpoint:
     """What the note states, once its log's signature holds.
 
     Raises:
-        BadCheckpointError: It is malformed, of another log, or not signed with ``public``.
+        BadCheckpointError: It is malformed, of another log, or signed with none of ``publics``.
     """
     checkpoint = parse_checkpoint(note)
     if checkpoint.origin != origin:
         raise BadCheckpointError("the checkpoint is of another log")
-    wanted = key_id(origin, ED25519, public)
+    wanted = {key_id(origin, ED25519, public): public for public in publics}
     for name, raw in _signatures(note):
-        if name == origin and raw[:KEY_ID_BYTES] == wanted:
+        if name == origin and (public := wanted.get(raw[:KEY_ID_BYTES])):
             _verify(public, checkpoint.body.encode(), raw[KEY_ID_BYTES:])
             return checkpoint
     raise BadCheckpointError(f"the checkpoint of {origin} lacks its log's signature")
+
+
+def read_checkpoint_of(note: str, card: NodeCard, at: datetime) -> Checkpoint:
+    """What the note states, once it is known to be signed by a node for its log of whichever incarnation.
+
+    Args:
+        note: Untrusted.
+        card: The node's.
+        at: When it was signed, or a little later: which keys may have done so.
+
+    Raises:
+        BadCheckpointError: It is malformed, of another node's log, or not signed by the node.
+    """
+    log = parse_checkpoint(note).origin
+    origin = log if card.incarnation_of(log) is not None else card.log_origin
+    return read_checkpoint(note, origin=origin, publics=card.keys_at(KeyUse.LOG, at))
 
 
 def parse_checkpoint(note: str) -> Checkpoint:
@@ -115,14 +133,16 @@ def cosign(checkpoint: Checkpoint, *, witness: str, seed: Secret, at: datetime) 
     return _line(witness, identifier + instant.to_bytes(8) + sign_ed25519(seed, message))
 
 
-def verify_cosignature(checkpoint: Checkpoint, line: str, *, witness: str, public: bytes) -> datetime:
-    """When ``witness`` cosigned ``checkpoint``.
+def verify_cosignature(checkpoint: Checkpoint, line: str, *, witness: str, publics: Sequence[bytes]) -> datetime:
+    """When ``witness`` cosigned ``checkpoint`` with one of ``publics``.
 
     Raises:
         BadCheckpointError: The line is malformed, another's, or does not verify.
     """
     name, raw = _read_line(line.rstrip("\n"))
-    if name != witness or raw[:KEY_ID_BYTES] != key_id(witness, COSIGNATURE_V1, public):
+    wanted = {key_id(witness, COSIGNATURE_V1, public): public for public in publics}
+    public = wanted.get(raw[:KEY_ID_BYTES])
+    if name != witness or public is None:
         raise BadCheckpointError("the cosignature is another witness's")
     instant = int.from_bytes(raw[KEY_ID_BYTES : KEY_ID_BYTES + 8])
     message = f"cosignature/v1\ntime {instant}\n{checkpoint.body}".encode()

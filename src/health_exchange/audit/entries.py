@@ -49,7 +49,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         kind: ``write``, ``share``, ``receive``, ``refuse``, ``evaluate``, ``read``, ``search``, ``log-read``,
-            ``look-up``, ``answer``, ``alarm`` and the like.
+            ``look-up``, ``answer``, ``directory``, ``keys``, ``alarm`` and the like.
         at: Instant, ISO 8601, UTC.
         node: Address of the node that wrote the entry.
         principal: Who, as registered here.

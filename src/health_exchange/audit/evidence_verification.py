@@ -13,20 +13,20 @@ from hashlib import sha256
 
 import msgspec
 
-from health_exchange.audit.notes import check_signatures, decode_base64, read_note
+from health_exchange.audit.notes import base_name, check_signatures, decode_base64, read_note
 from health_exchange.audit.proof_verification import verify_proof
 from health_exchange.audit.verification import Finding
-from health_exchange.crypto.signatures import verify_ed25519
-from health_exchange.model.errors import ExchangeError
+from health_exchange.crypto.signatures import is_signed_by
 
 _FORMAT = "health_exchange evidence v1"
 _ANSWERED = "answered"
 
 
-class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     origin: str
     public_key: bytes
     witnesses: dict[str, bytes]
+    former: dict[str, list[bytes]] = {}
 
 
 class _Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,9 +160,11 @@ def _check_manifest(
     try:
         encoded = files.get("manifest.sig", b"").decode()
         signature = decode_base64(encoded.removesuffix("\n"))
-        verify_ed25519(keys[manifest.asker].public_key, f"{_FORMAT}\n".encode() + files["manifest.json"], signature)
-        holds = encoded == f"{b64encode(signature).decode()}\n"
-    except (ExchangeError, Base64Error, ValueError, KeyError):
+        asker = keys[manifest.asker]
+        message = f"{_FORMAT}\n".encode() + files["manifest.json"]
+        publics = (asker.public_key, *asker.former.get(base_name(asker.origin), ()))
+        holds = encoded == f"{b64encode(signature).decode()}\n" and is_signed_by(publics, message, signature)
+    except (Base64Error, ValueError, KeyError):
         holds = False
     if not holds:
         report.fail("manifest.sig", f"{manifest.asker} did not sign this manifest")
@@ -185,7 +187,9 @@ def _check_checkpoints(files: Mapping[str, bytes], keys: Mapping[str, _Keys], re
         if note is None or log is None or note.origin != log.origin or not path.endswith(f"/{note.size}"):
             report.fail(path, "is not the checkpoint that its name says")
             continue
-        verdict = check_signatures(note, origin=log.origin, public=log.public_key, witnesses=log.witnesses)
+        verdict = check_signatures(
+            note, origin=log.origin, public=log.public_key, witnesses=log.witnesses, former=log.former
+        )
         for problem in verdict.problems:
             report.fail(path, problem)
         report.checkpoints += verdict.is_signed
@@ -203,7 +207,11 @@ def _check_proofs(
         node = names.get(proof.origin, "")
         if proof.problem:
             report.fail(path, proof.problem)
-        elif not node or (proof.public_key, proof.witnesses) != (keys[node].public_key, keys[node].witnesses):
+        elif not node or (proof.public_key, proof.witnesses, proof.former) != (
+            keys[node].public_key,
+            keys[node].witnesses,
+            keys[node].former,
+        ):
             report.fail(path, "is proven by other keys than those in keys.json")
         elif path != f"proofs/{node.replace('/', '-')}/{proof.position:09d}.json":
             report.fail(path, f"holds entry {proof.position} of {node}")

@@ -58,21 +58,21 @@ class LogExcerpt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     withheld: int = 0
 
 
-def check_excerpt(excerpt: LogExcerpt, *, origin: str, public: bytes) -> Sequence[AuditEntry]:
-    """The entries, once each is shown to stand in the log of that name and key, and to be of the node whose log it is.
+def check_excerpt(excerpt: LogExcerpt, *, origin: str, publics: Sequence[bytes]) -> Sequence[AuditEntry]:
+    """The entries, once each is shown to stand in the log of that name and keys, and to be of the node whose log it is.
 
     Raises:
-        UnprovenEntryError: It is another log's, a checkpoint is not signed by ``public``, an entry is not in it or
+        UnprovenEntryError: It is another log's, a checkpoint is signed by none of ``publics``, an entry is not in it or
             speaks as another node, or one stands there twice.
     """
     problem = ""
     try:
         if excerpt.origin != origin:
             raise UnprovenEntryError("the excerpt is of another log")
-        notes = (read_checkpoint(note, origin=origin, public=public) for note in excerpt.checkpoints)
+        notes = (read_checkpoint(note, origin=origin, publics=publics) for note in excerpt.checkpoints)
         known = {checkpoint.size: checkpoint for checkpoint in notes}
         entries = [_check(proven, known) for proven in excerpt.entries]
-        if any(origin.partition("/")[2] != entry.node for entry in entries):
+        if any(origin.partition("/")[2].partition("@")[0] != entry.node for entry in entries):
             raise UnprovenEntryError("an entry speaks as another node than the one whose log it stands in")
         if len({proven.position for proven in excerpt.entries}) != len(entries):
             raise UnprovenEntryError("an entry is there twice")

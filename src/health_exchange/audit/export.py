@@ -12,7 +12,7 @@ Pure: from what the store holds to a mapping of path to bytes.
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -47,6 +47,17 @@ class WitnessKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierLog:
+    """The log of an incarnation that was lost: its name, and how many of its entries a backup had kept.
+
+    What came after them is gone; the next entry, the first of the incarnation that followed, says how much that was.
+    """
+
+    origin: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogContent:
     """What the store holds of a log.
 
@@ -54,19 +65,23 @@ class LogContent:
         origin: The log's name.
         public: Its Ed25519 key.
         witnesses: Who may cosign.
+        former: Keys that these have followed, by name of log or witness.
         tiles: By name.
         checkpoints: Signed notes by size.
         cosignatures: Signature lines by size.
         entries: Salt and entry bytes in log order; ``None`` where a period's key was destroyed.
+        earlier: Logs that this one goes on from, the first one first.
     """
 
     origin: str
     public: bytes
     witnesses: Sequence[WitnessKey]
+    former: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     tiles: Mapping[str, bytes]
     checkpoints: Mapping[int, str]
     cosignatures: Mapping[int, Sequence[str]]
     entries: Sequence[bytes | None]
+    earlier: Sequence[EarlierLog] = ()
 
 
 class ExportedEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,13 +111,17 @@ def export_folder(content: LogContent) -> dict[str, bytes]:
 
 def _keys(content: LogContent) -> bytes:
     """The public keys, for people and programs."""
-    keys = {
+    keys: dict[str, object] = {
         "origin": content.origin,
         "public_key": b64encode(content.public).decode(),
         "witnesses": [
             {"name": witness.name, "public_key": b64encode(witness.public).decode()} for witness in content.witnesses
         ],
     }
+    if content.former:
+        keys["former"] = {name: [b64encode(key).decode() for key in each] for name, each in content.former.items()}
+    if content.earlier:
+        keys["earlier"] = [{"origin": each.origin, "size": each.size} for each in content.earlier]
     return msgspec.json.format(msgspec.json.encode(keys)) + b"\n"
 
 

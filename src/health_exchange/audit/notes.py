@@ -7,7 +7,7 @@ Source: C2SP signed-note, tlog-checkpoint, tlog-cosignature.
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -69,7 +69,9 @@ def read_note(raw: bytes) -> Note | None:
     return note if text.endswith("\n") and str(note.size) == size and len(note.root) == HASH_BYTES else None
 
 
-def check_signatures(note: Note, *, origin: str, public: bytes, witnesses: Mapping[str, bytes]) -> Verdict:
+def check_signatures(
+    note: Note, *, origin: str, public: bytes, witnesses: Mapping[str, bytes], former: Mapping[str, Sequence[bytes]]
+) -> Verdict:
     """The log's own signature, which must be there, and the witnesses', which must hold.
 
     Args:
@@ -77,11 +79,12 @@ def check_signatures(note: Note, *, origin: str, public: bytes, witnesses: Mappi
         origin: The log's name.
         public: Its key.
         witnesses: Keys of those who may cosign, by name.
+        former: Keys that these have followed, by name of log or witness.
     """
     signed, cosigned, problems = False, list[str](), list[str]()
     for name, raw in note.signatures:
         if name == origin:
-            signed = _holds(name, _LOG_KIND, public, raw[:4], note.body, raw[4:])
+            signed = _holds(name, _LOG_KIND, (public, *former.get(base_name(name), ())), raw[:4], note.body, raw[4:])
             if not signed:
                 return Verdict(
                     is_signed=False,
@@ -90,7 +93,8 @@ def check_signatures(note: Note, *, origin: str, public: bytes, witnesses: Mappi
                 )
         elif name in witnesses:
             message = f"cosignature/v1\ntime {int.from_bytes(raw[4:12])}\n".encode() + note.body
-            if _holds(name, _WITNESS_KIND, witnesses[name], raw[:4], message, raw[12:]):
+            keys = (witnesses[name], *former.get(base_name(name), ()))
+            if _holds(name, _WITNESS_KIND, keys, raw[:4], message, raw[12:]):
                 cosigned.append(name)
             else:
                 problems.append(f"the cosignature of {name} does not hold")
@@ -101,6 +105,11 @@ def check_signatures(note: Note, *, origin: str, public: bytes, witnesses: Mappi
     return Verdict(is_signed=signed, cosigned_by=tuple(cosigned), problems=tuple(problems))
 
 
+def base_name(log: str) -> str:
+    """Of a log of whichever incarnation the name of the first one, under which its node's keys are listed."""
+    return log.partition("@")[0]
+
+
 def decode_base64(encoded: str) -> bytes:
     """Canonical base64, in which no bit is left to play with; raises ``binascii.Error`` for anything else."""
     raw = b64decode(encoded, validate=True)
@@ -109,9 +118,13 @@ def decode_base64(encoded: str) -> bytes:
     return raw
 
 
-def _holds(name: str, kind: bytes, public: bytes, identifier: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether one signature line holds, its key named rightly."""
-    if identifier != sha256(name.encode() + b"\n" + kind + public).digest()[:4]:
+def _holds(
+    name: str, kind: bytes, publics: Sequence[bytes], identifier: bytes, message: bytes, signature: bytes
+) -> bool:
+    """Whether one signature line holds by the one of ``publics`` that it names."""
+    named = (each for each in publics if identifier == sha256(name.encode() + b"\n" + kind + each).digest()[:4])
+    public = next(named, None)
+    if public is None:
         return False
     try:
         verify_ed25519(public, message, signature)

@@ -4,7 +4,8 @@ Shares with the writer only ``hashing`` and the signature primitive, as ``verifi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
@@ -16,13 +17,14 @@ PATH_HASHES_MAX = 64
 """Longer than any path in a log that could be written."""
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The file, its own reading of it; bytes are base64."""
 
     format: str
     origin: str
     public_key: bytes
     witnesses: dict[str, bytes]
+    former: dict[str, list[bytes]] = {}
     checkpoint: str
     position: int
     salt: bytes
@@ -38,6 +40,7 @@ class ProofReport:
         origin: The log's name.
         public_key: The key it was checked with: compare it with one known from elsewhere.
         witnesses: The witnesses' keys it was checked with.
+        former: Keys that these have followed, by name, which it was checked with too.
         position: The entry's place in the log.
         size: Entries under the checkpoint.
         entry: The entry as it stands in the file.
@@ -48,6 +51,7 @@ class ProofReport:
     origin: str = ""
     public_key: bytes = b""
     witnesses: Mapping[str, bytes]
+    former: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     position: int = -1
     size: int = 0
     entry: bytes = b""
@@ -65,7 +69,9 @@ def verify_proof(raw: bytes) -> ProofReport:
     if note is None or note.origin != file.origin:
         problem = "its checkpoint cannot be read, or is another log's"
     else:
-        verdict = check_signatures(note, origin=file.origin, public=file.public_key, witnesses=file.witnesses)
+        verdict = check_signatures(
+            note, origin=file.origin, public=file.public_key, witnesses=file.witnesses, former=file.former
+        )
         cosigned = verdict.cosigned_by
         problem = "; ".join(verdict.problems)
         leaf = hash_leaf(commit(file.salt, bytes(file.entry)))
@@ -75,6 +81,7 @@ def verify_proof(raw: bytes) -> ProofReport:
         origin=file.origin,
         public_key=file.public_key,
         witnesses=file.witnesses,
+        former=file.former,
         position=file.position,
         size=note.size if note is not None else 0,
         entry=bytes(file.entry),
@@ -107,5 +114,5 @@ def _read(raw: bytes) -> _File | None:
     except (msgspec.MsgspecError, ValueError):
         return None
     sound = file.format == _FORMAT and msgspec.json.encode(file) + b"\n" == raw
-    hashes = (file.public_key, file.salt, *file.witnesses.values(), *file.path)
+    hashes = (file.public_key, file.salt, *file.witnesses.values(), *file.path, *chain(*file.former.values()))
     return file if sound and all(len(each) == HASH_BYTES for each in hashes) else None

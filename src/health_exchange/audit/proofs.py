@@ -13,7 +13,7 @@ from health_exchange.audit.excerpts import ProvenEntry
 FORMAT = "health_exchange proof v1"
 
 
-class ProofDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProofDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The file's content; bytes are base64.
 
     Attributes:
@@ -21,6 +21,7 @@ class ProofDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         origin: The log's name.
         public_key: Its Ed25519 key.
         witnesses: Keys of those who may cosign, by name.
+        former: Keys that these have followed, by name of log or witness.
         checkpoint: The signed note, with cosignatures.
         position: The entry's place in the log, from 0.
         salt: What its commitment was made with.
@@ -32,6 +33,7 @@ class ProofDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     origin: str
     public_key: bytes
     witnesses: dict[str, bytes]
+    former: dict[str, list[bytes]] = {}
     checkpoint: str
     position: int
     salt: bytes
@@ -51,6 +53,7 @@ def proof_document(reply: NodeReply, proven: ProvenEntry) -> bytes:
         origin=reply.keys.origin,
         public_key=reply.keys.public_key,
         witnesses=reply.keys.witnesses,
+        former=reply.keys.former,
         checkpoint=note,
         position=proven.position,
         salt=proven.salt,

@@ -8,6 +8,7 @@ so a rolled back or forked log is found too.
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
@@ -36,6 +37,7 @@ class VerificationReport:
         checkpoints: Signed checkpoints that are prefixes of the log.
         proofs: Tiles and checkpoints recomputed from the entries.
         cosignatures: Witnesses' signatures that hold.
+        restores: Of each incarnation after the first, what its first entry says of the one that was lost.
         failures: Everything wrong, the earliest entry first.
     """
 
@@ -45,6 +47,7 @@ class VerificationReport:
     checkpoints: int = 0
     proofs: int = 0
     cosignatures: int = 0
+    restores: list[str] = field(default_factory=list)
     failures: list[Finding] = field(default_factory=list)
 
     def fail(self, where: str, what: str) -> None:
@@ -57,16 +60,33 @@ class _Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_key: str
 
 
-class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Earlier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    origin: str
+    size: int
+
+
+class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     origin: str
     public_key: str
     witnesses: list[_Witness]
+    former: dict[str, list[str]] = {}
+    earlier: list[_Earlier] = []
+
+    @property
+    def encoded(self) -> list[str]:
+        """Every key there is."""
+        return [self.public_key, *(each.public_key for each in self.witnesses), *chain(*self.former.values())]
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position: int
     salt: str | None
     entry: msgspec.Raw
+
+
+class _Said(msgspec.Struct, frozen=True):
+    kind: str
+    summary: str = ""
 
 
 def verify_folder(files: Mapping[str, bytes]) -> VerificationReport:
@@ -78,11 +98,12 @@ def verify_folder(files: Mapping[str, bytes]) -> VerificationReport:
     report = VerificationReport()
     keys = _read_keys(files, report)
     leaves = _read_leaves(files, report)
-    _check_entries(files, leaves, report)
+    restores = _check_entries(files, leaves, report)
     hashes = [hash_leaf(leaf) for leaf in leaves]
     _check_tiles(files, hashes, report)
     if keys is not None:
         report.origin = keys.origin
+        _check_lives(keys, restores, report)
         _check_checkpoints(files, keys, hashes, report)
     _check_names(files, len(leaves), report)
     return report
@@ -98,6 +119,7 @@ def render_report(report: VerificationReport) -> str:
         f"  {report.proofs} tiles and roots were recomputed from the entries and agree",
         f"  {report.cosignatures} cosignatures of witnesses hold",
     ]
+    lines += [f"  RESTORED: {said}" for said in report.restores]
     if not report.failures:
         return "\n".join([*lines, "Nothing is wrong: no entry was changed, dropped, inserted or moved."])
     lines.append(f"{len(report.failures)} FINDINGS, the first is the place to look:")
@@ -109,9 +131,7 @@ def _read_keys(files: Mapping[str, bytes], report: VerificationReport) -> _Keys 
     raw, sizes = files.get("keys.json", b""), set[int]()
     try:
         keys = msgspec.json.decode(raw, type=_Keys)
-        sizes = {
-            len(decode_base64(encoded)) for encoded in (keys.public_key, *(each.public_key for each in keys.witnesses))
-        }
+        sizes = {len(decode_base64(encoded)) for encoded in keys.encoded}
     except (msgspec.MsgspecError, ValueError):
         keys = None
     # One way to write it, so that no byte can change unseen.
@@ -144,9 +164,14 @@ def _read_leaves(files: Mapping[str, bytes], report: VerificationReport) -> list
     return leaves
 
 
-def _check_entries(files: Mapping[str, bytes], leaves: Sequence[bytes], report: VerificationReport) -> None:
-    """Every opened entry against its commitment, in order."""
-    expected = 0
+def _check_entries(
+    files: Mapping[str, bytes], leaves: Sequence[bytes], report: VerificationReport
+) -> dict[int, str | None]:
+    """Every opened entry against its commitment, in order.
+
+    Of entries that begin an incarnation what they say, by position; ``None`` for what is past retention.
+    """
+    expected, restores = 0, dict[int, str | None]()
     for path in sorted(path for path in files if path.startswith("entries/")):
         for number, raw in enumerate(files[path].split(b"\n")[:-1], start=1):
             where = f"{path}:{number}"
@@ -163,17 +188,36 @@ def _check_entries(files: Mapping[str, bytes], leaves: Sequence[bytes], report: 
                 report.fail(where, f"entry {expected} is not in the log, which has {len(leaves)}")
             elif salt is None:
                 report.withheld += 1
+                restores[expected] = None
             elif commit(salt, bytes(line.entry)) != leaves[expected]:
                 report.fail(where, f"entry {expected} is not the one the log commits to")
             elif raw != msgspec.json.encode(line) or salt.hex() != line.salt:
                 report.fail(where, f"entry {expected} is written in another form than it was exported in")
             else:
                 report.entries += 1
+                if (said := msgspec.json.decode(line.entry, type=_Said)).kind == "restore":
+                    restores[expected] = said.summary
             expected += 1
         if not files[path].endswith(b"\n"):
             report.fail(path, f"is cut off at entry {expected}")
     if expected < len(leaves):
         report.fail("entries/", f"entries {expected} to {len(leaves) - 1} of the log are missing")
+    return restores
+
+
+def _check_lives(keys: _Keys, restores: Mapping[int, str | None], report: VerificationReport) -> None:
+    """Every log that this one goes on from ends where an entry says that a database was restored, and nowhere else."""
+    ends = [each.size for each in keys.earlier]
+    if ends != sorted(set(ends)) or len({each.origin for each in keys.earlier} | {keys.origin}) != len(ends) + 1:
+        report.fail("keys.json", "its earlier logs are not in order")
+    for end in ends:
+        if end not in restores:
+            report.fail("keys.json", f"says that a log ended at entry {end}, which tells of no restore")
+    for position, said in restores.items():
+        if said is not None:
+            report.restores.append(said)
+            if position not in ends:
+                report.fail("entries/", f"entry {position} tells of a restore, of which keys.json says nothing")
 
 
 def _check_tiles(files: Mapping[str, bytes], hashes: Sequence[bytes], report: VerificationReport) -> None:
@@ -210,9 +254,12 @@ def _check_checkpoints(
             continue
         if path not in {"checkpoint", f"checkpoints/{note.size}"}:
             report.fail(path, f"is a checkpoint of {note.size} entries")
-        if note.origin != keys.origin:
+        ends = {each.origin: each.size for each in keys.earlier} | {keys.origin: len(hashes)}
+        if note.origin not in ends:
             report.fail(path, "is another log's")
             continue
+        if len(hashes) >= note.size > ends[note.origin]:
+            report.fail(path, f"commits to {note.size} entries of a log that had {ends[note.origin]} when it ended")
         if note.size > len(hashes):
             report.fail(path, f"commits to {note.size} entries, the log has {len(hashes)}: entries were removed")
         elif _root(hashes[: note.size]) != note.root:
@@ -229,7 +276,10 @@ def _check_checkpoints(
 def _check_signatures(path: str, note: Note, keys: _Keys, report: VerificationReport) -> None:
     """The log's own signature, which must be there, and the witnesses', which must hold."""
     witnesses = {witness.name: b64decode(witness.public_key) for witness in keys.witnesses}
-    verdict = check_signatures(note, origin=keys.origin, public=b64decode(keys.public_key), witnesses=witnesses)
+    former = {name: [b64decode(key) for key in each] for name, each in keys.former.items()}
+    verdict = check_signatures(
+        note, origin=note.origin, public=b64decode(keys.public_key), witnesses=witnesses, former=former
+    )
     report.cosignatures += len(verdict.cosigned_by)
     for problem in verdict.problems:
         report.fail(path, problem)

@@ -108,7 +108,7 @@ def _checked(raw: bytes) -> LogAnswer:
         excerpt = LogExcerpt(
             origin=reply.keys.origin, checkpoints=reply.checkpoints, entries=reply.entries, before=reply.before
         )
-        check_excerpt(excerpt, origin=reply.keys.origin, public=reply.keys.public_key)
+        check_excerpt(excerpt, origin=reply.keys.origin, publics=reply.keys.publics)
     return answer
 
 

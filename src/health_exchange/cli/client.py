@@ -84,6 +84,10 @@ class RegisteredClient:
         self._token, self._expires_at = granted["access_token"], time.monotonic() + granted["expires_in"]
         return self._token
 
+    def forget_token(self) -> None:
+        """Ask for a new one next time: the node does not take this one any more."""
+        self._token, self._expires_at = "", 0.0
+
     async def fetch(
         self, method: str, path: str, body: bytes | None = None, *, media_type: str = "application/json"
     ) -> bytes:

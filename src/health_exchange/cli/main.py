@@ -9,8 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from health_exchange.cli import audit, lookup, network, node, person, policy
+from health_exchange.cli import audit, database, lookup, network, node, person, policy, rotate
 from health_exchange.cli.demo import command as demo
+from health_exchange.cli.drill import command as drill
 from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
 
@@ -23,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command named on the command line."""
     parser = argparse.ArgumentParser(
         prog="health-exchange",
-        description="A national health-information exchange: demo, nodes, network, look-ups, audit, persons, policy.",
+        description="A national health-information exchange: demo, drills, nodes, databases, look-ups, audit, rights.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, node, network, lookup, audit, person, policy, samples):
+    for command in (demo, drill, node, database, network, rotate, lookup, audit, person, policy, samples):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

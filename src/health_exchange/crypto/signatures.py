@@ -6,6 +6,7 @@ forges nothing. The frame puts a context in front, so that a signature made for 
 Source: RFC 8032 (Ed25519), FIPS 204 (ML-DSA-65).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -142,6 +143,17 @@ def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise SignatureMismatchError("the signature does not hold") from None
+
+
+def is_signed_by(publics: Iterable[bytes], message: bytes, signature: bytes) -> bool:
+    """Whether a bare Ed25519 signature holds under one of ``publics``."""
+    for public in publics:
+        try:
+            verify_ed25519(public, message, signature)
+        except SignatureMismatchError:
+            continue
+        return True
+    return False
 
 
 def _frame(message: bytes, context: bytes) -> bytes:

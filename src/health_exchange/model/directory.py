@@ -1,14 +1,42 @@
 """Who is in the network: each node's card, and who keeps shares of the pseudonym key.
 
-Made once by the ceremony, signed by the nation, pinned in every node's settings. Keys are public bytes here; ``crypto``
-gives them their types.
+Signed by the nation, whose key every node's settings pin; each new one has the next serial number. Keys are public
+bytes here; ``crypto`` gives them their types.
+
+A key that is replaced stays on its card with the instant until which it is used: what it signed before stays
+verifiable, and whoever learns of the new one in time is never surprised by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.powers import POWERS, Power, Tier
+
+LEEWAY = timedelta(minutes=5)
+"""How far clocks may lie apart: so much longer is a former key accepted than it is used."""
+SHARE_LEEWAY = 3 * LEEWAY
+"""How long former shares are kept after their time: two clocks and a ticket's life apart."""
+_DIGITS_MAX = 12
+
+
+class KeyUse(StrEnum):
+    """What a node's public keys are for."""
+
+    SIGNING = "signing"  # envelopes and receipts
+    SEALING = "sealing"  # what is wrapped to the node
+    LOG = "log"  # checkpoints, cosignatures, hops, tickets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerKey:
+    """A key that another one follows, and until when it is the one in use."""
+
+    use: KeyUse
+    key: bytes
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +53,7 @@ class NodeCard:
         exchange_url: Door for peers, mutual TLS.
         fhir_url: Door for facilities and readers.
         witnesses: Nodes that cosign its log.
+        former: Keys that the three above have followed or will follow, the oldest first.
     """
 
     address: NodeAddress
@@ -36,15 +65,49 @@ class NodeCard:
     exchange_url: str
     fhir_url: str
     witnesses: tuple[NodeAddress, ...] = ()
+    former: tuple[FormerKey, ...] = ()
 
     def may(self, power: Power) -> bool:
         """Whether its tier has ``power``."""
         return power in POWERS[self.tier]
 
+    def key_in_use(self, use: KeyUse, at: datetime) -> bytes:
+        """The key that the node itself uses at ``at``: a new one only once those before it have had their time."""
+        waiting = (former.key for former in self.former if former.use is use and former.until > at)
+        return next(waiting, self._newest(use))
+
+    def keys_at(self, use: KeyUse, made_at: datetime) -> tuple[bytes, ...]:
+        """Keys that may have made something at ``made_at``, the newest first."""
+        former = (each.key for each in reversed(self.former) if each.use is use and each.until + LEEWAY >= made_at)
+        return (self._newest(use), *former)
+
+    def all_keys(self, use: KeyUse) -> tuple[bytes, ...]:
+        """Every key it has had, the newest first: for what bears no instant."""
+        return (self._newest(use), *(each.key for each in reversed(self.former) if each.use is use))
+
+    def _newest(self, use: KeyUse) -> bytes:
+        return {KeyUse.SIGNING: self.verifying_key, KeyUse.SEALING: self.box_key, KeyUse.LOG: self.log_key}[use]
+
     @property
     def log_origin(self) -> str:
-        """First line of its checkpoints (C2SP tlog-checkpoint)."""
+        """First line of its first log's checkpoints (C2SP tlog-checkpoint), and its name as a witness."""
         return f"health-exchange.example/{self.address}"
+
+    def log_of(self, incarnation: int) -> str:
+        """First line of the checkpoints of its log in one incarnation, 0 being the first."""
+        return f"{self.log_origin}@{incarnation}" if incarnation else self.log_origin
+
+    def incarnation_of(self, log: str) -> int | None:
+        """The incarnation whose log is called ``log``; ``None`` where that is no log of this node."""
+        _base, _, digits = log.partition("@")
+        number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) <= _DIGITS_MAX else 0
+        return number if log == self.log_of(number) else None
+
+
+def former_log_keys(cards: Iterable[NodeCard]) -> dict[str, list[bytes]]:
+    """Keys that the cards' log keys have followed, by the log's name; nothing of those that have had one key only."""
+    former = {card.log_origin: list(card.all_keys(KeyUse.LOG)[1:]) for card in cards}
+    return {name: keys for name, keys in former.items() if keys}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +139,38 @@ class KeyCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormerKeyCard:
+    """The pseudonym key's card that another one follows, and until when it is the one to ask by."""
+
+    card: KeyCard
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkDirectory:
-    """All nodes and the pseudonym key."""
+    """All nodes and the pseudonym key.
+
+    Attributes:
+        nodes: By address.
+        key: The newest card of the pseudonym key.
+        former_key: The card before it, where there was one.
+        serial: Counts the directories that the nation has signed.
+    """
 
     nodes: Mapping[NodeAddress, NodeCard]
     key: KeyCard
+    former_key: FormerKeyCard | None = None
+    serial: int = 1
+
+    def key_in_use(self, at: datetime) -> KeyCard:
+        """The card to ask key holders by at ``at``."""
+        former = self.former_key
+        return former.card if former is not None and former.until > at else self.key
+
+    def keys_at(self, at: datetime) -> tuple[KeyCard, ...]:
+        """Cards that somebody may still ask by at ``at``, the newest first."""
+        former = self.former_key
+        return (self.key, former.card) if former is not None and former.until + SHARE_LEEWAY >= at else (self.key,)
 
     def path_up(self, address: NodeAddress) -> tuple[NodeCard, ...]:
         """Cards of the nodes above ``address``, parent first."""

@@ -12,11 +12,13 @@ import msgspec
 
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import KeyUse
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.model.identifiers import StreamId
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.receipts import Receipt, read_receipt, verify_receipt
+from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import counters, node_state, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
@@ -25,10 +27,13 @@ from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import bound, new_request_id
 
 ENVELOPES_PATH = "/exchange/v1/envelopes"
+KEPT_FROM = "kept-from"
+"""Says with an envelope that none before it is kept any more."""
 RECEIPTS_PATH = "/exchange/v1/receipts"
 BATCH = 32
 REST_MAX_S = 60.0
 """How long a refused stream rests at most before it is tried again."""
+_REST_MAX = timedelta(seconds=REST_MAX_S)
 RECEIPTS_BATCH = 500
 _CURSOR = "receipts-collected"
 
@@ -76,7 +81,8 @@ class Delivery:
         if parent is None:
             return False
         now = self._parts.clock.now()
-        resting = {stream for stream, (_count, until) in self._blocked.items() if until > now}
+        # Nobody rests longer than the longest: what lies further ahead was said before the clock was set back.
+        resting = {stream for stream, (_count, until) in self._blocked.items() if now < until <= now + _REST_MAX}
         waiting = await self._parts.store.read(lambda tx: outbox.undelivered(tx, BATCH, resting))
         sent = False
         for item in waiting:
@@ -98,13 +104,16 @@ class Delivery:
             RefusedByPeerError: The next hop will not take it.
         """
         parts = self._parts
-        answer = await parts.transport.send(
-            parent, "POST", ENVELOPES_PATH, item.raw, timeout_s=parts.limits.peer_timeout_s
-        )
+        answer = await self._post(parent, ENVELOPES_PATH, item)
         if not answer.is_ok:
             expected = _raise_refusal(parent, answer.status, answer.body)
-            if await parts.store.write(lambda tx: outbox.rewind(tx, item.stream, expected)):
+            kept = await parts.store.write(lambda tx: outbox.rewind(tx, item.stream, expected))
+            if kept is not None and kept < item.sequence:
                 return False
+            # Everybody has signed for what it lacks; one that has lost its database takes the next one all the same.
+            answer = await self._post(parent, f"{ENVELOPES_PATH}?{KEPT_FROM}={item.sequence}", item)
+        if not answer.is_ok:
+            expected = _raise_refusal(parent, answer.status, answer.body)
             raise RefusedByPeerError(f"{parent} has lost {item.stream} from {expected} on, which is not kept here")
         receipt = _checked(parts, answer.body)
         if (receipt.stream, receipt.sequence, receipt.digest) != (item.stream, item.sequence, item.digest):
@@ -114,6 +123,11 @@ class Delivery:
         self._refusals.pop(item.stream, None)
         log_event("envelope-delivered", peer=str(parent), outcome=receipt.outcome, code=receipt.code)
         return True
+
+    async def _post(self, parent: NodeAddress, path: str, item: OutboxEnvelope) -> PeerAnswer:
+        """What the next hop says to one envelope."""
+        timeout_s = self._parts.limits.peer_timeout_s
+        return await self._parts.transport.send(parent, "POST", path, item.raw, timeout_s=timeout_s)
 
     async def _block(self, item: OutboxEnvelope, refusal: RefusedByPeerError) -> None:
         """Let a stream rest, longer each time; the first time an alarm tells of it."""
@@ -136,7 +150,7 @@ class Delivery:
 async def collect_receipts(parts: NodeParts) -> bool:
     """Fetch receipts of nodes further up for our own and our subtree's envelopes; whether there were any."""
     parent = parts.address.parent
-    if parent is None or not await parts.store.read(outbox.awaits_receipts):
+    if parent is None or not await parts.store.read(_wants_receipts):
         return False
     after = await parts.store.read(lambda tx: node_state.cursor(tx, _CURSOR))
     answer = await parts.transport.send(
@@ -172,10 +186,11 @@ async def receipts_for(parts: NodeParts, after: int, sender: NodeAddress) -> byt
 
 def _checked(parts: NodeParts, raw: bytes) -> Receipt:
     """A receipt whose signature is its recipient's."""
-    card = parts.directory.nodes.get(read_receipt(raw).recipient)
+    claimed = read_receipt(raw)
+    card = parts.directory.nodes.get(claimed.recipient)
     if card is None:
         raise RefusedByPeerError("a receipt is signed by a node that is not in the directory")
-    return verify_receipt(raw, VerifyingKeys.from_bytes(card.verifying_key))
+    return verify_receipt(raw, *map(VerifyingKeys.from_bytes, card.keys_at(KeyUse.SIGNING, claimed.received_at)))
 
 
 def _settle(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes, item: OutboxEnvelope) -> None:
@@ -185,11 +200,17 @@ def _settle(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes, ite
     _note(tx, parts, receipt, raw)
 
 
+def _wants_receipts(tx: Transaction) -> bool:
+    return outbox.awaits_receipts(tx) or node_state.get(tx, receipts.COLLECT_AGAIN) is not None
+
+
 def _collect(tx: Transaction, parts: NodeParts, found: Sequence[tuple[Receipt, bytes]], position: int) -> None:
     """Note a page of receipts and where the next one starts."""
     for receipt, raw in found:
         _note(tx, parts, receipt, raw)
     node_state.set_cursor(tx, _CURSOR, position)
+    if not found:
+        node_state.drop(tx, receipts.COLLECT_AGAIN)
 
 
 def _note(tx: Transaction, parts: NodeParts, receipt: Receipt, raw: bytes) -> None:

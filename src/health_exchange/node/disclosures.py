@@ -16,7 +16,7 @@ from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.excerpts import LogExcerpt, UnprovenEntryError, check_excerpt
 from health_exchange.audit.questions import BadQuestionError, Conditions, LogQuestion, check_question
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NetworkDirectory
+from health_exchange.model.directory import NetworkDirectory, former_log_keys
 from health_exchange.model.errors import RETRYABLE, ExchangeError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
@@ -126,7 +126,8 @@ async def ask_log(
             excerpt = await disclose(parts, caller, question, before=before, count=count)
         else:
             excerpt = await _ask(parts, caller, node, question, before, count)
-        entries = check_excerpt(excerpt, origin=keys.origin, public=keys.public_key)
+        keys = log_keys(parts.directory, node, excerpt.origin)
+        entries = check_excerpt(excerpt, origin=keys.origin, publics=keys.publics)
         _check_answers(excerpt, entries, question, before=before, count=count)
     except (UnprovenEntryError, UnreadableLetterError) as error:
         return NodeReply(node=str(node), outcome=UNPROVEN, detail=error.detail, keys=keys)
@@ -166,13 +167,15 @@ def _check_answers(
         raise UnprovenEntryError("the entries are not those that were asked for")
 
 
-def log_keys(directory: NetworkDirectory, node: NodeAddress) -> LogKeys:
-    """What a node's log is verified with."""
-    cards = directory.nodes
+def log_keys(directory: NetworkDirectory, node: NodeAddress, log: str = "") -> LogKeys:
+    """What a node's log is verified with; ``log`` is its name in a later incarnation than the first."""
+    card = directory.nodes[node]
+    witnesses = [directory.nodes[witness] for witness in card.witnesses]
     return LogKeys(
-        origin=cards[node].log_origin,
-        public_key=cards[node].log_key,
-        witnesses={cards[witness].log_origin: cards[witness].log_key for witness in cards[node].witnesses},
+        origin=log if card.incarnation_of(log) is not None else card.log_origin,
+        public_key=card.log_key,
+        witnesses={witness.log_origin: witness.log_key for witness in witnesses},
+        former=former_log_keys([card, *witnesses]),
     )
 
 

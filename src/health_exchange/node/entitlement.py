@@ -61,7 +61,7 @@ def told_by(parts: NodeParts, request: LookupRequest, claims: TicketClaims) -> T
     )
     by = NodeAddress.parse(directions.by)
     about = letter_about(CONSENT, sender=by, recipient=parts.address, request_id=directions.ticket_sha256)
-    consent = open_letter(parts.keys.box, directions.consent, about=about).decode("utf-8", "replace")
+    consent = open_letter(parts.keys.boxes, directions.consent, about=about).decode("utf-8", "replace")
     return Told(consent=consent, by_nation=by.parent is None)
 
 

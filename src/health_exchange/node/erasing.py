@@ -6,7 +6,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.sending import CURSOR
-from health_exchange.store import feed, node_state, shredding, subjects
+from health_exchange.store import feed, node_state, shredding, shreds, subjects
 from health_exchange.store.engine import Transaction
 
 
@@ -32,6 +32,7 @@ def erase(tx: Transaction, parts: NodeParts, pseudonym: Pseudonym, caller: Calle
     if feed.moves_after(tx, people, node_state.cursor(tx, CURSOR)):
         raise CorrectionUnderwayError("a correction of this person's identity is being sent", retry_after_s=1.0)
     count = shredding.shred(tx, pseudonym)
+    shreds.note(tx, parts.address, pseudonym)
     entry = journal(
         parts,
         caller,

@@ -223,10 +223,8 @@ def _identities(tx: Transaction, places: Iterable[tuple[str, str]]) -> set[Ident
     """Every identity that any version of the Patients among ``places`` carries."""
     found: set[Identity] = set()
     for resource_type, patient_id in places:
-        now = resources.current(tx, resource_type, patient_id) if resource_type == "Patient" else None
-        for number in range(1, now.version + 1 if now is not None else 1):
-            kept = resources.version(tx, resource_type, patient_id, number)
-            if kept is not None and kept.body is not None:
+        for kept in resources.versions(tx, resource_type, patient_id) if resource_type == "Patient" else ():
+            if kept.body is not None:
                 identifiers = msgspec.json.decode(kept.body, type=dict[str, object]).get("identifier")
                 found.update(find_identities(identifiers if isinstance(identifiers, list) else ()))
     return found
@@ -259,9 +257,9 @@ def _remains(tx: Transaction, erased: Erasure) -> list[Remaining]:
             until="as long as the origin's streams last",
         ),
         Remaining(
-            what="backups of this database made before the erasure",
-            why="this node does not reach them; after a restore the erasure has to be repeated",
-            until="the date on which the operator lets go of them",
+            what="key files of backups made before the erasure, and what they open of the backups' bulk",
+            why="this node does not reach them; a restore carries the erasure out again",
+            until="the date on which the operator lets go of the last of those key files",
         ),
         Remaining(
             what="records that other nodes admitted, and records of other persons that mention this one",

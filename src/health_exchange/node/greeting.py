@@ -30,8 +30,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at: Its clock.
         release: Of its program.
-        epoch: Of the pseudonym key it keeps a share of; 0 for none.
-        share_version: Of that share; 0 for none.
+        epoch: Of the pseudonym key it keeps shares of; 0 for none.
+        share_version: Of the newest of them; it keeps those before it for as long as they are asked for. 0 for none.
     """
 
     at: datetime
@@ -50,7 +50,7 @@ class Greeted(msgspec.Struct, frozen=True, kw_only=True):
 
 def hello(parts: NodeParts) -> bytes:
     """What this node answers."""
-    share = parts.share
+    share = next(iter(parts.membership.shares), None)
     said = Hello(
         at=parts.clock.now(),
         release=RELEASE,

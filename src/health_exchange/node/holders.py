@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from health_exchange.model.directory import HolderCard
+from health_exchange.model.directory import HolderCard, KeyCard
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
 from health_exchange.pseudonym.threshold import (
@@ -35,14 +35,16 @@ class Holders:
         self._parts = parts
         self.suspects: dict[int, str] = {}
 
-    async def ask(self, request: EvaluationRequest, one: Asked[T]) -> dict[int, tuple[EvaluationResponse, T]]:
+    async def ask(
+        self, key: KeyCard, request: EvaluationRequest, one: Asked[T]
+    ) -> dict[int, tuple[EvaluationResponse, T]]:
         """Truthful answers by holder index: t of them, or fewer where no more are to be had.
 
         Args:
+            key: The card that the request was made by.
             request: What the answers are checked against.
             one: Asks one holder.
         """
-        key = self._parts.directory.key
         untried = self._in_turn(key.holders)
         answers: dict[int, tuple[EvaluationResponse, T]] = {}
         while len(answers) < key.threshold and untried:

@@ -82,7 +82,7 @@ def _advance(tx: Transaction, parts: NodeParts) -> None:
     changed: dict[str, bytes] = {}
     changed = tiles.append(logged, audit_log.leaves(tx, logged, size), load)
     root = root_of(size, tiles.subtree_reader(load))
-    note = sign_checkpoint(Checkpoint(origin=parts.card.log_origin, size=size, root=root), parts.keys.log_seed)
+    note = sign_checkpoint(Checkpoint(origin=parts.log_origin, size=size, root=root), parts.keys.log_seed)
     audit_log.save_tiles(tx, changed)
     audit_log.save_checkpoint(tx, size, note.encode())
     node_state.set_cursor(tx, LOGGED, size)

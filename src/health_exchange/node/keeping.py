@@ -28,7 +28,7 @@ from health_exchange.protocol.entries import (
     decode_locators,
 )
 from health_exchange.search.tokens import tokens_of
-from health_exchange.store import corrections, resources, shredding, subjects
+from health_exchange.store import corrections, resources, shredding, shreds, subjects
 from health_exchange.store import locators as known_locators
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Transaction
@@ -182,6 +182,7 @@ def _apply(tx: Transaction, origin: NodeAddress, entry: RecordEntry) -> None:
         if entry.pseudonym is not None:
             shredding.shred(tx, entry.pseudonym, anchor=_anchor(origin, entry.pseudonym))
             known_locators.forget(tx, entry.pseudonym, origin)
+            shreds.note(tx, origin, entry.pseudonym)
         return
     kept = resources.current(tx, entry.type, entry.id)
     if kept is None:

@@ -53,7 +53,7 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
         QuotaExceededError: Beyond the sender's quota; logged as an alarm.
         ExchangeError: The request is malformed or names another epoch or share version.
     """
-    if parts.share is None:
+    if not parts.membership.shares:
         raise NoKeyShareError(f"{parts.address} keeps no share of the pseudonym key")
     card = parts.directory.nodes[sender]
     if not card.may(Power.SEES_NATIONAL_IDS):
@@ -65,7 +65,9 @@ async def answer_evaluation(parts: NodeParts, raw: bytes, sender: NodeAddress) -
     allowed = await parts.store.write(lambda tx: _log_and_count(tx, parts, sender, count, round_id))
     if not allowed:
         raise QuotaExceededError(f"{sender} has asked for more evaluations today than its quota", retry_after_s=3600)
-    share, randomness = parts.share, parts.randomness
+    share, randomness = parts.membership.share(request.epoch, request.version), parts.randomness
+    if share is None:
+        raise NoKeyShareError(f"{parts.address} keeps no share of the pseudonym key any more")
     if count <= INLINE_ELEMENTS_MAX:
         return encode_response(evaluate(share, request, randomness))
     return encode_response(await asyncio.to_thread(evaluate, share, request, randomness))

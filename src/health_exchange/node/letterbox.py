@@ -66,7 +66,7 @@ async def ask_peer(  # the parts of a letter and of its answer
     if not reply.is_ok:
         raise _refusal(peer, reply.body)
     about = letter_about(kind + _ANSWER, sender=peer, recipient=parts.address, request_id=request_id)
-    return _decoded(open_letter(parts.keys.box, reply.body, about=about, bytes_max=ANSWER_BYTES_MAX), want)
+    return _decoded(open_letter(parts.keys.boxes, reply.body, about=about, bytes_max=ANSWER_BYTES_MAX), want)
 
 
 def open_request(parts: NodeParts, raw: bytes, sender: NodeAddress, kind: str, want: type[_M]) -> tuple[str, _M]:
@@ -75,7 +75,7 @@ def open_request(parts: NodeParts, raw: bytes, sender: NodeAddress, kind: str, w
     if is_request_id(sealed.request_id):
         note(ticket=sealed.request_id)
     about = letter_about(kind, sender=sender, recipient=parts.address, request_id=sealed.request_id)
-    return sealed.request_id, _decoded(open_letter(parts.keys.box, sealed.letter, about=about), want)
+    return sealed.request_id, _decoded(open_letter(parts.keys.boxes, sealed.letter, about=about), want)
 
 
 def seal_answer(parts: NodeParts, recipient: NodeAddress, kind: str, request_id: str, message: msgspec.Struct) -> bytes:

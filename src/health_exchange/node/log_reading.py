@@ -19,7 +19,7 @@ from health_exchange.audit.questions import Conditions, LogQuestion
 from health_exchange.node import housekeeping
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import audit_log
+from health_exchange.store import audit_log, incarnations
 from health_exchange.store.audit_log import LogEntry
 from health_exchange.store.engine import Transaction
 
@@ -61,7 +61,7 @@ def _excerpt(tx: Transaction, parts: NodeParts, question: LogQuestion, before: i
     proven = _proven(tx, found, size)
     sizes = sorted({each.size for each in proven} | ({size} if size else set()))
     return LogExcerpt(
-        origin=parts.card.log_origin,
+        origin=parts.log_origin,
         checkpoints=[_signed(tx, each) for each in sizes],
         entries=proven,
         before=rest,
@@ -72,6 +72,8 @@ def _excerpt(tx: Transaction, parts: NodeParts, question: LogQuestion, before: i
 def _proven(tx: Transaction, found: Iterable[LogEntry], size: int) -> list[ProvenEntry]:
     """Entries with their paths: to the latest cosigned checkpoint where it covers them, else to the latest one."""
     cosigned = min(audit_log.cosigned_size(tx), size)
+    if cosigned <= incarnations.lives(tx)[-1].first_entry:
+        cosigned = 0  # signed under the name of a log that ended
     # Neighbours share most of their paths.
     subtree = cache(tiles.subtree_reader(cache(lambda name: audit_log.tile(tx, name))))
     proven = []

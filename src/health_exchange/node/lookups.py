@@ -180,7 +180,9 @@ class LookUps:
             async with asyncio.timeout(self._parts.limits.holder_deadline_s):
                 proven = await self._proven(node, request, request_id)
             card = self._parts.directory.nodes[node]
-            answer = check_answer(proven, ticketed.ticket.claims, ticketed.name.pseudonym, card)
+            answer = check_answer(
+                proven, ticketed.ticket.claims, ticketed.name.pseudonym, card, self._parts.clock.now()
+            )
         except TimeoutError:
             return HolderOutcome(node=node, problem=f"no answer within {self._parts.limits.holder_deadline_s:g} s")
         except ExchangeError as error:

@@ -136,7 +136,7 @@ class Oversight:
             structs.replace(answer, replies=whole),
             auditor=caller.principal.id,
             conditions=list(question.conditions),
-            asker=log_keys(parts.directory, parts.address),
+            asker=log_keys(parts.directory, parts.address, parts.log_origin),
             seed=parts.keys.log_seed,
         )
 

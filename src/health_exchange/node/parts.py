@@ -12,6 +12,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.membership import Membership
 from health_exchange.node.premises import NOWHERE, Premises
 from health_exchange.node.workers import Here, Workers
 from health_exchange.policy.engine import PolicySet
@@ -47,21 +48,16 @@ class NodeParts:
     """One node's place, keys, rules, memory and voice.
 
     Attributes:
-        card: Its own card; ``card.may(power)`` decides what it does.
-        directory: All cards and the pseudonym key's card.
-        keys: Its private keys.
-        share: Its share of the pseudonym key, where it keeps one.
+        membership: What it is in the network now: directory, own card, keys, share.
         stream: The stream its own envelopes form, new for every incarnation.
+        incarnation: This life of its database; 0 for the first (``store.incarnations``).
         workers: Compute what somebody waits for.
         background: Compute what may wait.
         divisions: Names of division codes, for people.
         premises: What it stands on.
     """
 
-    card: NodeCard
-    directory: NetworkDirectory
-    keys: NodeKeys
-    share: KeyShare | None
+    membership: Membership
     stream: StreamId
     policies: PolicySet
     store: Store
@@ -71,10 +67,36 @@ class NodeParts:
     workers: Workers = field(default_factory=Here)
     background: Workers = field(default_factory=Here)
     limits: Limits = field(default_factory=Limits)
+    incarnation: int = 0
     divisions: Mapping[str, str] = field(default_factory=dict)
     premises: Premises = NOWHERE
 
     @property
     def address(self) -> NodeAddress:
         """Its place in the country."""
-        return self.card.address
+        return self.membership.address
+
+    @property
+    def log_origin(self) -> str:
+        """The name of its log in this incarnation."""
+        return self.card.log_of(self.incarnation)
+
+    @property
+    def card(self) -> NodeCard:
+        """Its own card; ``card.may(power)`` decides what it does."""
+        return self.membership.card
+
+    @property
+    def directory(self) -> NetworkDirectory:
+        """All cards and the pseudonym key's card, as they are now."""
+        return self.membership.directory
+
+    @property
+    def keys(self) -> NodeKeys:
+        """Its private keys."""
+        return self.membership.keys
+
+    @property
+    def share(self) -> KeyShare | None:
+        """Its share of the pseudonym key that others ask by now, where it keeps one."""
+        return self.membership.share_in_use

@@ -155,7 +155,7 @@ class Preparation:
             instant=draft.instant,
             tokens=draft.tokens,
             packed=draft.packed,
-            expected=version.number - 1,
+            expected=self.snapshot.version_of(place),
         )
 
     def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
@@ -206,6 +206,11 @@ class Preparation:
         )
 
 
+def _next_version(parts: NodeParts, snapshot: Snapshot, planned: Planned) -> int:
+    """Above the current one, and above any that a lost incarnation may have given: those above know it."""
+    return max(snapshot.version_of(planned.place), parts.incarnation) + 1
+
+
 async def _versions(
     parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, rewriting: dict[str, str], last_updated: str
 ) -> tuple[Version, ...]:
@@ -215,7 +220,7 @@ async def _versions(
         Written(
             type=each.place.type,
             id=each.place.id,
-            number=snapshot.next_version(each.place),
+            number=_next_version(parts, snapshot, each),
             raw=each.request.raw,
             where=each.where,
         )
@@ -234,7 +239,7 @@ async def _versions(
     return tuple(
         Version(
             planned=each,
-            number=snapshot.next_version(each.place),
+            number=_next_version(parts, snapshot, each),
             draft=next(drafts) if each.request.raw is not None else _tombstone(each, snapshot),
         )
         for each in wanted

@@ -103,7 +103,7 @@ class PseudonymClient:
 
     async def _run(self, identities: list[Identity]) -> dict[Identity, Name]:
         """One round with t holders; empty where fewer answer truthfully."""
-        key = self._parts.directory.key
+        key = self._parts.membership.key
         blinded = await asyncio.to_thread(blind, identities, self._parts.randomness)
         request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=list(blinded.elements))
         body = encode_request(request)
@@ -117,7 +117,7 @@ class PseudonymClient:
                 raise UnavailableError(f"{holder.address} does not evaluate now")
             return decode_response(reply.body), None
 
-        answers = await self._holders.ask(request, one)
+        answers = await self._holders.ask(key, request, one)
         if len(answers) < key.threshold:
             return {}
         responses = {index: response for index, (response, _nothing) in answers.items()}

@@ -16,11 +16,20 @@ from health_exchange.model.powers import Power
 from health_exchange.node import keeping
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.keeping import Opened, read_sections
+from health_exchange.node.making_good import lost_up_to
+from health_exchange.node.membership import note_box
 from health_exchange.node.parts import NodeParts
-from health_exchange.protocol.envelope import Envelope, open_sections, origin_keys, read_envelope, verify_envelope
-from health_exchange.protocol.receipts import Receipt, sign_receipt
-from health_exchange.protocol.streams import Verdict, judge
-from health_exchange.store import audit_log, counters, outbox, receipts, streams
+from health_exchange.protocol.envelope import (
+    Envelope,
+    EnvelopeHeader,
+    open_sections,
+    origin_keys,
+    read_envelope,
+    verify_envelope,
+)
+from health_exchange.protocol.receipts import Receipt, read_receipt, sign_receipt
+from health_exchange.protocol.streams import StreamHead, Verdict, judge
+from health_exchange.store import audit_log, counters, node_state, outbox, receipts, streams
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.transaction import is_database_away
@@ -68,7 +77,7 @@ class StreamForkError(ExchangeError):
     code = "stream-fork"
 
 
-async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
+async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress, *, kept_from: int = 0) -> bytes:
     """Take one envelope; the signed receipt.
 
     The same envelope again gets the receipt it got before.
@@ -77,6 +86,7 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
         parts: The node's.
         raw: The envelope. Untrusted.
         sender: The child that carries it, already authenticated.
+        kept_from: The first place of the stream that the child still has; 0 where it does not say.
 
     Raises:
         NotARelayError, WrongWayError: It has no business here.
@@ -95,10 +105,10 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
         raise WrongWayError(f"{origin} admits no facilities, so it has no records of its own")
     if envelope.header.recipients != origin.ancestors:
         raise WrongWayError(f"the envelope is not addressed to all nodes above {origin}")
-    verify_envelope(envelope, keys)
+    verify_envelope(envelope, *keys)
     note(stream=envelope.header.stream, sequence=envelope.header.sequence)
     opened = await _open(envelope, parts)
-    taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened))
+    taken = await parts.store.write(lambda tx: _take(tx, parts, envelope, opened, kept_from))
     if isinstance(taken, ExchangeError):
         raise taken
     return taken
@@ -107,14 +117,16 @@ async def receive(parts: NodeParts, raw: bytes, sender: NodeAddress) -> bytes:
 async def _open(envelope: Envelope, parts: NodeParts) -> Opened:
     """The envelope's content as far as it is ours, or why we refuse it. Never raises for content."""
     try:
-        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.box)
+        sections = await asyncio.to_thread(open_sections, envelope, parts.address, parts.keys.boxes)
     except ExchangeError as error:
         return Opened(refusal=error.code)
     size = EXPANSION * sum(len(plaintext) for plaintext in sections.values())
     return await parts.workers.run(read_sections, sections, parts.keys.tokens, work_bytes=size)
 
 
-def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> bytes | ExchangeError:
+def _take(
+    tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened, kept_from: int
+) -> bytes | ExchangeError:
     """Everything that taking an envelope changes; a gap or a fork comes back as a value, so that its entry stays."""
     header = envelope.header
     head = streams.head(tx, header.stream)
@@ -125,12 +137,17 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
         kept = receipts.receipt_of(tx, header.stream, header.sequence, parts.address)
         if kept is not None:
             return kept
-    if verdict is Verdict.GAP:
+    goes_on = verdict is Verdict.GAP and kept_from == header.sequence and _is_sent_again(tx, header, head)
+    if (verdict is Verdict.GAP and not goes_on) or verdict is Verdict.DUPLICATE:
         return StreamGapError(head.sequence + 1 if head else 1, header.sequence)
-    if verdict is not Verdict.ACCEPT:
+    if goes_on:
+        _note_gap(tx, parts, header, head)
+    elif verdict is not Verdict.ACCEPT:
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
+    if parts.keys.former.box:
+        note_box(tx, header.origin, envelope.key_id_of(parts.address))
     refusal = opened.refusal or _keep(tx, parts, envelope, opened)
     if refusal:
         streams.refuse(tx, header.stream, header.sequence, refusal)
@@ -152,6 +169,8 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
             digest=envelope.digest,
             recipients=parts.address.ancestors,
         )
+        if header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
+            _settle_kept(tx, parts, header)
     log(
         tx,
         node_journal(
@@ -171,6 +190,17 @@ def _take(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened)
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int(lag_s * 1000))
     return receipt
+
+
+def _settle_kept(tx: Transaction, parts: NodeParts, header: EnvelopeHeader) -> None:
+    """Of an envelope that those above signed for in a former incarnation, their receipts may be here before it."""
+    for recipient in parts.address.ancestors:
+        raw = receipts.receipt_of(tx, header.stream, header.sequence, recipient)
+        if raw is not None:
+            kept = read_receipt(raw)
+            outbox.record_receipt(
+                tx, kept.stream, kept.sequence, recipient, outcome=kept.outcome, code=kept.code, raw=raw
+            )
 
 
 def _keep(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> str:
@@ -201,6 +231,26 @@ def _receipt(tx: Transaction, parts: NodeParts, envelope: Envelope, refusal: str
         ),
         parts.keys.signing,
     )
+
+
+def _is_sent_again(tx: Transaction, header: EnvelopeHeader, head: StreamHead | None) -> bool:
+    """Whether what is missing before an envelope was lost here with the database, and its origin sends it again."""
+    lost = node_state.cursor(tx, lost_up_to(header.stream))
+    return (head.sequence if head else 0) < lost and header.sequence <= lost + 1
+
+
+def _note_gap(tx: Transaction, parts: NodeParts, header: EnvelopeHeader, head: StreamHead | None) -> None:
+    """Say in the log which places of a stream this incarnation never had."""
+    first = head.sequence + 1 if head else 1
+    entry = node_journal(
+        parts,
+        kind="gap",
+        action="receive",
+        peer=str(header.origin),
+        reason="lost with the database; the origin sends again what they told",
+        summary=f"{header.stream}/{first}-{header.sequence - 1}",
+    )
+    log(tx, entry)
 
 
 def _alarm(tx: Transaction, parts: NodeParts, envelope: Envelope, error: ExchangeError) -> ExchangeError:

@@ -330,6 +330,7 @@ def _keep(tx: Transaction, parts: NodeParts, batch: Batch, outgoing: Outgoing, e
         sequence=sequence,
         digest=envelope.digest,
         recipients=recipients,
+        sent_up_to=batch.last,
     )
     entries = [entry for group in (*outgoing.shared.values(), *outgoing.private.values()) for entry in group]
     counters.add(tx, "sent", ALL_DAYS, len(entries))

@@ -101,10 +101,10 @@ class Snapshot:
             for (resource_type, query), before in self.candidates.items()
         )
 
-    def next_version(self, place: Place) -> int:
-        """The number of the next version at ``place``."""
+    def version_of(self, place: Place) -> int:
+        """The number of the current version at ``place``; 0 for nothing ever."""
         standing = self.standing.get(place)
-        return standing.version + 1 if standing else 1
+        return standing.version if standing else 0
 
     def is_deleted_already(self, planned: Planned) -> bool:
         """Whether the request deletes what is deleted."""

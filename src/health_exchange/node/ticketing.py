@@ -78,7 +78,7 @@ async def answer_ticket(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
         QuotaExceededError: Beyond the sender's quota; logged as an alarm.
         ExchangeError: Malformed, or for another epoch or share version.
     """
-    if parts.share is None:
+    if not parts.membership.shares:
         raise NoKeyShareError(f"{parts.address} keeps no share of the pseudonym key")
     if not parts.directory.nodes[sender].may(Power.SEES_NATIONAL_IDS):
         raise NoKeyShareError(f"{sender} has no power to ask for pseudonyms")
@@ -89,14 +89,15 @@ async def answer_ticket(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     now = parts.clock.now()
     if abs(now - _instant(claims)) > LIFETIME:
         raise StaleTicketError("the request for a ticket is not of now")
-    if (claims.epoch, claims.version) != (parts.share.epoch, parts.share.version):
+    share = parts.membership.share(claims.epoch, claims.version)
+    if share is None or (claims.epoch, claims.version) != (share.epoch, share.version):
         raise StaleTicketError("the request for a ticket is for another pseudonym key")
     decode_element(claims.element)
     leaf = await parts.store.write(partial(_enter, parts=parts, sender=sender, claims=claims))
     if leaf is None:
         raise QuotaExceededError(f"{sender} has asked for more evaluations today than its quota", retry_after_s=3600)
     request = EvaluationRequest(epoch=claims.epoch, version=claims.version, elements=[claims.element])
-    evaluation = encode_response(evaluate(parts.share, request, parts.randomness))
+    evaluation = encode_response(evaluate(share, request, parts.randomness))
     receipt = sign_receipt(claims, holder=parts.address, leaf=leaf, at=now, seed=parts.keys.log_seed)
     return seal_answer(parts, sender, LETTER, request_id, TicketAnswer(evaluation=evaluation, receipt=receipt))
 
@@ -109,7 +110,7 @@ async def obtain_ticket(
     Raises:
         UnavailableError: Fewer than t key holders answer.
     """
-    key = parts.directory.key
+    key = parts.membership.key
     blinded = await asyncio.to_thread(blind, [identity], parts.randomness)
     claims = TicketClaims(
         request_id=caller.request_id,
@@ -133,7 +134,7 @@ async def obtain_ticket(
         return decode_response(answer.evaluation), answer.receipt
 
     request = EvaluationRequest(epoch=key.epoch, version=key.share_version, elements=[claims.element])
-    answers = await holders.ask(request, one)
+    answers = await holders.ask(key, request, one)
     if len(answers) < key.threshold:
         raise UnavailableError(
             f"{len(answers)} key holders answer, a look-up takes {key.threshold}; nobody was asked for records",

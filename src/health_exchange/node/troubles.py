@@ -167,7 +167,7 @@ def _heard(state: State) -> Iterable[Trouble]:
 
 def _keyed(state: State) -> Iterable[Trouble]:
     """Enough key holders answer, with shares that fit."""
-    key, report = state.parts.directory.key, state.report
+    key, report = state.parts.membership.key, state.report
     if report is None or not state.parts.card.may(Power.SEES_NATIONAL_IDS):
         return
     lost: list[datetime] = []
@@ -176,9 +176,8 @@ def _keyed(state: State) -> Iterable[Trouble]:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
             lost.append(contact.failing_since)
-        elif greeted is not None and (greeted.hello.epoch, greeted.hello.share_version) != (
-            key.epoch,
-            key.share_version,
+        elif greeted is not None and (
+            greeted.hello.epoch != key.epoch or greeted.hello.share_version < key.share_version
         ):
             unfit += 1
     answering = len(key.holders) - len(lost) - unfit

@@ -8,8 +8,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from health_exchange.model.powers import Power
-from health_exchange.node import delivery, housekeeping, reconsidering, releasing, sending, surveying, witnessing
+from health_exchange.node import (
+    delivery,
+    housekeeping,
+    reconsidering,
+    rejoining,
+    releasing,
+    sending,
+    surveying,
+    witnessing,
+)
 from health_exchange.node.contacts import Contacts
+from health_exchange.node.directory_updates import DirectoryFile, DirectoryUpdates
 from health_exchange.node.greeting import Greeter
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -51,13 +61,23 @@ class Turn:
     gives_way: bool = False
 
 
-def turns_of(parts: NodeParts, pseudonyms: PseudonymClient | None, contacts: Contacts) -> tuple[Turn, ...]:
-    """The turns this node takes, by its powers; what becomes of them is watched and reported."""
+def turns_of(
+    parts: NodeParts, pseudonyms: PseudonymClient | None, contacts: Contacts, file: DirectoryFile
+) -> tuple[Turn, ...]:
+    """The turns this node takes, by its powers; what becomes of them is watched and reported.
+
+    Args:
+        parts: The node's.
+        pseudonyms: Where it sees national IDs.
+        contacts: Its peers as it has met them.
+        file: The directory file beside it.
+    """
     carrier = delivery.Delivery(parts)
     watch, greeter = TurnWatch(parts.clock, parts.address), Greeter(parts, contacts)
     reporter = Reporter(parts, watch=watch, contacts=contacts, greeter=greeter, carrier=carrier)
     turns = [
         *_work(parts, pseudonyms, carrier),
+        Turn(name="directory", take=DirectoryUpdates(parts, file).take, every_s=5.0, idle_s=5.0),
         Turn(name="greet", take=greeter.greet, every_s=1.0, idle_s=1.0),
         Turn(name="report", take=reporter.report, every_s=0.5, idle_s=0.5),
     ]
@@ -69,6 +89,7 @@ def _work(parts: NodeParts, pseudonyms: PseudonymClient | None, carrier: deliver
     turns = [
         Turn(name="checkpoint", take=lambda: housekeeping.checkpoint(parts), every_s=0.1, tables=LOG),
         Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
+        Turn(name="rejoin", take=lambda: rejoining.ask_missing(parts), every_s=10.0, idle_s=10.0),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),

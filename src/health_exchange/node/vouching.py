@@ -1,10 +1,11 @@
 """Believing an answer: only with the proof that its holder's log says what was asked, by whom, and what was given."""
 
+from datetime import datetime
 from hashlib import sha256
 
 import msgspec
 
-from health_exchange.audit.checkpoints import read_checkpoint
+from health_exchange.audit.checkpoints import read_checkpoint_of
 from health_exchange.audit.entries import AuditEntry, commitment, decode_entry
 from health_exchange.audit.hashing import hash_leaf
 from health_exchange.audit.merkle import verify_inclusion
@@ -26,7 +27,9 @@ class UnprovenAnswerError(ExchangeError):
     code = "answer-unproven"
 
 
-def check_answer(proven: ProvenAnswer, claims: TicketClaims, pseudonym: Pseudonym, holder: NodeCard) -> LookupAnswer:
+def check_answer(
+    proven: ProvenAnswer, claims: TicketClaims, pseudonym: Pseudonym, holder: NodeCard, now: datetime
+) -> LookupAnswer:
     """The answer, once its entry is seen in the holder's log.
 
     Args:
@@ -34,13 +37,14 @@ def check_answer(proven: ProvenAnswer, claims: TicketClaims, pseudonym: Pseudony
         claims: Of the look-up.
         pseudonym: The person asked for.
         holder: Who answered.
+        now: By our clock.
 
     Raises:
         UnprovenAnswerError: The proof is missing or does not hold, the entry tells of another request, practitioner,
             person, outcome or answer, or what is given is no resource that names the holder as its source.
     """
     try:
-        checkpoint = read_checkpoint(proven.checkpoint, origin=holder.log_origin, public=holder.log_key)
+        checkpoint = read_checkpoint_of(proven.checkpoint, holder, now)
         salt, raw = proven.entry[:SALT_BYTES], proven.entry[SALT_BYTES:]
         verify_inclusion(
             hash_leaf(commitment(raw, salt)),

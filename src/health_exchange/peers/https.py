@@ -6,23 +6,22 @@ TLS in between.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
-from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import Clock
-from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.randomness import Randomness
+from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.hops import REQUEST_ID, sign_hop
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.telemetry.trace import current_request_id
 
 CONNECT_TIMEOUT_S = 3.0
-KEEPALIVE_S = 60.0
+KEEPALIVE_S = 20.0
 
 
 def client_context(*, authority: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -35,21 +34,30 @@ def client_context(*, authority: Path, certificate: Path, key: Path) -> ssl.SSLC
 
 
 class HttpsTransport:
-    """Carries this node's requests; a ``PeerTransport``."""
+    """Carries this node's requests; a ``PeerTransport``.
+
+    Args:
+        address: Its own.
+        url_of: Where a peer's exchange door is now.
+        seed: What signs hops now.
+        clock: For hops.
+        randomness: For nonces.
+        context: What the node shows and demands as a TLS client.
+    """
 
     def __init__(
         self,
         *,
         address: NodeAddress,
-        cards: Mapping[NodeAddress, NodeCard],
-        keys: NodeKeys,
+        url_of: Callable[[NodeAddress], str],
+        seed: Callable[[], Secret],
         clock: Clock,
         randomness: Randomness,
         context: ssl.SSLContext,
     ) -> None:
         self._address = address
-        self._cards = cards
-        self._keys = keys
+        self._url_of = url_of
+        self._seed = seed
         self._clock = clock
         self._randomness = randomness
         self._client = httpx.AsyncClient(
@@ -74,7 +82,7 @@ class HttpsTransport:
             recipient=to,
             at=self._clock.now(),
             nonce=self._randomness(16),
-            seed=self._keys.log_seed,
+            seed=self._seed(),
         )
         headers[REQUEST_ID] = current_request_id()
         failure: str
@@ -83,7 +91,7 @@ class HttpsTransport:
             async with asyncio.timeout(timeout_s):
                 response = await self._client.request(
                     method,
-                    self._cards[to].exchange_url + path,
+                    self._url_of(to) + path,
                     content=body,
                     headers=headers,
                     timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),

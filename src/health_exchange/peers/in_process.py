@@ -7,11 +7,11 @@ around this class.
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import Clock
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.randomness import Randomness
+from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.hops import REQUEST_ID, sign_hop
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.telemetry.trace import current_request_id
@@ -31,10 +31,10 @@ class InProcessTransport:
     """Carries one node's requests; a ``PeerTransport``."""
 
     def __init__(
-        self, *, address: NodeAddress, keys: NodeKeys, clock: Clock, randomness: Randomness, doors: DoorPlan
+        self, *, address: NodeAddress, seed: Callable[[], Secret], clock: Clock, randomness: Randomness, doors: DoorPlan
     ) -> None:
         self._address = address
-        self._keys = keys
+        self._seed = seed
         self._clock = clock
         self._randomness = randomness
         self._doors = doors
@@ -58,7 +58,7 @@ class InProcessTransport:
             recipient=to,
             at=self._clock.now(),
             nonce=self._randomness(16),
-            seed=self._keys.log_seed,
+            seed=self._seed(),
         )
         headers[REQUEST_ID] = current_request_id()
         return await door(method, path, headers, body)

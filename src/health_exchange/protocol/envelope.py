@@ -19,7 +19,7 @@ from health_exchange.crypto.sealing import SealBrokenError
 from health_exchange.crypto.signatures import SignatureMismatchError, SigningKeys, VerifyingKeys
 from health_exchange.crypto.suites import SUITES, Suite, SuiteNumber
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NodeCard
+from health_exchange.model.directory import KeyUse, NodeCard
 from health_exchange.model.identifiers import StreamId
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.randomness import Randomness
@@ -126,6 +126,10 @@ class Envelope:
     signature: bytes
     wraps: tuple[tuple[bytes, bytes], ...]
     sealed: tuple[bytes, ...]
+
+    def key_id_of(self, recipient: NodeAddress) -> bytes:
+        """Which of the recipient's box keys it was sealed to."""
+        return self.wraps[self.header.recipients.index(recipient)][0]
 
     def __repr__(self) -> str:
         return f"Envelope({self.header.origin} {self.header.stream} {self.header.sequence}, {len(self.raw)} bytes)"
@@ -234,28 +238,31 @@ def read_envelope(raw: bytes) -> Envelope:
     raise PoisonEnvelopeError(problem)
 
 
-def origin_keys(envelope: Envelope, cards: Mapping[NodeAddress, NodeCard]) -> VerifyingKeys:
-    """The keys of the named origin; raises ``EnvelopeStrangerError`` if nobody we know is called that."""
+def origin_keys(envelope: Envelope, cards: Mapping[NodeAddress, NodeCard]) -> tuple[VerifyingKeys, ...]:
+    """Keys the named origin may have signed with when it says it did; raises ``EnvelopeStrangerError`` for nobody."""
     card = cards.get(envelope.header.origin)
     if card is None:
         raise EnvelopeStrangerError("the envelope's origin is not in the directory")
-    return VerifyingKeys.from_bytes(card.verifying_key)
+    return tuple(map(VerifyingKeys.from_bytes, card.keys_at(KeyUse.SIGNING, envelope.header.created_at)))
 
 
-def verify_envelope(envelope: Envelope, keys: VerifyingKeys) -> None:
-    """Check that the holder of ``keys`` signed every byte of it.
+def verify_envelope(envelope: Envelope, *keys: VerifyingKeys) -> None:
+    """Check that the holder of one of ``keys`` signed every byte of it.
 
     Raises:
         EnvelopeSignatureError: One of the two signatures does not hold.
     """
     suite = SUITES[envelope.header.suite]
-    try:
-        suite.verify(keys, envelope.body, envelope.signature, context=CONTEXT)
-    except SignatureMismatchError:
-        raise EnvelopeSignatureError("the envelope is not signed by its origin") from None
+    for each in keys:
+        try:
+            suite.verify(each, envelope.body, envelope.signature, context=CONTEXT)
+        except SignatureMismatchError:
+            continue
+        return
+    raise EnvelopeSignatureError("the envelope is not signed by its origin")
 
 
-def open_sections(envelope: Envelope, address: NodeAddress, box: BoxKeys) -> dict[str, bytes]:
+def open_sections(envelope: Envelope, address: NodeAddress, boxes: Sequence[BoxKeys]) -> dict[str, bytes]:
     """Plaintext by name of the sections granted to ``address``; maybe none. Call on verified envelopes only.
 
     Raises:
@@ -265,8 +272,10 @@ def open_sections(envelope: Envelope, address: NodeAddress, box: BoxKeys) -> dic
     suite = SUITES[envelope.header.suite]
     if address not in envelope.header.recipients:
         raise NotARecipientError(f"the envelope is not addressed to {address}")
-    name, wrap = envelope.wraps[envelope.header.recipients.index(address)]
-    if name != key_id(box.public_raw):
+    name = envelope.key_id_of(address)
+    wrap = envelope.wraps[envelope.header.recipients.index(address)][1]
+    box = next((box for box in boxes if key_id(box.public_raw) == name), None)
+    if box is None:
         raise NotARecipientError(f"the envelope is wrapped to another key of {address}")
     core = msgspec.msgpack.decode(envelope.body, type=_Body).core
     try:

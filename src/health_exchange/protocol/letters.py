@@ -6,6 +6,7 @@ or records it, reads nothing, now or with a later quantum computer.
 Source: RFC 9180 by ``crypto.boxes``; AES-256-GCM by ``crypto.sealing``.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import zstandard
@@ -44,11 +45,11 @@ def seal_letter(box_key: bytes, text: bytes, *, about: bytes, randomness: Random
     return wrap_to(box_key, key, info=about) + sealed
 
 
-def open_letter(keys: BoxKeys, letter: bytes, *, about: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> bytes:
+def open_letter(boxes: Sequence[BoxKeys], letter: bytes, *, about: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> bytes:
     """What the letter says.
 
     Args:
-        keys: This node's.
+        boxes: This node's, former ones too.
         letter: Untrusted.
         about: As it was sealed.
         bytes_max: What it may unfold to.
@@ -56,13 +57,14 @@ def open_letter(keys: BoxKeys, letter: bytes, *, about: bytes, bytes_max: int = 
     Raises:
         UnreadableLetterError: It is not to us, not about ``about``, changed, or unfolds beyond the bound.
     """
-    try:
-        key = unwrap(keys, letter[:_WRAPPED_BYTES], info=about)
-        folded = open_sealed(key, letter[_WRAPPED_BYTES:], aad=sha256(about).digest())
-        if 0 <= zstandard.frame_content_size(folded) <= bytes_max:
-            return zstandard.ZstdDecompressor().decompress(folded)
-    except (SealBrokenError, zstandard.ZstdError):
-        pass
+    for box in boxes:
+        try:
+            key = unwrap(box, letter[:_WRAPPED_BYTES], info=about)
+            folded = open_sealed(key, letter[_WRAPPED_BYTES:], aad=sha256(about).digest())
+            if 0 <= zstandard.frame_content_size(folded) <= bytes_max:
+                return zstandard.ZstdDecompressor().decompress(folded)
+        except (SealBrokenError, zstandard.ZstdError):
+            continue
     raise UnreadableLetterError("the letter does not open with this node's key")
 
 

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import msgspec
 
-from health_exchange.crypto.signatures import SignatureMismatchError, sign_ed25519, verify_ed25519
+from health_exchange.crypto.signatures import is_signed_by, sign_ed25519
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NodeCard
+from health_exchange.model.directory import KeyUse, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
@@ -212,15 +212,15 @@ def check_directions(  # the parts of what they must fit
     fits = False
     try:
         by = NodeAddress.parse(directions.by)
-        verify_ed25519(cards[by].log_key, _message(directions), signed.signature)
         fits = (
-            directions.holder == str(holder)
+            is_signed_by(cards[by].keys_at(KeyUse.LOG, now), _message(directions), signed.signature)
+            and directions.holder == str(holder)
             and by.contains(holder)
             and cards[by].may(Power.AGGREGATES)
             and (directions.ticket_sha256, directions.pseudonym) == (claims_digest(claims), pseudonym)
             and abs(now - read_instant(directions.at)) <= LIFETIME
         )
-    except (ValueError, KeyError, SignatureMismatchError):
+    except (ValueError, KeyError):
         pass
     if not fits:
         raise ForgedDirectionsError("the directions are not a node's above, to this holder, for this look-up")

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from health_exchange.crypto.signatures import SigningKeys, VerifyingKeys, sign, verify
+from health_exchange.crypto.signatures import SignatureMismatchError, SigningKeys, VerifyingKeys, sign, verify
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import StreamId
@@ -100,18 +100,23 @@ def read_receipt(raw: bytes) -> Receipt:
     return _read(raw)[1]
 
 
-def verify_receipt(raw: bytes, keys: VerifyingKeys) -> Receipt:
-    """The receipt, once the holder of ``keys`` is known to have signed it.
+def verify_receipt(raw: bytes, *keys: VerifyingKeys) -> Receipt:
+    """The receipt, once the holder of one of ``keys`` is known to have signed it.
 
     The caller takes ``keys`` from the card of ``recipient``: a receipt proves nothing under another's keys.
 
     Raises:
         MalformedReceiptError: No receipt.
-        SignatureMismatchError: Not signed by them.
+        SignatureMismatchError: Not signed by any of them.
     """
     outer, receipt = _read(raw)
-    verify(keys, outer.body, outer.signature, context=CONTEXT)
-    return receipt
+    for each in keys:
+        try:
+            verify(each, outer.body, outer.signature, context=CONTEXT)
+        except SignatureMismatchError:
+            continue
+        return receipt
+    raise SignatureMismatchError("the receipt is not signed by its recipient")
 
 
 def _read(raw: bytes) -> tuple[_Outer, Receipt]:

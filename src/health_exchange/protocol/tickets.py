@@ -15,9 +15,9 @@ from typing import Annotated
 
 import msgspec
 
-from health_exchange.crypto.signatures import SignatureMismatchError, sign_ed25519, verify_ed25519
+from health_exchange.crypto.signatures import is_signed_by, sign_ed25519
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.directory import KeyUse, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 from health_exchange.protocol.instants import read_instant, write_instant
@@ -161,12 +161,11 @@ def verify_receipt(
     try:
         holder = NodeAddress.parse(receipt.holder)
         message = _message(claims, receipt.holder, receipt.leaf, receipt.at)
-        verify_ed25519(cards[holder].log_key, message, receipt.signature)
-    except (ValueError, KeyError, SignatureMismatchError):
-        holder = None
-    if holder is None:
-        raise ForgedTicketError("a receipt is not signed by the key holder it names")
-    return holder
+        if is_signed_by(cards[holder].keys_at(KeyUse.LOG, now), message, receipt.signature):
+            return holder
+    except (ValueError, KeyError):
+        pass
+    raise ForgedTicketError("a receipt is not signed by the key holder it names")
 
 
 def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDirectory, now: datetime) -> TicketClaims:
@@ -179,10 +178,12 @@ def verify_ticket(ticket: Ticket, *, sender: NodeAddress, directory: NetworkDire
         StaleTicketError: It is older than :data:`LIFETIME`, for another key, or from the future.
         ForgedTicketError: Fewer than t distinct key holders signed for it.
     """
-    claims, key = ticket.claims, directory.key
+    claims = ticket.claims
+    cards = {(key.epoch, key.share_version): key for key in directory.keys_at(now)}
+    key = cards.get((claims.epoch, claims.version))
     if claims.node != str(sender):
         raise RetargetedTicketError("the ticket was made for another node")
-    if (claims.epoch, claims.version) != (key.epoch, key.share_version):
+    if key is None:
         raise StaleTicketError("the ticket was made with another pseudonym key")
     _check_age(claims.at, now)
     known = {holder.address for holder in key.holders}

@@ -127,13 +127,19 @@ class EvaluationResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     proof: bytes
 
 
-class _ShareFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _KeptShare(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A share as its holder keeps it."""
 
     epoch: int
     version: int
     index: int
     secret: bytes
+
+
+class _ShareFile(_KeptShare, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The newest share and those before it that somebody may still ask for."""
+
+    former: list[_KeptShare] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,23 +308,28 @@ def decode_response(raw: bytes) -> EvaluationResponse:
     return _decode(raw, EvaluationResponse)
 
 
-def encode_share(share: KeyShare) -> bytes:
-    """The share as its holder keeps it. Secret."""
-    return msgspec.json.encode(
-        _ShareFile(epoch=share.epoch, version=share.version, index=share.index, secret=share.secret.raw)
-    )
+def encode_shares(shares: Sequence[KeyShare]) -> bytes:
+    """Shares as their holder keeps them, at least one, the newest first. Secret."""
+    newest, *former = [
+        _KeptShare(epoch=each.epoch, version=each.version, index=each.index, secret=each.secret.raw) for each in shares
+    ]
+    return msgspec.json.encode(_ShareFile(**msgspec.structs.asdict(newest), former=former))
 
 
-def decode_share(raw: bytes) -> KeyShare:
-    """Read a kept share; raises ``MalformedEvaluationError``."""
+def decode_shares(raw: bytes) -> tuple[KeyShare, ...]:
+    """Read kept shares, the newest first; raises ``MalformedEvaluationError``."""
     try:
         file = msgspec.json.decode(raw, type=_ShareFile)
     except (msgspec.MsgspecError, ValueError):
         file = None
     if file is None:
         raise MalformedEvaluationError("the key share's file cannot be read")
-    decode_scalar(file.secret)
-    return KeyShare(epoch=file.epoch, version=file.version, index=file.index, secret=Secret(file.secret))
+    for each in (file, *file.former):
+        decode_scalar(each.secret)
+    return tuple(
+        KeyShare(epoch=each.epoch, version=each.version, index=each.index, secret=Secret(each.secret))
+        for each in (file, *file.former)
+    )
 
 
 def _decode(raw: bytes, kind: type[_M]) -> _M:

@@ -69,7 +69,7 @@ class Store:
         self._clock = clock
         self._randomness = randomness
         self._inline = inline
-        self._ring = KeyRing(keys.at_rest)
+        self._ring = KeyRing(keys)
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -105,6 +105,7 @@ class Store:
 
         Raises:
             UnavailableError: The database cannot be opened.
+            SchemaError: Its schema is of a later release, or of an earlier one and the role may not change it.
         """
         if url == "sqlite://" and not inline:
             raise ValueError("a database in memory has one connection, so it runs inline")
@@ -115,6 +116,9 @@ class Store:
         except DBAPIError as error:
             database.close()
             raise unavailable(error) from None
+        except ExchangeError:
+            database.close()
+            raise
         return cls(database, keys, clock, randomness, inline=inline)
 
     def claim(self, run: str) -> None:

@@ -1,6 +1,6 @@
 """Small facts a node must not forget: its incarnation, and how far its readers of the feed have come."""
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
@@ -22,6 +22,11 @@ def put(tx: Transaction, name: str, value: bytes) -> None:
     """Keep ``value`` under ``name`` in place of what was there."""
     if tx.execute(_PUT, {"fact": name, "now": value}).rowcount == 0:
         tx.insert_many(node_state, [(name, value)])
+
+
+def drop(tx: Transaction, name: str) -> None:
+    """Keep nothing under ``name`` any more."""
+    tx.execute(delete(node_state).where(node_state.c.name == name))
 
 
 def cursor(tx: Transaction, name: str) -> int:

@@ -61,9 +61,21 @@ def enqueue(  # the parts of one row
     sequence: int,
     digest: bytes,
     recipients: Iterable[NodeAddress] = (),
+    sent_up_to: int | None = None,
 ) -> None:
-    """Keep an envelope for the next hop; ``recipients`` are those whose receipts are awaited (none for a relay)."""
-    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, tx.clock.now().isoformat())])
+    """Keep an envelope for the next hop.
+
+    Args:
+        tx: The transaction.
+        raw: The envelope.
+        stream: Its stream.
+        sequence: Its place there.
+        digest: Of its core.
+        recipients: Those whose receipts are awaited.
+        sent_up_to: Number of the last change of our feed that it tells of; ``None`` for a relay.
+    """
+    queued_at = tx.clock.now().isoformat()
+    tx.insert_many(outbox, [(tx.allocate("outbox"), stream, sequence, digest, raw, False, queued_at, sent_up_to)])
     awaited = [(stream, sequence, str(recipient), None, None, None) for recipient in recipients]
     tx.insert_many(outbox_receipts, awaited)
 
@@ -83,14 +95,12 @@ def mark_delivered(tx: Transaction, stream: StreamId, sequence: int) -> None:
     _let_go(tx, stream, sequence)
 
 
-def rewind(tx: Transaction, stream: StreamId, sequence: int) -> bool:
-    """Send a stream again from ``sequence`` on, which the next hop has lost; whether that is still kept."""
-    later = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence)
-    first = tx.execute(select(outbox.c.raw).where(_THIS), {"of": stream, "at": sequence}).scalar_one_or_none()
-    if first is None:
-        return False
-    tx.execute(update(outbox).where(later, outbox.c.raw.is_not(None)).values(delivered=False))
-    return True
+def rewind(tx: Transaction, stream: StreamId, sequence: int) -> int | None:
+    """Send a stream again from ``sequence`` on, which the next hop has lost; the first place that is still kept."""
+    kept = (outbox.c.stream == stream) & (outbox.c.sequence >= sequence) & outbox.c.raw.is_not(None)
+    tx.execute(update(outbox).where(kept).values(delivered=False))
+    first: int | None = tx.execute(select(func.min(outbox.c.sequence)).where(kept)).scalar_one()
+    return first
 
 
 def contradicts(tx: Transaction, stream: StreamId, sequence: int, digest: bytes) -> bool:

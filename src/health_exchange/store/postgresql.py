@@ -138,8 +138,9 @@ class PostgresqlDatabase:
         """A connection that is nobody else's and outside transactions."""
         try:
             pooled = self.engine.raw_connection()
-        except DBAPIError as error:
-            raise unavailable(error) from None
+        except psycopg.Error as error:
+            # This way in, the engine leaves the driver's errors as they are.
+            raise unavailable(wrapped(error)) from None
         connection = cast("psycopg.Connection[Any]", pooled.driver_connection)
         pooled.detach()
         connection.autocommit = True

@@ -10,6 +10,9 @@ from health_exchange.protocol.receipts import read_receipt
 from health_exchange.store.schema import receipts
 from health_exchange.store.transaction import Transaction
 
+COLLECT_AGAIN = "collect-receipts-again"
+"""Node state: those above may have receipts for nodes below that were lost here with the database."""
+
 _ONE = select(receipts.c.raw).where(
     receipts.c.stream == bindparam("of"),
     receipts.c.sequence == bindparam("at"),

@@ -250,6 +250,15 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
     return opened(tx, row) if row is not None else None
 
 
+def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
+    """Every version that is kept, the current one first."""
+    now = current(tx, resource_type, resource_id)
+    if now is None:
+        return []
+    former = tx.execute(_HISTORY.where(history.c.rid == now.rid).order_by(history.c.version.desc()))
+    return [now, *(opened(tx, row) for row in former)]
+
+
 def version(tx: Transaction, resource_type: str, resource_id: str, number: int) -> StoredResource | None:
     """One version, current or former."""
     now = current(tx, resource_type, resource_id)

@@ -126,6 +126,7 @@ outbox = Table(
     Column("raw", LargeBinary),
     Column("delivered", Boolean, nullable=False),
     Column("queued_at", Text),
+    Column("sent_up_to", BigInteger),
     Index("ix_outbox_stream_sequence", "stream", "sequence", unique=True),
     Index("ix_outbox_delivered_position", "delivered", "position"),
 )
@@ -196,6 +197,14 @@ erasures = Table(
     Column("pseudonym", Text, nullable=False),
     Column("erased_at", Text, nullable=False),
     Column("resources", BigInteger, nullable=False),
+)
+shreds = Table(
+    "shreds",
+    METADATA,
+    Column("origin", Text, primary_key=True),
+    Column("pseudonym", Text, primary_key=True),
+    Column("shredded_at", Text, nullable=False),
+    Index("ix_shreds_shredded_at", "shredded_at"),
 )
 audit_entries = Table(
     "audit_entries",

@@ -28,7 +28,7 @@ def shred(tx: Transaction, pseudonym: Pseudonym, *, anchor: str | None = None) -
         subjects.c.key_wrapped.is_not(None),
     )
     people = list(tx.execute(living if anchor is None else living.where(subjects.c.anchor == anchor)))
-    destroyed = sum(_destroy(tx, person.sid) for person in people)
+    destroyed = sum(destroy(tx, person.sid) for person in people)
     for person in people:
         tx.ring.forget(person.key_wrapped)
     if people:
@@ -47,7 +47,8 @@ def names_of(tx: Transaction, pseudonym: Pseudonym) -> frozenset[tuple[str, str]
     return frozenset((row.type, row.id) for row in rows)
 
 
-def _destroy(tx: Transaction, sid: int) -> int:
+def destroy(tx: Transaction, sid: int) -> int:
+    """Destroy everything of one subject, and tell nobody; how many resources there were."""
     rows = list(tx.execute(select(resources.c.rid, resources.c.deleted).where(resources.c.sid == sid)))
     rids = [row.rid for row in rows]
     tallies.change(tx, {(sid, ""): -sum(not row.deleted for row in rows)})

@@ -35,6 +35,16 @@ def drop(tx: Transaction, rids: Iterable[int]) -> None:
         tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
 
 
+def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
+    """Tokens of rows that have no list: those that the release before this one wrote."""
+    found: dict[int, list[int]] = {}
+    if not _is_in_rows(tx):
+        for chunk in chunks(rids):
+            for row in tx.execute(select(tokens).where(tokens.c.rid.in_(chunk)).order_by(tokens.c.token)):
+                found.setdefault(row.rid, []).append(row.token)
+    return found
+
+
 def has_token(tx: Transaction, token: int) -> ColumnElement[bool]:
     """That a row has a token."""
     if _is_in_rows(tx):

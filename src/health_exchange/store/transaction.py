@@ -1,7 +1,7 @@
 """One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from health_exchange.crypto.sealing import unwrap_key, wrap_key
+from health_exchange.crypto.sealing import SealBrokenError, unwrap_key, wrap_key
 from health_exchange.model.clock import Clock
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
@@ -38,22 +38,42 @@ IN_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreKeys:
-    """What the store seals with: ``at_rest`` wraps subject and period keys, ``tokens`` makes search tokens."""
+    """What the store seals with.
+
+    Attributes:
+        at_rest: Wraps subject and period keys.
+        tokens: Makes search tokens.
+        at_rest_now: The keys that wrap as they are kept now, the newest first; asked before anything is wrapped and
+            where something does not open. Empty where they never change while the store is open.
+    """
 
     at_rest: Secret
     tokens: Secret
+    at_rest_now: Callable[[], tuple[Secret, ...]] = tuple
 
 
 class KeyRing:
-    """Unwraps keys and remembers the latest ones, by their wrapped bytes: a rolled-back key is never mistaken."""
+    """Unwraps keys and remembers the latest ones, by their wrapped bytes: a rolled-back key is never mistaken.
 
-    def __init__(self, at_rest: Secret) -> None:
-        self._at_rest = at_rest
+    While the key that wraps is being replaced, some keys are wrapped by it and some by the one before. Whoever wraps
+    looks first which is the newest, inside its transaction: once that is another one and all earlier transactions
+    have ended, nothing is wrapped by the old one any more.
+    """
+
+    def __init__(self, keys: StoreKeys) -> None:
+        self._now = keys.at_rest_now
+        self._at_rest = keys.at_rest_now() or (keys.at_rest,)
+        self._before: tuple[Secret, ...] = ()
         self._known: OrderedDict[bytes, Secret] = OrderedDict()
 
     def wrap(self, key: Secret) -> bytes:
         """``key`` as it is kept."""
-        return wrap_key(self._at_rest, key)
+        self._look()
+        return wrap_key(self._at_rest[0], key)
+
+    def rewrap(self, wrapped: bytes) -> bytes:
+        """What is kept as ``wrapped``, under the newest key; the same bytes where it is so already."""
+        return self.wrap(self._open(wrapped))
 
     def unwrap(self, wrapped: bytes) -> Secret:
         """The key that is kept as ``wrapped``.
@@ -63,10 +83,30 @@ class KeyRing:
         """
         key = self._known.get(wrapped)
         if key is None:
-            key = self._known[wrapped] = unwrap_key(self._at_rest, wrapped)
+            key = self._known[wrapped] = self._open(wrapped)
             if len(self._known) > KEYS_CACHED_MAX:
                 self._known.popitem(last=False)
         return key
+
+    def _open(self, wrapped: bytes) -> Secret:
+        """The key in ``wrapped``, by whichever key it was wrapped."""
+        for again in (False, True):
+            if again:
+                self._look()
+            # Those before stay at hand for who still reads what was there before they were replaced.
+            for at_rest in (*self._at_rest, *self._before):
+                try:
+                    return unwrap_key(at_rest, wrapped)
+                except SealBrokenError:
+                    continue
+        raise SealBrokenError("the wrapped key does not open")
+
+    def _look(self) -> None:
+        """Go by the keys as they are kept now."""
+        now = self._now()
+        if now and now != self._at_rest:
+            self._before, self._at_rest = self._at_rest, now
+            self._known.clear()
 
     def forget(self, wrapped: bytes) -> None:
         """Drop a key that is being destroyed."""

@@ -5,6 +5,7 @@ and no client of key holders, one that keeps no share cannot evaluate.
 """
 
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,20 +28,20 @@ from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
-from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.clock import Clock, SystemClock
-from health_exchange.model.directory import NetworkDirectory, NodeCard
+from health_exchange.model.clock import SystemClock
 from health_exchange.model.errors import ExchangeError, FaultError, NotFoundError
 from health_exchange.model.powers import Power
 from health_exchange.node.admission import Admission
 from health_exchange.node.contacts import Contacts
 from health_exchange.node.desks import Desks
+from health_exchange.node.directory_updates import DirectoryFile, no_file
 from health_exchange.node.erasures import Erasures
 from health_exchange.node.holders import Holders
 from health_exchange.node.lookups import LookUps
+from health_exchange.node.membership import Membership
 from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.premises import Premises
@@ -52,14 +53,16 @@ from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.policy.engine import BadPolicyError, PolicySet
-from health_exchange.pseudonym.threshold import KeyShare, check_key_card, decode_share
-from health_exchange.store import node_state
-from health_exchange.store.engine import Store, StoreKeys
+from health_exchange.store import incarnations, node_state
+from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
-from health_exchange.wiring.directory_file import read_directory
+from health_exchange.wiring.currency import Currency
+from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory, read_directory_files
+from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
-from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password
+from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password, read_named
+from health_exchange.wiring.share_file import ShareFile
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -90,8 +93,8 @@ class Node:
     turns: tuple[Turn, ...]
 
 
-def make_node(parts: NodeParts) -> Node:
-    """A node of ``parts``, whatever carries its messages."""
+def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node:
+    """A node of ``parts``, whatever carries its messages; ``directory_file`` is the directory beside it."""
     contacts = Contacts(parts.transport, parts.clock, parts.store.meters)
     parts = replace(parts, transport=contacts)
     holders = Holders(parts)
@@ -106,7 +109,7 @@ def make_node(parts: NodeParts) -> Node:
         reading=reading,
         lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
         exchange=ExchangeDoor(parts, pseudonyms),
-        turns=turns_of(parts, pseudonyms, contacts),
+        turns=turns_of(parts, pseudonyms, contacts, directory_file),
     )
 
 
@@ -120,6 +123,7 @@ class AssembledNode:
         fhir_app: What the TLS listener serves.
         exchange_app: What the mutual-TLS listener serves.
         transport: To be closed at the end, as are its processes.
+        currency: Keeps this process at what files and database say now.
         workers: Processes that compute what somebody waits for.
         background: A process that computes what may wait.
     """
@@ -129,6 +133,7 @@ class AssembledNode:
     fhir_app: RequestLog
     exchange_app: Starlette
     transport: HttpsTransport
+    currency: Currency
     workers: Processes
     background: Processes
 
@@ -140,85 +145,101 @@ class AssembledNode:
         self.node.parts.store.close()
 
 
-def assemble(settings: Settings, run: str = "") -> AssembledNode:
+def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> AssembledNode:
     """The node that ``settings`` describe, over HTTPS and its database.
 
     Args:
         settings: The node's.
         run: Of the node that claims the database already and has this process serve its doors; empty to be the node.
+        starts: Whether it starts now, which its log says; not for what is done to a node before it may start.
 
     Raises:
         ExchangeError: A file is missing or does not fit the others.
     """
-    address = NodeAddress.parse(settings.address)
-    directory = read_directory(
-        _read(settings.directory),
-        _read(settings.directory_signature),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
-    check_key_card(directory.key)
-    card = directory.nodes.get(address)
-    if card is None:
-        raise BadSettingsError(f"{address} is not in the directory")
-    keys = NodeKeys.from_json(_read(settings.keys))
-    if keys.signing.public.raw != card.verifying_key:
-        raise BadSettingsError(f"the key set is not that of {address}")
-    clock = SystemClock()
-    transport = _transport(settings, address, directory, keys, clock)
-    store = _open_store(settings, keys)
+    directory_files, key_file = DirectoryFiles(settings), KeyFile(settings.keys)
+    share_file = ShareFile(settings.share) if settings.share else None
+    # Before the database is opened: what cannot be in this network makes no database.
+    membership = _membership(settings, key_file, share_file)
+    context = _client_context(settings)
+    transport = _transport(settings, membership, context)
+    store = _open_store(settings, key_file)
     joined = bool(run)
     if joined:
         store.join(run)
     else:
-        run = _claim(store, address)
+        run = _claim(store, membership.address)
+    membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(
-        card=card,
-        directory=directory,
-        keys=keys,
-        share=_share(settings, card),
+        membership=membership,
         stream=store.write_now(node_state.own_stream),
+        incarnation=store.read_now(incarnations.current),
         policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
         store=store,
         transport=transport,
-        clock=clock,
+        clock=membership.clock,
         randomness=os.urandom,
         workers=workers,
         background=background,
         limits=Limits(evaluations_per_day=settings.evaluations_per_day),
         premises=_premises(settings),
     )
-    if not joined:
+    if starts and not joined:
         note_start(parts)
-    node = make_node(parts)
+    node = make_node(parts, directory_files.changed)
     return AssembledNode(
         node=node,
         run=run,
-        fhir_app=fhir_app(node, read_registry(_read(settings.clients))),
+        fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
+        currency=Currency(settings, parts, key_file, share_file, context),
         workers=workers,
         background=background,
     )
 
 
-def _transport(
-    settings: Settings, address: NodeAddress, directory: NetworkDirectory, keys: NodeKeys, clock: Clock
-) -> HttpsTransport:
-    """What carries the node's requests."""
-    context = client_context(
-        authority=Path(settings.authority),
-        certificate=Path(settings.certificate),
-        key=Path(settings.certificate_key),
+def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | None) -> Membership:
+    """What the node is by the files beside it; the database may know of a newer directory."""
+    return Membership(
+        address=NodeAddress.parse(settings.address),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+        signed=read_directory_files(settings),
+        keys=key_file.now(),
+        clock=SystemClock(),
+        shares=share_file.now() if share_file is not None else (),
+        keep_share=share_file.add if share_file is not None else None,
     )
+
+
+def _transport(settings: Settings, membership: Membership, context: ssl.SSLContext) -> HttpsTransport:
+    """What carries the node's requests: to whom and as whom the directory says just then."""
     return HttpsTransport(
-        address=address, cards=directory.nodes, keys=keys, clock=clock, randomness=os.urandom, context=context
+        address=membership.address,
+        url_of=lambda peer: settings.routes.get(str(peer)) or membership.directory.nodes[peer].exchange_url,
+        seed=lambda: membership.keys.log_seed,
+        clock=membership.clock,
+        randomness=os.urandom,
+        context=context,
     )
 
 
-def _share(settings: Settings, card: NodeCard) -> KeyShare | None:
-    """The node's share of the pseudonym key, where it may keep one."""
-    return decode_share(_read(settings.share)) if card.may(Power.KEEPS_KEY_SHARE) and settings.share else None
+def _client_context(settings: Settings) -> ssl.SSLContext:
+    """What the node shows and demands as a TLS client.
+
+    Raises:
+        BadSettingsError: Certificate and key do not fit each other, or a file cannot be read.
+    """
+    problem = ""
+    try:
+        return client_context(
+            authority=Path(settings.authority),
+            certificate=Path(settings.certificate),
+            key=Path(settings.certificate_key),
+        )
+    except OSError as error:
+        problem = error.strerror or str(error.args[-1])
+    raise BadSettingsError(f"{settings.certificate} and {settings.certificate_key} cannot be used: {problem}")
 
 
 def _premises(settings: Settings) -> Premises:
@@ -230,10 +251,10 @@ def _premises(settings: Settings) -> Premises:
     )
 
 
-def _open_store(settings: Settings, keys: NodeKeys) -> Store:
+def _open_store(settings: Settings, key_file: KeyFile) -> Store:
     return Store.open(
         settings.database,
-        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        key_file.store_keys,
         SystemClock(),
         os.urandom,
         password=database_password(settings),
@@ -328,17 +349,3 @@ _HANDLERS: Mapping[int | type[Exception], Callable[[Request, Exception], Awaitab
     405: _no_route,
     Exception: _fault,
 }
-
-
-def _read(path: str) -> bytes:
-    """A file the settings name.
-
-    Raises:
-        BadSettingsError: It cannot be read.
-    """
-    problem = ""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        problem = error.strerror or "cannot be read"
-    raise BadSettingsError(f"{path}: {problem}")

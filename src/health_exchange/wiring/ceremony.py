@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from health_exchange.crypto.keyset import NodeKeys
-from health_exchange.crypto.signatures import ed25519_public
+from health_exchange.crypto.signatures import VerifyingKeys, ed25519_public
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import HolderCard, KeyCard, NetworkDirectory, NodeCard
 from health_exchange.model.randomness import Randomness
+from health_exchange.protocol.directories import SignedDirectory, make_directory
 from health_exchange.pseudonym.dealing import generate_key
 from health_exchange.pseudonym.threshold import KeyShare
-from health_exchange.wiring.directory_file import encode_directory, sign_directory
 from health_exchange.wiring.plan import NetworkPlan
 
 EPOCH = 1
@@ -25,11 +25,15 @@ SHARE_VERSION = 1
 class Ceremony:
     """What the ceremony leaves: public the directory, each node's own the rest."""
 
-    directory: NetworkDirectory
-    directory_json: bytes
-    directory_signature: bytes
+    signed: SignedDirectory
+    nation: VerifyingKeys
     keys: Mapping[NodeAddress, NodeKeys]
     shares: Mapping[NodeAddress, KeyShare]
+
+    @property
+    def directory(self) -> NetworkDirectory:
+        """Number one."""
+        return self.signed.directory
 
 
 def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
@@ -62,11 +66,9 @@ def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
     }
     directory = NetworkDirectory(nodes=cards, key=key)
     nation = next(node.address for node in plan.nodes if node.address.parent is None)
-    directory_json = encode_directory(directory)
     return Ceremony(
-        directory=directory,
-        directory_json=directory_json,
-        directory_signature=sign_directory(directory_json, keys[nation].signing),
+        signed=make_directory(directory, keys[nation].signing),
+        nation=keys[nation].signing.public,
         keys=keys,
         shares={
             address: KeyShare(epoch=EPOCH, version=SHARE_VERSION, index=index, secret=generated.shares[index])

@@ -5,22 +5,23 @@ For auditors and the demo. Reads the databases with their nodes' keys; changes n
 
 import os
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from health_exchange.audit.entries import AuditEntry
-from health_exchange.audit.export import LogContent, WitnessKey, export_folder
+from health_exchange.audit.export import EarlierLog, LogContent, WitnessKey, export_folder
 from health_exchange.audit.verification import VerificationReport, verify_folder
 from health_exchange.crypto.keyset import NodeKeys
-from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
-from health_exchange.model.directory import NetworkDirectory
+from health_exchange.model.directory import NetworkDirectory, former_log_keys
 from health_exchange.model.errors import ForbiddenError
 from health_exchange.node.journal import SALT_BYTES, log
 from health_exchange.protocol.envelope import open_sections, read_envelope
-from health_exchange.store import audit_log, outbox
-from health_exchange.store.engine import Store, StoreKeys, Transaction
-from health_exchange.wiring.directory_file import read_directory
+from health_exchange.store import audit_log, incarnations, outbox
+from health_exchange.store.engine import Store, Transaction
+from health_exchange.wiring.directory_files import newest_directory
+from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.settings import Settings, database_password, read_settings
 
 
@@ -29,12 +30,8 @@ def export_log(settings: Settings) -> dict[str, bytes]:
 
     Reading the log is an entry of the log; the node gives it its place, so the export does not show itself yet.
     """
-    directory = read_directory(
-        Path(settings.directory).read_bytes(),
-        Path(settings.directory_signature).read_bytes(),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
     store = open_store(settings)
+    directory = store.read_now(lambda tx: newest_directory(settings, tx)).directory
     address = NodeAddress.parse(settings.address)
     entry = AuditEntry(
         kind="log-read",
@@ -66,10 +63,9 @@ def read_entries(settings: Settings) -> list[bytes]:
 
 def open_store(settings: Settings) -> Store:
     """A node's database with its keys, beside the node that may be running."""
-    keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
     return Store.open(
         settings.database,
-        StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+        KeyFile(settings.keys).store_keys,
         SystemClock(),
         os.urandom,
         password=database_password(settings),
@@ -80,19 +76,24 @@ def open_store(settings: Settings) -> Store:
 def log_content(tx: Transaction, directory: NetworkDirectory, address: NodeAddress) -> LogContent:
     """Everything the store holds of the node's log, up to its latest checkpoint."""
     card = directory.nodes[address]
+    witnesses = [directory.nodes[witness] for witness in card.witnesses]
     checkpoints = dict(audit_log.all_checkpoints(tx))
     size = max(checkpoints, default=0)
+    lives = incarnations.lives(tx)
     return LogContent(
-        origin=card.log_origin,
+        origin=card.log_of(lives[-1].number),
         public=card.log_key,
-        witnesses=[
-            WitnessKey(name=directory.nodes[witness].log_origin, public=directory.nodes[witness].log_key)
-            for witness in card.witnesses
-        ],
+        witnesses=[WitnessKey(name=witness.log_origin, public=witness.log_key) for witness in witnesses],
+        former=former_log_keys([card, *witnesses]),
         tiles=audit_log.all_tiles(tx),
         checkpoints={at: note.decode() for at, note in checkpoints.items()},
         cosignatures={at: [line.decode() for line in audit_log.cosignatures_of(tx, at).values()] for at in checkpoints},
         entries=[entry.raw for entry in audit_log.entries(tx, 0, size)],
+        earlier=[
+            EarlierLog(origin=card.log_of(life.number), size=following.first_entry)
+            for life, following in pairwise(lives)
+            if following.first_entry < size
+        ],
     )
 
 
@@ -129,7 +130,7 @@ class RelayInspector:
     def __init__(self, settings: Settings) -> None:
         keys = NodeKeys.from_json(Path(settings.keys).read_bytes())
         self.address = NodeAddress.parse(settings.address)
-        self._box = keys.box
+        self._boxes = keys.boxes
         self._seen: set[tuple[str, int]] = set()
         self._store = open_store(settings)
         self.envelope_bytes = 0
@@ -148,7 +149,7 @@ class RelayInspector:
                 continue
             self._seen.add((stream, sequence))
             envelope = read_envelope(raw)
-            opened = open_sections(envelope, self.address, self._box)
+            opened = open_sections(envelope, self.address, self._boxes)
             self.envelope_bytes += len(raw)
             self.could_open += len(opened)
             self.could_not_open += len(envelope.sections) - len(opened)

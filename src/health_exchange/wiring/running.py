@@ -10,19 +10,17 @@ import signal
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from pathlib import Path
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.server.embed import Server
-from starlette.types import ASGIApp
 
 from health_exchange.node.turns import Turn
 from health_exchange.store.database import DatabaseTakenError
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.assembly import AssembledNode, assemble
 from health_exchange.wiring.bell import Bell
+from health_exchange.wiring.currency import LOOK_EVERY_S, Currency
 from health_exchange.wiring.doors import Announce, Doors
+from health_exchange.wiring.listeners import Listener
 from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import Settings
@@ -49,19 +47,20 @@ async def run_node(settings: Settings) -> None:
     node.parts.store.on_commit(partial(_announce, bells))
     _stop_on_signal(stop)
     doors = Doors(serve_doors, settings, assembled.run, settings.processes - 1, partial(_announce, bells))
-    servers = _servers(settings, assembled)
+    listeners = _listeners(settings, assembled)
     try:
         async with asyncio.TaskGroup() as tasks:
-            serving = [tasks.create_task(server.serve()) for server in servers]
+            serving = [tasks.create_task(listener.serve()) for listener in listeners]
             turning = [
                 tasks.create_task(_take_turns(turn, bell, stop, assembled.workers, displaced))
                 for turn, bell in zip(node.turns, bells, strict=True)
             ]
+            tasks.create_task(_keep_current(assembled.currency, listeners, stop))
             log_event("node-started", node=str(node.parts.address), tier=node.parts.card.tier)
             await stop.wait()
             for bell in bells:
                 bell.ring()
-            await _drain(servers, [*serving, *turning])
+            await _drain(listeners, [*serving, *turning])
     finally:
         await asyncio.to_thread(doors.stop)
         await assembled.close()
@@ -81,12 +80,13 @@ async def _serve_doors(settings: Settings, run: str, announce: Announce) -> None
     stop = asyncio.Event()
     assembled.node.parts.store.on_commit(announce)
     _stop_on_signal(stop)
-    servers = _servers(settings, assembled)
+    listeners = _listeners(settings, assembled)
     try:
         async with asyncio.TaskGroup() as tasks:
-            serving = [tasks.create_task(server.serve()) for server in servers]
+            serving = [tasks.create_task(listener.serve()) for listener in listeners]
+            tasks.create_task(_keep_current(assembled.currency, listeners, stop))
             await stop.wait()
-            await _drain(servers, serving)
+            await _drain(listeners, serving)
     finally:
         await assembled.close()
 
@@ -97,18 +97,18 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-def _servers(settings: Settings, assembled: AssembledNode) -> list[Server]:
-    """Both listeners."""
+def _listeners(settings: Settings, assembled: AssembledNode) -> list[Listener]:
+    """Both doors."""
     return [
-        _server(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
-        _server(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
+        Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
+        Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
     ]
 
 
-async def _drain(servers: Sequence[Server], tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _drain(listeners: Sequence[Listener], tasks: Sequence[asyncio.Task[None]]) -> None:
     """Let what is under way end, for a while."""
-    for server in servers:
-        server.stop()  # type: ignore[no-untyped-call]  # granian's method has no annotations
+    for listener in listeners:
+        listener.stop()
     await asyncio.wait(tasks, timeout=DRAIN_S)
     for task in tasks:
         task.cancel()
@@ -118,6 +118,15 @@ def _announce(bells: Sequence[Bell], tables: AbstractSet[str]) -> None:
     """Tell everyone of a commit."""
     for bell in bells:
         bell.commit(tables)
+
+
+async def _keep_current(currency: Currency, listeners: Sequence[Listener], stop: asyncio.Event) -> None:
+    """Go by what files and database say now, until told to stop."""
+    while not stop.is_set():
+        await _sleep_until(stop, LOOK_EVERY_S)
+        if await currency.look():
+            for listener in listeners:
+                listener.renew()
 
 
 async def _take_turns(
@@ -154,21 +163,3 @@ async def _sleep_until(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-def _server(settings: Settings, app: ASGIApp, port: int, *, mutual: bool) -> Server:
-    """One listener."""
-    return Server(
-        app,
-        address=settings.host,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        log_enabled=False,
-        ssl_cert=Path(settings.certificate),
-        ssl_key=Path(settings.certificate_key),
-        ssl_protocol_min=SSLProtocols.tls13,
-        ssl_ca=Path(settings.authority) if mutual else None,
-        ssl_client_verify=mutual,
-        backpressure=512,
-    )

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         keys: The node's key set.
         share: Its share of the pseudonym key; only at key holders.
         clients: Facilities, readers and auditors that may ask for tokens here.
+        routes: Where this node finds a peer, by its address, in place of what the directory says: through a proxy.
         policies: Folder of the base policy set.
         evaluations_per_day: See ``node.parts.Limits``.
     """
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_password: str = ""
     processes: int = 1
     share: str = ""
+    routes: dict[str, str] = {}
     policies: str = ""
     evaluations_per_day: int = 200_000
 
@@ -89,6 +91,20 @@ def read_settings(path: Path) -> Settings:
     raise BadSettingsError(f"{path}: {problem}")
 
 
+def read_named(path: str) -> bytes:
+    """A file that settings name.
+
+    Raises:
+        BadSettingsError: It cannot be read.
+    """
+    problem = ""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    raise BadSettingsError(f"{path}: {problem}")
+
+
 def _misfit(settings: Settings) -> str:
     """What does not fit together; empty where all does."""
     if settings.processes < 1:
@@ -106,12 +122,7 @@ def database_password(settings: Settings) -> Secret | None:
     """
     if not settings.database_password:
         return None
-    problem = ""
-    try:
-        return Secret(Path(settings.database_password).read_bytes().strip())
-    except OSError as error:
-        problem = error.strerror or "cannot be read"
-    raise BadSettingsError(f"{settings.database_password}: {problem}")
+    return Secret(read_named(settings.database_password).strip())
 
 
 _PATHS = ("directory", "directory_signature", "authority", "certificate", "certificate_key", "keys", "clients")

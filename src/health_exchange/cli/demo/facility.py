@@ -20,7 +20,8 @@ class FacilityClient(RegisteredClient):
         """Send one Bundle until the node has answered it for good.
 
         A node that is away or busy is asked again with the same bytes and the same request id, which is what makes a
-        repeated request one request.
+        repeated request one request. So is one that takes the token no longer, after its clock or its keys have moved:
+        it is shown a new one.
 
         Raises:
             UnavailableError: No final answer within ``GIVE_UP_AFTER_S``.
@@ -41,7 +42,9 @@ class FacilityClient(RegisteredClient):
                 # Away, or too busy for a token: the node, or the way to it, will be back.
                 await asyncio.sleep(RETRY_EVERY_S)
                 continue
-            if answer.status_code not in RETRYABLE:
+            if answer.status_code == httpx.codes.UNAUTHORIZED:
+                self.forget_token()
+            elif answer.status_code not in RETRYABLE:
                 return answer
             await asyncio.sleep(RETRY_EVERY_S)
         raise UnavailableError(f"{self.base_url} gave no final answer within {GIVE_UP_AFTER_S:g} s")

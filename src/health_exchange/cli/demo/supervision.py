@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -19,11 +19,27 @@ HEALTHY_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 
 
-class Supervisor:
-    """The processes of a network folder."""
+def _anywhere(_address: NodeAddress) -> Sequence[str]:
+    """No words: the node runs as it is started."""
+    return ()
 
-    def __init__(self, root: Path, nodes: Sequence[PlannedNode]) -> None:
-        self._root = root
+
+class Supervisor:
+    """The processes of a network folder.
+
+    Args:
+        root: The folder.
+        nodes: Which of its nodes.
+        words: What goes before a node's command, for one that is to run somewhere else or under something.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        nodes: Sequence[PlannedNode],
+        words: Callable[[NodeAddress], Sequence[str]] = _anywhere,
+    ) -> None:
+        self._root, self._words = root, words
         self._nodes = {node.address: node for node in nodes}
         self._running: dict[NodeAddress, subprocess.Popen[bytes]] = {}
 
@@ -32,7 +48,11 @@ class Supervisor:
         folder = node_folder(self._root, address)
         with (folder / "node.log").open("ab") as log:
             self._running[address] = subprocess.Popen(  # noqa: S603  # our own interpreter and our own settings file
-                [sys.executable, "-m", "health_exchange", "node", "run", "--settings", str(folder / "node.toml")],
+                [
+                    *self._words(address),
+                    *(sys.executable, "-m", "health_exchange", "node", "run"),
+                    *("--settings", str(folder / "node.toml")),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -53,6 +73,13 @@ class Supervisor:
     def process_of(self, address: NodeAddress) -> int:
         """The process number of a running node."""
         return self._running[address].pid
+
+    def ended(self, address: NodeAddress, within_s: float) -> int | None:
+        """How a node's process has ended; ``None`` if it still runs after ``within_s``."""
+        try:
+            return self._running[address].wait(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def stop_all(self) -> None:
         """Ask every node to end, and end those that do not."""

@@ -1,0 +1,138 @@
+"""Newer directories: taken from the file beside the node, from its parent, or from a witness while that is away.
+
+Who hands a directory over does not matter: the nation has signed it. It is kept before it is used, so that a node never
+falls back behind what it has shown others. Two directories of one number are an alarm, and neither replaces the other.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.errors import ExchangeError
+from health_exchange.node.journal import log, node_journal
+from health_exchange.node.parts import NodeParts
+from health_exchange.protocol.directories import OldDirectoryError, SignedDirectory, pack_directory
+from health_exchange.store import node_state
+from health_exchange.store.engine import Transaction
+
+DIRECTORY_PATH = "/exchange/v1/directory"
+FACT = "directory"
+"""Under which the database keeps the newest directory."""
+
+DirectoryFile = Callable[[], tuple[bytes, bytes] | None]
+"""The directory file's bytes and signature, where they have changed since last time."""
+
+
+def no_file() -> None:
+    """A node without a directory file beside it."""
+
+
+def answer_directory(parts: NodeParts, have: int, digest: str) -> bytes:
+    """This node's directory for a peer that has number ``have``; nothing where that is the same or newer."""
+    signed = parts.membership.signed
+    if signed.serial < have or (signed.serial == have and signed.digest == digest):
+        return b""
+    return pack_directory(signed)
+
+
+class DirectoryUpdates:
+    """Looks for newer directories.
+
+    Args:
+        parts: The node's.
+        file: The directory file beside the node.
+    """
+
+    def __init__(self, parts: NodeParts, file: DirectoryFile = no_file) -> None:
+        self._parts = parts
+        self._file = file
+        self._alarmed: set[str] = set()
+
+    async def take(self) -> bool:
+        """Look once; whether there was a newer one, which is now kept and used.
+
+        Raises:
+            ExchangeError: What there was cannot be used; the present directory stays.
+        """
+        found = await self._from_file()
+        shown = found if found is not None else await self._from_peers()
+        return shown is not None and await self._keep(shown)
+
+    async def _from_file(self) -> SignedDirectory | None:
+        """The file's directory, where the file has changed and holds a newer one."""
+        given = self._file()
+        if given is None:
+            return None
+        shown = self._parts.membership.open(*given)
+        return shown if shown.serial >= self._parts.membership.signed.serial else None
+
+    async def _from_peers(self) -> SignedDirectory | None:
+        """The parent's directory or, while it is away, a witness's; ``None`` where it is no news."""
+        parts = self._parts
+        signed = parts.membership.signed
+        path = f"{DIRECTORY_PATH}?have={signed.serial}&digest={signed.digest}"
+        for peer in self._peers():
+            try:
+                answer = await parts.transport.send(peer, "GET", path, timeout_s=parts.limits.peer_timeout_s)
+            except ExchangeError:
+                continue
+            if answer.is_ok:
+                return parts.membership.unpack(answer.body) if answer.body else None
+        return None
+
+    def _peers(self) -> tuple[NodeAddress, ...]:
+        parent = self._parts.address.parent
+        # The nation has nobody above it: what is new, its own file tells it.
+        return (parent, *self._parts.card.witnesses) if parent is not None else ()
+
+    async def _keep(self, shown: SignedDirectory) -> bool:
+        """Keep ``shown``, then go by it."""
+        parts = self._parts
+        try:
+            if not parts.membership.is_news(shown):
+                return False
+        except OldDirectoryError:
+            return False
+        except ExchangeError as error:
+            await self._alarm(shown, error)
+            raise
+        await parts.store.write(partial(_keep, parts=parts, shown=shown))
+        return parts.membership.follow(shown)
+
+    async def _alarm(self, shown: SignedDirectory, error: ExchangeError) -> None:
+        """Enter a directory that cannot be used in the log, once."""
+        if shown.digest in self._alarmed:
+            return
+        self._alarmed.add(shown.digest)
+        entry = node_journal(
+            self._parts,
+            kind="alarm",
+            action="directory",
+            outcome="refused",
+            reason=error.code,
+            summary=f"directory {shown.serial}, sha256 {shown.digest[:16]}",
+        )
+        await self._parts.store.write(partial(log, entry=entry))
+
+
+async def follow_kept(parts: NodeParts) -> bool:
+    """Go by the directory that another process of this node has kept; whether it is news."""
+    packed = await parts.store.read(lambda tx: node_state.get(tx, FACT))
+    return (
+        packed is not None
+        and packed != pack_directory(parts.membership.signed)
+        and parts.membership.follow(parts.membership.unpack(packed))
+    )
+
+
+def _keep(tx: Transaction, parts: NodeParts, shown: SignedDirectory) -> None:
+    """The directory, and the entry that tells of it."""
+    node_state.put(tx, FACT, pack_directory(shown))
+    known = parts.directory.nodes
+    entry = node_journal(
+        parts,
+        kind="directory",
+        action="directory",
+        summary=f"directory {shown.serial}, {len(shown.directory.nodes.keys() - known.keys())} nodes more",
+    )
+    log(tx, entry)

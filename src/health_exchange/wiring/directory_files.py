@@ -1,0 +1,73 @@
+"""The signed directory beside a node, looked at again when its two files change; and what the database keeps of it."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.node.directory_updates import FACT
+from health_exchange.protocol.directories import SignedDirectory, open_directory, unpack_directory
+from health_exchange.store import node_state
+from health_exchange.store.engine import Transaction
+from health_exchange.wiring.files import replace_file, stamp_of
+from health_exchange.wiring.settings import Settings, read_named
+
+
+class DirectoryFiles:
+    """What the settings name as directory and signature."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._paths = (Path(settings.directory), Path(settings.directory_signature))
+        self._seen = self._stamps()
+
+    def changed(self) -> tuple[bytes, bytes] | None:
+        """Directory and signature, where a file has changed since last time."""
+        stamps = self._stamps()
+        if stamps == self._seen:
+            return None
+        # Noted before they are read: files that are replaced meanwhile are looked at again.
+        self._seen = stamps
+        raw, signature = (path.read_bytes() for path in self._paths)
+        return raw, signature
+
+    def _stamps(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(map(stamp_of, self._paths))
+
+
+def read_directory_files(settings: Settings) -> SignedDirectory:
+    """The directory that the settings name.
+
+    Raises:
+        BadSettingsError: A file cannot be read.
+        ExchangeError: The nation did not sign it, or it is none.
+    """
+    return open_directory(
+        read_named(settings.directory),
+        read_named(settings.directory_signature),
+        nation=VerifyingKeys.from_bytes(settings.nation_key),
+    )
+
+
+def newest_directory(settings: Settings, tx: Transaction) -> SignedDirectory:
+    """The newer of the directory beside the node and the one its database keeps; raises as above."""
+    filed = read_directory_files(settings)
+    packed = node_state.get(tx, FACT)
+    if packed is None:
+        return filed
+    kept = unpack_directory(packed, nation=VerifyingKeys.from_bytes(settings.nation_key))
+    return kept if kept.serial >= filed.serial else filed
+
+
+def publish_directory(settings: Settings, signed: SignedDirectory) -> None:
+    """Put ``signed`` in place of the files; a node that looks between the two renames looks again."""
+    for path, content in ((settings.directory, signed.raw), (settings.directory_signature, signed.signature)):
+        replace_file(Path(path), content)
+
+
+@contextmanager
+def directory_lock(settings: Settings) -> Iterator[None]:
+    """Nobody else makes a directory here meanwhile: two of one number would be a fork."""
+    with Path(settings.directory).with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
