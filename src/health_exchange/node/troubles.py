@@ -171,14 +171,13 @@ def _keyed(state: State) -> Iterable[Trouble]:
     if report is None or not state.parts.card.may(Power.SEES_NATIONAL_IDS):
         return
     lost: list[datetime] = []
-    unfit = 0
+    unfit, wanted = 0, (key.epoch, key.share_version)
     for holder in key.holders:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
             lost.append(contact.failing_since)
-        elif greeted is not None and (
-            greeted.hello.epoch != key.epoch or greeted.hello.share_version < key.share_version
-        ):
+        # While shares are refreshed, holders keep those that are asked for now beside the next.
+        elif greeted is not None and (greeted.hello.epoch, greeted.hello.share_version) < wanted:
             unfit += 1
     answering = len(key.holders) - len(lost) - unfit
     if answering < key.threshold:
