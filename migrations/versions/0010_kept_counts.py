@@ -68,8 +68,10 @@ def upgrade() -> None:
     for row in connection.execute(sa.text(_STANDINGS)):
         for name in [f"held:{row.held}"] * bool(row.held) + [f"shared:{node}" for node in row.recipients.split()]:
             counted[name] += row.number
+    # What is not there is counted by no row: an empty database stays empty, so that a backup can be loaded into it.
     for name, value in sorted(counted.items()):
-        connection.execute(_COUNT, {"name": name, "value": int(value)})
+        if value:
+            connection.execute(_COUNT, {"name": name, "value": int(value)})
 
 
 def downgrade() -> None:

@@ -24,9 +24,25 @@ PATIENT, ABOVE = ("Patient", "p1"), ("Patient", "x1")
 TOLD = (Acknowledged(request_id="r1", at=0.0, versions=((*PATIENT, 1), (*PATIENT, 2))),)
 
 
-def entry(kind: str, **said: str) -> AuditEntry:
-    at = said.pop("at", "2026-11-25T08:00:00+00:00")
-    return AuditEntry(kind=kind, at=at, node=said.pop("node", str(COUNTY)), action=kind, outcome="allowed", **said)
+def entry(  # what these books need of one
+    kind: str,
+    *,
+    node: str = str(COUNTY),
+    at: str = "2026-11-25T08:00:00+00:00",
+    request_id: str = "",
+    summary: str = "",
+    reason: str = "",
+) -> AuditEntry:
+    return AuditEntry(
+        kind=kind,
+        at=at,
+        node=node,
+        action=kind,
+        outcome="allowed",
+        request_id=request_id,
+        summary=summary,
+        reason=reason,
+    )
 
 
 def account(

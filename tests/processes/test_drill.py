@@ -16,7 +16,7 @@ from health_exchange.cli.drill import namespaces, servers
 from health_exchange.cli.drill.clocks import find_library
 from health_exchange.cli.drill.scenarios import SCENARIOS, Need
 
-SEED, BUNDLES_PER_S = "20260630", "2"
+SEED, BUNDLES_PER_S = "20260630", "1"
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -32,7 +32,7 @@ def drill(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def report_of(folder: Path) -> Any:  # noqa: ANN401  # JSON
+def report_of(folder: Path) -> Any:  # noqa: ANN401  # whatever JSON holds
     [scenario] = json.loads((folder / "report.json").read_bytes())["scenarios"]
     return scenario
 

@@ -100,8 +100,9 @@ def test_every_metric_is_explained_to_operators() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|node|network|rotate|lookup|audit|person|policy|samples"),
+        ([], "demo|drill|node|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
+        (["drill"], "SCENARIO|--list|--seed|--stage|--database|--rate|--long|--dir|--json"),
         (["node", "run"], "--settings"),
         (["node", "status"], "--url|--ca|--json"),
         (["network", "status"], "--url|--ca|--json"),

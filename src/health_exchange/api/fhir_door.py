@@ -32,6 +32,7 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.writes import UnsupportedInteractionError, WriteResult, make_request
 from health_exchange.policy.decisions import Principal
+from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import LONG_DIGITS, current_request_id
 
 FHIR_JSON = "application/fhir+json"
@@ -109,6 +110,8 @@ class FhirDoor:
                 client = self.issuer.authenticate(request.headers.get("authorization"))
                 response = await endpoint(request, caller_of(client, request_id, self.parts.address))
             except ExchangeError as error:
+                if error.category is Category.FAULT:
+                    log_event("fault", code=error.code)
                 response = problem_response(error, request_id)
             return response
 

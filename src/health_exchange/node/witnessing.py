@@ -131,7 +131,9 @@ async def _ask(parts: NodeParts, witness: NodeAddress, note: str, checkpoint: Ch
             )
             if not reply.is_ok:
                 if _code(reply.body) == ForkedLogError.code:
-                    await parts.store.write(partial(_alarm, parts=parts, witness=witness, reason=LOG_FORKED))
+                    await parts.store.write(
+                        partial(_note_disagreement, parts=parts, witness=witness, reason=LOG_FORKED)
+                    )
                 return False
             answer = msgspec.msgpack.decode(reply.body, type=WitnessAnswer)
             if answer.cosignature:
@@ -145,7 +147,7 @@ async def _ask(parts: NodeParts, witness: NodeAddress, note: str, checkpoint: Ch
         if answer.cosignature:
             return True
         if answer.known_size > checkpoint.size:
-            await parts.store.write(partial(_alarm, parts=parts, witness=witness, reason=LOG_BEHIND))
+            await parts.store.write(partial(_note_disagreement, parts=parts, witness=witness, reason=LOG_BEHIND))
             return False
     return False
 
@@ -155,7 +157,7 @@ def _is_left_alone(tx: Transaction, parts: NodeParts, of: NodeAddress) -> bool:
     return _said_lately(tx, parts, of, LOG_FORKED)
 
 
-def _alarm(tx: Transaction, parts: NodeParts, witness: NodeAddress, reason: str) -> None:
+def _note_disagreement(tx: Transaction, parts: NodeParts, witness: NodeAddress, reason: str) -> None:
     """Say in our own log that a witness knows another one under our name; not again for a while."""
     if not _said_lately(tx, parts, witness, reason):
         node_state.put(tx, f"{reason}:{witness}", parts.clock.now().isoformat().encode())

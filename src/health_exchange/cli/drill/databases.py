@@ -36,6 +36,9 @@ class Databases(Protocol):
     def kill(self, address: NodeAddress) -> None:
         """End a node's database as a power cut would."""
 
+    def lose(self, address: NodeAddress) -> None:
+        """Put an empty database in the place of one that nobody uses."""
+
     def copy(self, address: NodeAddress, folder: Path) -> Sequence[str]:
         """Copy a node's database, while it is in use, as a snapshot of its machine would; the copy's lines.
 
@@ -78,6 +81,11 @@ class Embedded:
     def kill(self, address: NodeAddress) -> None:
         """It ends with its node only."""
         raise NotImplementedError(f"the database of {address} has no process of its own")
+
+    def lose(self, address: NodeAddress) -> None:
+        """Delete its files; the next to open it makes a new one."""
+        for path in self.place(address).glob(f"{FILE}*"):
+            path.unlink()
 
     def copy(self, address: NodeAddress, folder: Path) -> Sequence[str]:
         """By SQLite's own online backup."""

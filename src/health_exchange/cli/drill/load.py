@@ -49,7 +49,7 @@ class Load:
         http: Trusts the network.
         per_s: Bundles a second, all facilities together.
         acknowledged: What they were told is kept, by node.
-        refused: Bundles that were refused for good, by name, with the status.
+        refused: Bundles that were refused for good, by name, with the status and why.
     """
 
     seed: int
@@ -59,7 +59,7 @@ class Load:
     http: httpx.AsyncClient
     per_s: float
     acknowledged: dict[NodeAddress, list[Acknowledged]] = field(default_factory=dict)
-    refused: list[tuple[str, int]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hand in until told to stop; returns when everything that was begun is answered."""
@@ -112,7 +112,7 @@ class Load:
             request_id = str(uuid5(NAMESPACE_URL, f"drill/{self.seed}/{bundle.path.relative_to(self.folder)}"))
             answer = await _until_answered(client, bundle.path.read_bytes(), request_id)
             if not answer.is_success:
-                self.refused.append((bundle.name, answer.status_code))
+                self.refused.append((bundle.name, f"{answer.status_code} {_reason(answer.content)}"))
                 continue
             self.acknowledged.setdefault(address, []).append(
                 Acknowledged(request_id=request_id, at=time.time(), versions=_versions(answer.content))
@@ -136,6 +136,15 @@ async def _until_answered(client: FacilityClient, bundle: bytes, request_id: str
             return await client.submit(bundle, request_id=request_id)
         except UnavailableError:
             continue
+
+
+def _reason(answer: bytes) -> str:
+    """The outcome's code and words, which never hold anybody's data; empty where there is no outcome."""
+    try:
+        issue = msgspec.json.decode(answer)["issue"][0]
+        return f"{issue.get('details', {}).get('text', '')} {issue.get('diagnostics', '')}"
+    except (msgspec.MsgspecError, ValueError, KeyError, IndexError, TypeError):
+        return ""
 
 
 def _versions(answer: bytes) -> tuple[Version, ...]:

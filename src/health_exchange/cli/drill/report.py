@@ -27,6 +27,7 @@ class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True):
         at_nation: Resources that the nation keeps.
         log_entries: In all logs together.
         alarms: Alarms raised, and how often.
+        is_busy: Whether the machine had so much else to do that catching up was not judged.
         catch_ups: Of each origin.
         findings: What does not hold, in words; empty if all is well.
     """
@@ -43,6 +44,7 @@ class ScenarioReport(msgspec.Struct, frozen=True, kw_only=True):
     at_nation: int = 0
     log_entries: int = 0
     alarms: dict[str, int] = {}
+    is_busy: bool = False
     catch_ups: list[CatchUpReport] = []
     findings: list[str] = []
     elapsed_s: float = 0.0
@@ -80,6 +82,8 @@ def print_scenario(console: Console, report: ScenarioReport) -> None:
             markup=False,
             highlight=False,
         )
+    if report.is_busy:
+        console.print("  [yellow]catching up is not judged: this machine is busy with other things[/yellow]")
     for finding in report.findings:
         console.print(f"  [red]DOES NOT HOLD: {finding}[/red]")
     if not report.findings:

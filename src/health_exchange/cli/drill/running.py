@@ -1,6 +1,7 @@
 """One drill from beginning to end: a new network, load, what the scenario does, rest, and the check of everything."""
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -32,6 +33,8 @@ CALM_S = 5.0
 """Load before, so that there is something under way, and after: new records must still come through."""
 LOOK_EVERY_S = 0.5
 SETTLED_LOOKS = 2
+BUSY = 4
+"""Processes that want each core, beyond which the machine has other things to do and rates say nothing of ours."""
 SETTLE_WITHIN_S = 120.0
 
 
@@ -74,14 +77,19 @@ async def run_scenario(scenario: Scenario, settings: Settings) -> ScenarioReport
             findings.append(f"the network does not come to rest within {SETTLE_WITHIN_S:g} s")
         books = await asyncio.to_thread(_books, network)
     findings += all_findings(books, network.load.acknowledged, alarms=scenario.alarms, may_alarm=scenario.may_alarm)
-    findings += [f"{name} was refused with {status}" for name, status in network.load.refused]
+    findings += [f"{name} was refused: {why}" for name, why in network.load.refused]
     caught = _catch_ups(books, times)
-    findings += [
-        f"{each.origin} is level again after {each.level_after_s:.1f} s; {each.allowed_s:.1f} s would be {AIM:g} times "
-        "as fast as live"
-        for each in caught
-        if each.level_after_s > each.allowed_s
-    ]
+    is_busy = times.load > BUSY * (os.cpu_count() or 1)
+    findings += (
+        []
+        if is_busy
+        else [
+            f"{each.origin} is level again after {each.level_after_s:.1f} s; {each.allowed_s:.1f} s would be {AIM:g} "
+            "times as fast as live"
+            for each in caught
+            if each.level_after_s > each.allowed_s
+        ]
+    )
     told = [each for acknowledged in network.load.acknowledged.values() for each in acknowledged]
     return msgspec.structs.replace(
         report,
@@ -91,6 +99,7 @@ async def run_scenario(scenario: Scenario, settings: Settings) -> ScenarioReport
         at_nation=len(books[NATION].holdings.current),
         log_entries=sum(account.log.entries for account in books.values()),
         alarms=dict(raised_alarms(books)),
+        is_busy=is_busy,
         catch_ups=[
             CatchUpReport(
                 origin=each.origin,
@@ -152,10 +161,11 @@ async def _running(scenario: Scenario, settings: Settings) -> AsyncIterator[Dril
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long there was load, and when all was well again, in seconds since 1970."""
+    """How long there was load, when all was well again, in seconds since 1970, and what the machine had to do then."""
 
     loaded_s: float
     healed_at: float
+    load: float
 
 
 async def _act(scenario: Scenario, network: DrillNetwork) -> tuple[Times, list[str]]:
@@ -181,7 +191,7 @@ async def _act(scenario: Scenario, network: DrillNetwork) -> tuple[Times, list[s
             findings.append(f"facilities still wait for an answer after {SETTLE_WITHIN_S:g} s")
     finally:
         loading.cancel()
-    return Times(loaded_s=loaded_s, healed_at=healed_at), findings
+    return Times(loaded_s=loaded_s, healed_at=healed_at, load=os.getloadavg()[0]), findings
 
 
 async def _has_settled(network: DrillNetwork) -> bool:
@@ -213,5 +223,8 @@ def _books(network: DrillNetwork) -> dict[NodeAddress, Account]:
 def _catch_ups(books: dict[NodeAddress, Account], times: Times) -> list[CatchUp]:
     """How each origin caught up at the nation."""
     origins: Sequence[NodeAddress] = (COUNTY, HOSPITALS)
+    now = time.time()
     came = arrivals([books[origin].entries for origin in origins], books[NATION].entries)
+    # What lies ahead of us was written under a clock that did.
+    came = [each for each in came if max(each.shared_at, each.taken_at) <= now]
     return catch_ups(came, loaded_s=times.loaded_s, healed_at=times.healed_at)

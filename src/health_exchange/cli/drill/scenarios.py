@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from health_exchange.cli.drill.lost import lost_database
 from health_exchange.cli.drill.network import DrillNetwork
 from health_exchange.cli.drill.tree import NATION, PROVINCE
 from health_exchange.cli.drill.two import two_databases, two_processes
@@ -184,6 +185,13 @@ _ROWS = (
         long_s=120,
         needs=frozenset({Need.CLOCKS}),
         may_alarm=frozenset({"clock-skew"}),
+    ),
+    Scenario(
+        name="lost-database",
+        told="a node loses its database and gets it back from a backup; others send again what came after",
+        act=lost_database,
+        fault_s=4,
+        long_s=120,
     ),
     Scenario(
         name="two-processes",

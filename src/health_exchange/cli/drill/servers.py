@@ -87,6 +87,12 @@ class Servers:
         while self._postmaster(self.place(address)) and time.monotonic() < deadline:
             time.sleep(0.02)
 
+    def lose(self, address: NodeAddress) -> None:
+        """Its server with everything; a new one is made from the template."""
+        self.kill(address)
+        shutil.rmtree(self.place(address) / "data")
+        self.start(address)
+
     def copy(self, address: NodeAddress, folder: Path) -> Sequence[str]:
         """A second database on the same server, restored from a dump."""
         place = self.place(address)

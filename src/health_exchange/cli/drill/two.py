@@ -8,6 +8,9 @@ from itertools import islice
 import httpx
 
 from health_exchange.audit.entries import decode_entry
+from health_exchange.cli.demo.samples import SampleBundle
+from health_exchange.cli.demo.supervision import Supervisor
+from health_exchange.cli.drill.load import Load
 from health_exchange.cli.drill.network import DrillNetwork
 from health_exchange.cli.drill.tree import COUNTY, admitting_node
 from health_exchange.cli.drill.twins import Diverted, make_twin
@@ -15,6 +18,7 @@ from health_exchange.model.errors import FaultError
 from health_exchange.node.witnessing import LOG_BEHIND, LOG_FORKED
 from health_exchange.wiring.inspection import read_entries
 from health_exchange.wiring.network_folder import node_folder
+from health_exchange.wiring.plan import PlannedNode
 from health_exchange.wiring.settings import read_settings
 
 ENDED_WITHIN_S = 30.0
@@ -54,6 +58,22 @@ async def two_databases(network: DrillNetwork) -> None:
     await asyncio.sleep(network.fault_s)
     network.tell(f"a second process of {COUNTY} is started on the copy")
     twins.start(twin.address)
+    try:
+        astray, bundles = await _lead_astray(network, twins, twin)
+        await asyncio.sleep(network.fault_s)
+    finally:
+        await asyncio.to_thread(twins.stop_all)
+    own = await asyncio.to_thread(read_entries, read_settings(node_folder(network.root / "twin", COUNTY) / "node.toml"))
+    raised = sorted({entry.reason for entry in map(decode_entry, own) if entry.kind == "alarm"})
+    network.tell(f"alarms in its own log: {', '.join(raised) or 'none'}")
+    if not {LOG_FORKED, LOG_BEHIND} & set(raised):
+        raise FaultError("the second process does not see that its log is not the one that witnesses know")
+    network.tell(f"the second process is ended; its {BUNDLES} Bundles are handed in again at the first")
+    await replace(astray, acknowledged=network.load.acknowledged).hand_in_all(bundles)
+
+
+async def _lead_astray(network: DrillNetwork, twins: Supervisor, twin: PlannedNode) -> tuple[Load, list[SampleBundle]]:
+    """Facilities that find the twin where they mean the original; their load, and what it acknowledged."""
     trust = ssl.create_default_context(cafile=str(network.root / "network" / "authority.pem"))
     async with httpx.AsyncClient(verify=trust, trust_env=False) as plain:
         await twins.wait_until_healthy(plain)
@@ -64,12 +84,4 @@ async def two_databases(network: DrillNetwork) -> None:
     async with httpx.AsyncClient(transport=Diverted(twin, trust)) as diverted:
         await replace(astray, http=diverted).hand_in_all(bundles)
     network.tell(f"{BUNDLES} Bundles are handed in at the second one")
-    await asyncio.sleep(network.fault_s)
-    await asyncio.to_thread(twins.stop_all)
-    own = await asyncio.to_thread(read_entries, read_settings(node_folder(network.root / "twin", COUNTY) / "node.toml"))
-    raised = sorted({entry.reason for entry in map(decode_entry, own) if entry.kind == "alarm"})
-    network.tell(f"alarms in its own log: {', '.join(raised) or 'none'}")
-    if not {LOG_FORKED, LOG_BEHIND} & set(raised):
-        raise FaultError("the second process does not see that its log is not the one that witnesses know")
-    network.tell(f"the second process is ended; its {BUNDLES} Bundles are handed in again at the first")
-    await replace(astray, acknowledged=network.load.acknowledged).hand_in_all(bundles)
+    return astray, bundles
