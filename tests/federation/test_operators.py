@@ -29,7 +29,7 @@ from health_exchange.protocol.transport import PeerAnswer
 COUNTY, CITY, PROVINCE = "cn/33/3305/330521", "cn/33/3305", "cn/33"
 HOLDERS = ("cn", "cn/33", "cn/51")
 OPERATIONS = {path for _method, path in HANDLERS} | {LOOKUP_PATH}
-OF_CODE = {"door", "method", "route", "status", "operation", "kind", "action", "outcome"}
+OF_CODE = {"door", "method", "route", "status", "operation", "kind", "action", "outcome", "turn"}
 """Labels whose values the program names."""
 COARSE = ("resources", "waiting_subjects", "held_resources")
 
