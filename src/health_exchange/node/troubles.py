@@ -20,8 +20,8 @@ from health_exchange.node.reporting import OLD, Report, latest_report
 from health_exchange.store import outbox
 from health_exchange.store.engine import Transaction
 
-HANGING = timedelta(minutes=2)
-"""A turn that has not ended for so long hangs."""
+HANGING = timedelta(minutes=5)
+"""A turn that has not ended for so long hangs; the slowest is taken every other minute."""
 FAILING = timedelta(seconds=30)
 """Turns fail now and then; those that fail for so long are told."""
 WAITING = timedelta(seconds=60)
@@ -178,7 +178,7 @@ def _keyed(state: State) -> Iterable[Trouble]:
     if report is None or not state.parts.card.may(Power.SEES_NATIONAL_IDS):
         return
     lost: list[datetime] = []
-    unfit = 0
+    unfit, wanted = 0, (key.epoch, key.share_version)
     for holder in key.holders:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
