@@ -59,7 +59,7 @@ class Disk:
             self.settings(NATION),
             self.request.read_bytes(),
             fingerprint="",
-            authority_key=self.root / "network" / "authority.key",
+            authority_key=self.root / "authority" / "authority.key",
             answer=self.root / answer,
             now=datetime.now(UTC),
             overlap=overlap,

@@ -10,7 +10,8 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import Tier
 from health_exchange.wiring.enrolment import admit_node, prepare_node, write_public
-from health_exchange.wiring.network_folder import CERTIFICATE_DAYS, DATABASE
+from health_exchange.wiring.network_folder import CERTIFICATE_DAYS
+from health_exchange.wiring.plan import EMBEDDED
 from health_exchange.wiring.settings import read_named, read_settings
 
 OVERLAP_HOURS = 24.0
@@ -46,7 +47,7 @@ def _add_request(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--exchange-url", required=True, help="where peers will find it, https://host:port")
     parser.add_argument("--fhir-url", required=True, help="where facilities and readers will find it")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on (all)")  # noqa: S104  # a server's usual wish
-    parser.add_argument("--database", default=DATABASE, help=f"its database ({DATABASE})")
+    parser.add_argument("--database", default=EMBEDDED, help=f"its database ({EMBEDDED})")
     parser.set_defaults(run=request)
 
 

@@ -178,7 +178,7 @@ def _keyed(state: State) -> Iterable[Trouble]:
     if report is None or not state.parts.card.may(Power.SEES_NATIONAL_IDS):
         return
     lost: list[datetime] = []
-    unfit, wanted = 0, (key.epoch, key.share_version)
+    unfit = 0
     for holder in key.holders:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
