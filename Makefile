@@ -1,13 +1,16 @@
 # make demo    the main job on this machine: ten nodes, sample records, the report
 # make test    everything; sets itself up, needs nothing but Python
 # make check   the fast loop: lint, types, import contracts, unit and federation tests
+# make up      the ten nodes in containers, a PostgreSQL each (COMPOSE_PROFILES=small make up: one node of every tier)
+# make replay  the sample records through them, and the report; make down ends them, ARGS=--volumes for good
+# make logs NODE=cn/33  what one of them says
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_JOBS ?= 2
 
-.PHONY: setup demo test check lint drill lock clean
+.PHONY: setup demo test check lint drill lock clean up down replay logs images wheels
 
 setup: $(VENV)/.ready
 
@@ -41,5 +44,25 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra dev pyproject.toml -o requirements-dev.lock
 
+up:
+	deploy/compose build --quiet init database-cn
+	deploy/compose up --detach $(ARGS)
+
+down:
+	deploy/compose down --remove-orphans $(ARGS)
+
+replay:
+	deploy/compose run --rm replay
+
+logs:
+	deploy/compose logs --follow --tail=100 $(subst /,-,$(NODE))
+
+images:
+	deploy/images/make
+
+wheels: setup
+	rm -rf wheels
+	$(BIN)/python -m pip download --quiet --only-binary :all: --require-hashes --dest wheels -r requirements.lock
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo wheels

@@ -53,6 +53,7 @@ async def test_a_county_joins_a_running_tree_and_its_records_reach_the_nation(tm
 async def let_in(tree: Tree, newcomer: PlannedNode) -> None:
     """What people do on both sides."""
     folder, network, answer = tree.folder(newcomer.address), tree.root / "network", tree.root / "answer"
+    authority_key = tree.root / "authority" / "authority.key"
     told = await run(
         *("network", "request", str(folder), "--network", str(network), "--address", str(newcomer.address)),
         *("--tier", newcomer.tier, "--name", newcomer.name, "--host", HOST),
@@ -61,7 +62,14 @@ async def let_in(tree: Tree, newcomer: PlannedNode) -> None:
     fingerprint = re.findall(r"(?:[0-9a-f]{4}-){7}[0-9a-f]{4}", told)[0]
     await run(
         *("network", "admit", str(folder / "request.json"), "--settings", tree.settings(NATION)),
-        *("--fingerprint", fingerprint, "--authority-key", str(network / "authority.key"), "--answer", str(answer)),
+        *(
+            "--fingerprint",
+            fingerprint,
+            "--authority-key",
+            str(authority_key),
+            "--answer",
+            str(answer),
+        ),
     )
     shutil.copytree(answer, folder, dirs_exist_ok=True)
     (folder / "clients.json").write_bytes(encode_registry([HOSPITAL]))

@@ -147,7 +147,7 @@ async def renew_certificate(tree: Tree, address: NodeAddress) -> None:
 
 async def admit(tree: Tree, request: Path, answer: Path, *more: str) -> None:
     """The nation's side."""
-    authority_key = tree.root / "network" / "authority.key"
+    authority_key = tree.root / "authority" / "authority.key"
     await run(
         *("network", "admit", str(request), "--settings", tree.settings(NATION)),
         *("--authority-key", str(authority_key), "--answer", str(answer), *more),

@@ -100,8 +100,10 @@ def test_every_metric_is_explained_to_operators() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "demo|drill|node|network|rotate|lookup|audit|person|policy|samples"),
+        ([], "demo|drill|replay|node|database|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
+        (["network", "create"], "--plan|--dir|--samples"),
+        (["replay"], "--dir|--samples|--json"),
         (["drill"], "SCENARIO|--list|--seed|--stage|--database|--rate|--long|--dir|--json"),
         (["node", "run"], "--settings"),
         (["node", "status"], "--url|--ca|--json"),
@@ -111,6 +113,7 @@ def test_every_metric_is_explained_to_operators() -> None:
             "--network|--address|--tier|--name|--exchange-url|--fhir-url|--host|--database|folder",
         ),
         (["network", "admit"], "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request"),
+        (["network", "directory"], "--settings|folder"),
         (["rotate"], "at-rest|certificate|signing|sealing|shares|forget"),
         (["rotate", "at-rest"], "--settings|--step|--rest-ms"),
         (["rotate", "certificate"], "--settings|--request|--answer"),

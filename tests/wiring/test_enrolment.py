@@ -61,7 +61,7 @@ class Sides:
             settings or self.nation,
             (self.county / "request.json").read_bytes() if request is None else request,
             fingerprint=self.fingerprint if fingerprint is None else fingerprint,
-            authority_key=authority_key or self.root / "network" / "authority.key",
+            authority_key=authority_key or self.root / "authority" / "authority.key",
             answer=self.root / answer,
             now=datetime.now(UTC),
             overlap=timedelta(hours=1),

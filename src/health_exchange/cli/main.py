@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from health_exchange.cli import audit, database, lookup, network, node, person, policy, rotate
 from health_exchange.cli.demo import command as demo
+from health_exchange.cli.demo import elsewhere as replay
 from health_exchange.cli.drill import command as drill
 from health_exchange.cli.samples import command as samples
 from health_exchange.model.errors import Category, ExchangeError
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description="A national health-information exchange: demo, drills, nodes, databases, look-ups, audit, rights.",
     )
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (demo, drill, node, database, network, rotate, lookup, audit, person, policy, samples):
+    for command in (demo, drill, replay, node, database, network, rotate, lookup, audit, person, policy, samples):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     try:

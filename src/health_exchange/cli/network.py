@@ -1,16 +1,19 @@
-"""``health-exchange network``: the tree of nodes as one of them sees it, and letting nodes in."""
+"""``health-exchange network``: the tree of nodes: made, as one of them sees it, and letting nodes in."""
 
 from typing import TYPE_CHECKING
 
-from health_exchange.cli import enrolment, status
+from health_exchange.cli import enrolment, network_creation, status
 
 if TYPE_CHECKING:
     import argparse
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command's words."""
-    parser = subparsers.add_parser("network", help="the tree of nodes: who is behind, and why; letting a node in")
+    """Add the commands' words."""
+    parser = subparsers.add_parser(
+        "network", help="the tree of nodes: making one; who is behind, and why; letting a node in"
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    network_creation.add_parser(commands)
     status.add_network_status(commands)
     enrolment.add_parsers(commands)

@@ -23,8 +23,9 @@ SHARE_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceremony:
-    """What the ceremony leaves: public the directory, each node's own the rest."""
+    """What the ceremony leaves: public the directory, each node's own the rest; and what was planned."""
 
+    plan: NetworkPlan
     signed: SignedDirectory
     nation: VerifyingKeys
     keys: Mapping[NodeAddress, NodeKeys]
@@ -67,6 +68,7 @@ def hold_ceremony(plan: NetworkPlan, *, randomness: Randomness) -> Ceremony:
     directory = NetworkDirectory(nodes=cards, key=key)
     nation = next(node.address for node in plan.nodes if node.address.parent is None)
     return Ceremony(
+        plan=plan,
         signed=make_directory(directory, keys[nation].signing),
         nation=keys[nation].signing.public,
         keys=keys,

@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 
 from health_exchange.model.addresses import NodeAddress
+from health_exchange.model.directory import NetworkDirectory
 from health_exchange.model.powers import POWERS, Power, Tier
+
+LOOPBACK = "127.0.0.1"
+EMBEDDED = "sqlite:///node.sqlite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,8 @@ class PlannedNode:
         name: What people call it.
         exchange_url: Where peers will find it.
         fhir_url: Where facilities and readers will find it.
+        host: Address of its machine that it listens on.
+        database: URL of its database, as in its settings.
     """
 
     address: NodeAddress
@@ -23,6 +29,8 @@ class PlannedNode:
     name: str
     exchange_url: str
     fhir_url: str
+    host: str = LOOPBACK
+    database: str = EMBEDDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +90,21 @@ class NetworkPlan:
             if candidate.province not in {other.province for other in chosen}:
                 chosen.append(candidate)
         return tuple(chosen)
+
+
+def plan_behind(directory: NetworkDirectory) -> NetworkPlan:
+    """The plan that a directory was made of, as far as a directory tells."""
+    return NetworkPlan(
+        nodes=tuple(
+            PlannedNode(
+                address=card.address,
+                tier=card.tier,
+                name=card.name,
+                exchange_url=card.exchange_url,
+                fhir_url=card.fhir_url,
+            )
+            for card in directory.nodes.values()
+        ),
+        holders=tuple(holder.address for holder in directory.key.holders),
+        threshold=directory.key.threshold,
+    )

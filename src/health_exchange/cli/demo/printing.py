@@ -2,10 +2,18 @@
 
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from health_exchange.cli.demo.report import Report
+
+
+def publish(console: Console, report: Report, file: Path | None) -> None:
+    """Print the report, and write it for machines where ``file`` names a place."""
+    print_report(console, report)
+    if file is not None:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
 
 
 def print_report(console: Console, report: Report) -> None:
@@ -32,6 +40,8 @@ def print_report(console: Console, report: Report) -> None:
         f"\n[bold]All logs, verified offline[/bold]: {audit.entries} entries, {audit.checkpoints} checkpoints, "
         f"{audit.proofs} proofs, {audit.cosignatures} cosignatures, {audit.failures} failures"
     )
+    for what in report.left_out:
+        console.print(f"[bold]left out[/bold]: {what}")
     for disagreement in report.disagreements:
         console.print(f"[red]disagreement: {disagreement}[/red]")
     console.print(f"{report.elapsed_s} s in all")
@@ -67,27 +77,28 @@ def _print_way_back(console: Console, report: Report) -> None:
     """Look-ups, an objection, broken glass, an edited log."""
     found, consent, glass = report.lookup, report.consent, report.break_glass
     console.print(
-        f"\n[bold]A physician in Jintang looks up somebody from other provinces[/bold]: {found.resources} records from "
-        f"{', '.join(found.sources)} in {found.elapsed_s * 1000:.0f} ms, signed for by key holders "
+        f"\n[bold]A physician at {found.asked_at} looks up somebody who has not been there[/bold]: {found.resources} "
+        f"records from {', '.join(found.sources)} in {found.elapsed_s * 1000:.0f} ms, signed for by key holders "
         f"{', '.join(found.ticket_holders)}. What the logs say of it:"
     )
     for line in found.log_lines:
         console.print(f"  {line}", markup=False, highlight=False)
-    away = report.lookup_with_one_away
-    console.print(
-        f"  With one holder down: {away.resources} records from {', '.join(away.sources)} in "
-        f"{away.elapsed_s * 1000:.0f} ms; not reached: {'; '.join(away.unreachable)}"
-    )
+    if (away := report.lookup_with_one_away) is not None:
+        console.print(
+            f"  With one holder down: {away.resources} records from {', '.join(away.sources)} in "
+            f"{away.elapsed_s * 1000:.0f} ms; not reached: {'; '.join(away.unreachable)}"
+        )
     console.print(
         f"[bold]The person objects to sharing[/bold]: the look-up gives {consent.looked_up_before}, then "
         f"{consent.looked_up_meanwhile} records, the nation keeps {consent.nation_before}, then "
         f"{consent.nation_meanwhile}; the objection withdrawn: {consent.looked_up_after} and {consent.nation_after}"
     )
-    console.print(
-        f"[bold]Broken glass[/bold]: for care {glass.for_care} records, with a reason {glass.broken}. Its trace:"
-    )
-    for line in glass.trace:
-        console.print(f"  {line}", markup=False, highlight=False)
+    if glass is not None:
+        console.print(
+            f"[bold]Broken glass[/bold]: for care {glass.for_care} records, with a reason {glass.broken}. Its trace:"
+        )
+        for line in glass.trace:
+            console.print(f"  {line}", markup=False, highlight=False)
     seen = report.seen
     console.print(
         f"[bold]Who has seen this person[/bold], asked of {seen.nodes} nodes by an auditor: {seen.entries} entries, "

@@ -78,6 +78,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         records_granted: Current resources that the origins' policies let the nation have.
         persons: Persons the nation keeps something of.
         persons_across_provinces: Those with records from more than one province.
+        left_out: What this network could not show, in words.
         disagreements: Counts that should agree and do not, in words; empty if all is well.
     """
 
@@ -92,13 +93,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     refused: list[RefusedReport]
     audit: AuditReport
     lookup: LookupReport
-    lookup_with_one_away: LookupReport
+    lookup_with_one_away: LookupReport | None
     consent: ConsentReport
-    break_glass: BreakGlassReport
+    break_glass: BreakGlassReport | None
     seen: SeenReport
     edited_log: EditedLogReport
+    left_out: list[str]
     disagreements: list[str]
     elapsed_s: float
+
+    @property
+    def is_well(self) -> bool:
+        """Whether all counts agree and all logs verify."""
+        return not self.disagreements and not self.audit.failures
 
 
 def node_reports(status: NetworkStatus) -> list[NodeReport]:

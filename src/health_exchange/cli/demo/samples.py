@@ -1,7 +1,8 @@
 """The sample records as the demo replays them: facilities, and each node's Bundles in the order they happened."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,11 @@ class Samples:
 
     facilities: tuple[Facility, ...]
     bundles: dict[NodeAddress, list[SampleBundle]]
+
+    def at(self, nodes: Collection[NodeAddress]) -> "Samples":
+        """The same facilities, and only what ``nodes`` admit."""
+        kept = {address: bundles for address, bundles in self.bundles.items() if address in nodes}
+        return replace(self, bundles=kept)
 
     @property
     def count(self) -> int:

@@ -37,8 +37,14 @@ def auditor_at(address: NodeAddress) -> str:
     return f"auditor-{address.segments[-1]}"
 
 
-def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, bytes]:
+def make_setting(root: Path, plan: NetworkPlan, samples: Samples, *, apart: bool = False) -> dict[str, bytes]:
     """Write the network's folder and the clients' keys; private keys by client id.
+
+    Args:
+        root: The folder.
+        plan: The network.
+        samples: Whose facilities are registered.
+        apart: Whether nodes will share no folder, as ``write_network`` has it.
 
     Raises:
         FileExistsError: ``root`` holds a network already.
@@ -68,15 +74,20 @@ def make_setting(root: Path, plan: NetworkPlan, samples: Samples) -> dict[str, b
     # Valid from a little earlier: clocks of one laptop agree, those of two may not.
     now = datetime.now(UTC) - timedelta(minutes=5)
     registries = {address: encode_registry(registrations) for address, registrations in by_node.items()}
-    write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=registries, now=now)
     keys = {each.client.client_id: each.private_key_pem for nodes in by_node.values() for each in nodes}
     folder = root / "clients"
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for client_id, pem in keys.items():
         path = folder / f"{client_id}.pem"
-        path.touch(mode=0o600)
+        path.touch(mode=0o600, exist_ok=False)
         path.write_bytes(pem)
+    write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=registries, now=now, apart=apart)
     return keys
+
+
+def read_clients(root: Path) -> dict[str, bytes]:
+    """The clients' private keys by client id, as ``make_setting`` wrote them."""
+    return {path.stem: path.read_bytes() for path in (root / "clients").glob("*.pem")}
 
 
 def _register(

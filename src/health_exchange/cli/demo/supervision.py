@@ -1,6 +1,5 @@
 """Starting and stopping the demo's nodes: one process each, as an operator would start them."""
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import httpx
 
+from health_exchange.cli.demo.readiness import READY_WITHIN_S, until_ready
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import UnavailableError
 from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.plan import PlannedNode
 
-HEALTHY_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0
 
 
@@ -94,30 +93,17 @@ class Supervisor:
                 process.wait()
         self._running.clear()
 
-    async def wait_until_healthy(self, client: httpx.AsyncClient, *, within_s: float = HEALTHY_WITHIN_S) -> None:
+    async def wait_until_healthy(self, client: httpx.AsyncClient, *, within_s: float = READY_WITHIN_S) -> None:
         """Return once every node says that it is ready.
 
         Raises:
             UnavailableError: One is not ready in time, or its process has ended; its log says why.
         """
-        async with asyncio.timeout(within_s + 5):
-            deadline = time.monotonic() + within_s
-            waiting = set(self._nodes)
-            while waiting:
-                for address in sorted(waiting):
-                    if await self._is_ready(client, address):
-                        waiting.discard(address)
-                    elif (process := self._running.get(address)) is not None and process.poll() is not None:
-                        log = node_folder(self._root, address) / "node.log"
-                        raise UnavailableError(f"{address} has ended with {process.returncode}; see {log}")
-                if waiting and time.monotonic() > deadline:
-                    raise UnavailableError(f"not ready after {within_s:g} s: {', '.join(map(str, sorted(waiting)))}")
-                await asyncio.sleep(0.1 if waiting else 0)
+        await until_ready(client, self._nodes, within_s=within_s, check_alive=self._check_alive)
 
-    async def _is_ready(self, client: httpx.AsyncClient, address: NodeAddress) -> bool:
-        """Whether the node's health check says so."""
-        try:
-            answer = await client.get(f"{self._nodes[address].fhir_url}/health/ready", timeout=2.0)
-        except httpx.HTTPError:
-            return False
-        return answer.is_success
+    def _check_alive(self, address: NodeAddress) -> None:
+        """Raise if a node's process has ended by itself."""
+        process = self._running.get(address)
+        if process is not None and process.poll() is not None:
+            log = node_folder(self._root, address) / "node.log"
+            raise UnavailableError(f"{address} has ended with {process.returncode}; see {log}")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -21,6 +22,7 @@ from health_exchange.cli.client import RegisteredClient
 from health_exchange.cli.demo.facility import FacilityClient
 from health_exchange.cli.demo.people import SamplePerson, sample_people
 from health_exchange.cli.demo.replay import Replay
+from health_exchange.cli.demo.samples import Samples
 from health_exchange.cli.demo.setting import auditor_at, clinician_at
 from health_exchange.cli.demo.supervision import Supervisor
 from health_exchange.cli.demo.way_back_report import (
@@ -41,9 +43,9 @@ from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.settings import read_settings
 
 ASKING = NodeAddress.parse("cn/51/5101/510121")
-"""Where the demo's practitioner works."""
+"""Where the demo's practitioner works, if there is somebody to look up who has not been there."""
 REASON = "unconscious after a road accident, nobody to ask"
-SETTLED_WITHIN_S = 20.0
+SETTLED_WITHIN_S = 60.0
 ENTRIES = 200
 SEEN = frozenset({"read", "search", "look-up", "answer"})
 """Kinds of entries that say that somebody saw something of a person."""
@@ -55,38 +57,52 @@ _OPT_OUT = {
 }
 
 
+def asking_node(samples: Samples) -> NodeAddress:
+    """Where somebody can be asked about who has never been there; ``ASKING`` if possible.
+
+    Raises:
+        LookupError: Everybody has been everywhere.
+    """
+    people = sample_people(samples)
+    for address in sorted(samples.bundles, key=lambda address: (address != ASKING, address)):
+        if any(address not in person.patients for person in people):
+            return address
+    raise LookupError("the sample records have nobody to look up from elsewhere")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WayBack:
     """The running demo, as the way back needs it."""
 
     root: Path
     replay: Replay
-    supervisor: Supervisor
+    supervisor: Supervisor | None
     http: httpx.AsyncClient
+    asking: NodeAddress = ASKING
 
     async def act(self) -> WayBackReport:
         """Act everything out, on three different people."""
         people = sample_people(self.replay.samples)
-        traveller = next(each for each in people if ASKING not in each.patients and not each.is_restricted)
-        restricted = next(each for each in people if each.is_restricted and ASKING not in each.patients)
+        traveller = next(each for each in people if self.asking not in each.patients and not each.is_restricted)
+        restricted = next((each for each in people if each.is_restricted and self.asking not in each.patients), None)
         await self._look_up(traveller)  # the first one pays for what every process loads once
         report = await self._look_up(traveller)
         return WayBackReport(
             lookup=report,
             consent=await self._consent(traveller),
-            break_glass=await self._break_glass(restricted),
-            lookup_with_one_away=await self._with_one_away(traveller),
-            seen=await self._seen(restricted),
+            break_glass=await self._break_glass(restricted) if restricted else None,
+            lookup_with_one_away=await self._with_one_away(traveller, self.supervisor) if self.supervisor else None,
+            seen=await self._seen(restricted or traveller),
             edited_log=await asyncio.to_thread(self._edited_log),
         )
 
     async def _ask(self, person: SamplePerson, purpose: str, reason: str = "") -> tuple[dict[str, Any], float]:
         """The Bundle of a look-up, and the seconds it took at the door."""
-        client_id = clinician_at(ASKING)
+        client_id = clinician_at(self.asking)
         client = RegisteredClient(
             client_id=client_id,
             private_key_pem=self.replay.keys[client_id],
-            base_url=self._url(ASKING),
+            base_url=self._url(self.asking),
             http=self.http,
         )
         await client.token()
@@ -108,7 +124,9 @@ class WayBack:
             if told is not None:
                 told.append(issue["diagnostics"])
         return LookupReport(
+            asked_at=str(self.asking),
             purpose=purpose,
+            places=len(person.patients),
             elapsed_s=round(elapsed_s, 3),
             resources=len(found),
             sources=sorted({resource["meta"]["source"].removeprefix(_SOURCE) for resource in found}),
@@ -118,15 +136,15 @@ class WayBack:
             log_lines=[_line(entry) for entry in entries],
         )
 
-    async def _with_one_away(self, person: SamplePerson) -> LookupReport:
+    async def _with_one_away(self, person: SamplePerson, supervisor: Supervisor) -> LookupReport:
         """A look-up while one of the person's holders is gone."""
         away = min(person.patients, key=str)
-        self.supervisor.kill(away)
+        supervisor.kill(away)
         try:
             return await self._look_up(person)
         finally:
-            self.supervisor.start(away)
-            await self.supervisor.wait_until_healthy(self.http)
+            supervisor.start(away)
+            await supervisor.wait_until_healthy(self.http)
 
     async def _consent(self, person: SamplePerson) -> ConsentReport:
         """An objection at every node the person has been to, and its withdrawal."""
@@ -175,7 +193,7 @@ class WayBack:
                 "type": "transaction",
                 "entry": [{"resource": consent, "request": request}],
             }
-            answer = await facility.submit(msgspec.json.encode(written), request_id=f"consent-{patient}-{status}")
+            answer = await facility.submit(msgspec.json.encode(written), request_id=str(uuid4()))
             answer.raise_for_status()
 
     async def _break_glass(self, person: SamplePerson) -> BreakGlassReport:
@@ -192,9 +210,9 @@ class WayBack:
     async def _seen(self, person: SamplePerson) -> SeenReport:
         """What an auditor hears who asks every node, by the person's identity."""
         client = RegisteredClient(
-            client_id=auditor_at(ASKING),
-            private_key_pem=self.replay.keys[auditor_at(ASKING)],
-            base_url=self._url(ASKING),
+            client_id=auditor_at(self.asking),
+            private_key_pem=self.replay.keys[auditor_at(self.asking)],
+            base_url=self._url(self.asking),
             http=self.http,
         )
         identity = {"system": min(NATIONAL_ID_SYSTEMS), "value": person.identity}
@@ -210,7 +228,7 @@ class WayBack:
 
     def _edited_log(self) -> EditedLogReport:
         """One byte of an exported log changed, as with a hex editor."""
-        files = export_log(read_settings(node_folder(self.root, ASKING) / "node.toml"))
+        files = export_log(read_settings(node_folder(self.root, self.asking) / "node.toml"))
         name = next(path for path in sorted(files) if path.startswith("tile/entries/"))
         changed = bytearray(files[name])
         changed[len(changed) // 2] ^= 1
