@@ -80,9 +80,6 @@ class Operator:
     def _settings(self, address: NodeAddress) -> Settings:
         keys = self.folder / "keys.json"
         keys.write_bytes(self.network.ceremony.keys[address].to_json())
-        nothing = dict.fromkeys(
-            ("directory", "directory_signature", "authority", "certificate", "certificate_key", "clients"), ""
-        )
         return Settings(
             address=str(address),
             fhir_port=1,
@@ -90,5 +87,10 @@ class Operator:
             database=self.network.url(address),
             nation_key=b"",
             keys=str(keys),
-            **nothing,
+            directory="",
+            directory_signature="",
+            authority="",
+            certificate="",
+            certificate_key="",
+            clients="",
         )

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def keep_writing(store: Store, acknowledged: list[int], stop: threading.Event) -
         number += 1
         raw = number.to_bytes(8)
         try:
-            store.write_now(lambda tx, raw=raw: audit_log.append(tx, raw, leaf=raw * 4))
+            store.write_now(partial(audit_log.append, raw=raw, leaf=raw * 4))
         except ExchangeError:
             return
         acknowledged.append(number)
@@ -80,8 +81,8 @@ def recover(server: PostgresqlServer, base: Path, archive: Path) -> None:
     data = server.folder / "data"
     shutil.rmtree(data)
     shutil.move(base, data)
-    for partial in archive.glob("*.partial"):
-        partial.rename(partial.with_suffix(""))
+    for unfinished in archive.glob("*.partial"):
+        unfinished.rename(unfinished.with_suffix(""))
     with (data / "postgresql.auto.conf").open("a") as settings:
         settings.write(f"restore_command = 'cp \"{archive}/%f\" \"%p\"'\nsynchronous_standby_names = ''\n")
     (data / "recovery.signal").touch()

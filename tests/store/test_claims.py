@@ -96,7 +96,7 @@ class TestOnPostgresql:
     def cut_all(server: PostgresqlServer) -> None:
         """What a restart of the server does to everybody."""
         server.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{NODE_ROLE}'"  # noqa: S608  # a name of our own
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{NODE_ROLE}'"  # noqa: S608  # a role of ours
         )
 
     def test_a_node_that_was_displaced_writes_nothing_more(

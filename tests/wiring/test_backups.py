@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,6 @@ def settings_of(folder: Path, name: str, address: NodeAddress = COUNTY) -> Setti
     """What a backup needs of a node's settings."""
     keys = folder / f"{str(address).replace('/', '-')}.keys.json"
     keys.write_bytes(ceremony_of(SMALL).keys[address].to_json())
-    nothing = dict.fromkeys(
-        ("directory", "directory_signature", "authority", "certificate", "certificate_key", "clients"), ""
-    )
     return Settings(
         address=str(address),
         fhir_port=1,
@@ -49,7 +47,12 @@ def settings_of(folder: Path, name: str, address: NodeAddress = COUNTY) -> Setti
         database=f"sqlite:///{folder / name}",
         nation_key=b"",
         keys=str(keys),
-        **nothing,
+        directory="",
+        directory_signature="",
+        authority="",
+        certificate="",
+        certificate_key="",
+        clients="",
     )
 
 
@@ -168,7 +171,7 @@ def test_every_row_of_every_table_comes_back_in_whichever_database(
     )
     store = open_store(here)
     for table in (*backup.tables_of("bulk"), *backup.tables_of("keys")):
-        store.write_now(lambda tx, table=table: fill(tx, table, backup.ROWS + 3))
+        store.write_now(partial(fill, table=table, rows=backup.ROWS + 3))
     # No key of generated rows opens, and a restore tries one.
     store.write_now(lambda tx: tx.execute(update(schema.subjects).values(key_wrapped=None)))
     store.write_now(lambda tx: tx.execute(update(schema.audit_periods).values(key_wrapped=None)))

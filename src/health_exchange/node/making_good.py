@@ -226,7 +226,7 @@ def _keep_to_wishes(tx: Transaction, parts: NodeParts, before: Rejoining, told: 
 def _lost(tx: Transaction, parts: NodeParts, before: Rejoining, held: Iterable[HeldResource]) -> Sequence[HeldResource]:
     """Of what is held above, what is newer than anything here."""
     since = (datetime.fromisoformat(before.taken_at) - 2 * MARGIN).isoformat()
-    own = {
+    own: dict[tuple[str, str], int] = {
         (resource_type, exchange_id(parts.keys.exchange_ids, resource_type, local_id)): version
         for resource_type, local_id, version in rejoining.changed_since(tx, parts.address, since)
     }

@@ -128,6 +128,12 @@ def _take(
     tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened, kept_from: int
 ) -> bytes | ExchangeError:
     """Everything that taking an envelope changes; a gap or a fork comes back as a value, so that its entry stays."""
+    settled = _place(tx, parts, envelope, kept_from)
+    return _accept(tx, parts, envelope, opened) if settled is None else settled
+
+
+def _place(tx: Transaction, parts: NodeParts, envelope: Envelope, kept_from: int) -> bytes | ExchangeError | None:
+    """What is to be said of an envelope that is not the next of its stream; ``None`` for one that is to be taken."""
     header = envelope.header
     head = streams.head(tx, header.stream)
     if head is not None and streams.origin_of(tx, header.stream) != header.origin:
@@ -145,6 +151,12 @@ def _take(
     elif verdict is not Verdict.ACCEPT:
         error = StreamForkError(f"{header.origin} has signed two envelopes for {header.sequence} of its stream")
         return _alarm(tx, parts, envelope, error)
+    return None
+
+
+def _accept(tx: Transaction, parts: NodeParts, envelope: Envelope, opened: Opened) -> bytes:
+    """Take an envelope; the receipt."""
+    header = envelope.header
     streams.advance(tx, header.stream, header.origin, header.sequence, envelope.digest)
     if parts.keys.former.box:
         note_box(tx, header.origin, envelope.key_id_of(parts.address))
@@ -161,16 +173,7 @@ def _take(
         raw=receipt,
     )
     if parts.address.parent is not None:
-        outbox.enqueue(
-            tx,
-            raw=envelope.raw,
-            stream=header.stream,
-            sequence=header.sequence,
-            digest=envelope.digest,
-            recipients=parts.address.ancestors,
-        )
-        if header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
-            _settle_kept(tx, parts, header)
+        _pass_on(tx, parts, envelope)
     log(
         tx,
         node_journal(
@@ -190,6 +193,21 @@ def _take(
     counters.add(tx, "opened", ALL_DAYS, 0 if refusal else len(opened.arrivals))
     counters.replace(tx, "lag-ms", ALL_DAYS, int(lag_s * 1000))
     return receipt
+
+
+def _pass_on(tx: Transaction, parts: NodeParts, envelope: Envelope) -> None:
+    """Keep the same bytes for the next hop."""
+    header = envelope.header
+    outbox.enqueue(
+        tx,
+        raw=envelope.raw,
+        stream=header.stream,
+        sequence=header.sequence,
+        digest=envelope.digest,
+        recipients=parts.address.ancestors,
+    )
+    if parts.incarnation and header.sequence <= node_state.cursor(tx, lost_up_to(header.stream)):
+        _settle_kept(tx, parts, header)
 
 
 def _settle_kept(tx: Transaction, parts: NodeParts, header: EnvelopeHeader) -> None:

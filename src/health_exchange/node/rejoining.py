@@ -152,7 +152,7 @@ class _Round:
             incarnation=parts.incarnation,
             log=parts.card.log_of(before.earlier),
             since=before.taken_at,
-            heads=dict(self._heads.get(peer, {})),
+            heads={str(stream): place for stream, place in self._heads.get(peer, {}).items()},
             after=after,
         )
         name = sha256(msgspec.msgpack.encode(question)).hexdigest()

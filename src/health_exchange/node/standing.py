@@ -72,7 +72,7 @@ def _standing(tx: Transaction, parts: NodeParts, question: RejoinQuestion, sende
     return StandingAnswer(
         log_size=seen[0] if seen else 0,
         log_root=seen[1] if seen else b"",
-        streams=dict(known),
+        streams={str(stream): place for stream, place in known.items()},
         shreds=[
             Shredded(origin=str(shred.origin), pseudonym=shred.pseudonym, at=shred.shredded_at)
             for shred in shreds.within(tx, sender, since)
@@ -88,7 +88,7 @@ def _seen(tx: Transaction, _parts: NodeParts, question: RejoinQuestion, sender: 
     return StandingAnswer(
         log_size=seen[0] if seen else 0,
         log_root=seen[1] if seen else b"",
-        streams=dict(rejoining.streams_of(tx, sender)),
+        streams={str(stream): place for stream, place in rejoining.streams_of(tx, sender).items()},
     )
 
 
@@ -115,7 +115,8 @@ def _held(tx: Transaction, _parts: NodeParts, question: RejoinQuestion, sender: 
 def _persons(tx: Transaction, _parts: NodeParts, question: RejoinQuestion, sender: NodeAddress) -> PersonsPage:
     """A page of the sender's persons."""
     found = rejoining.persons_of(tx, sender, after=question.after, limit=PAGE)
-    return PersonsPage(persons=dict(found), after=max(found) if len(found) == PAGE else "")
+    persons = {str(person): consent for person, consent in found.items()}
+    return PersonsPage(persons=persons, after=max(found) if len(found) == PAGE else "")
 
 
 _ANSWERS: Mapping[str, Callable[[Transaction, NodeParts, RejoinQuestion, NodeAddress], msgspec.Struct]] = {

@@ -57,9 +57,7 @@ def _frame(tx: Transaction, table: Table, columns: list[str], rows: list[list[ob
     """One frame. Search tokens that a release before this one kept apart from their row are put into it."""
     if table is schema.resources:
         rid, listed = columns.index("rid"), columns.index("tokens")
-        apart = [row for row in rows if row[listed] is None]
-        if apart:
-            found = token_index.unlisted(tx, [row[rid] for row in apart])
-            for row in apart:
-                row[listed] = found.get(row[rid])
+        apart = {int(str(row[rid])): row for row in rows if row[listed] is None}
+        for number, tokens in token_index.unlisted(tx, apart).items():
+            apart[number][listed] = tokens
     return str(table.name), columns, rows

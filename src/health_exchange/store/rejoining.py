@@ -41,7 +41,18 @@ def held_of(tx: Transaction, origin: NodeAddress, *, since: str, after: int, lim
         .order_by(resources.c.rid)
         .limit(limit)
     )
-    return [Held(*row[:5], row.pseudonym or "", row.changed_at) for row in rows]
+    return [
+        Held(
+            rid=row.rid,
+            type=row.type,
+            id=row.id,
+            version=row.version,
+            deleted=row.deleted,
+            pseudonym=row.pseudonym or "",
+            changed_at=row.changed_at,
+        )
+        for row in rows
+    ]
 
 
 def changed_since(tx: Transaction, origin: NodeAddress, since: str) -> Iterator[tuple[str, str, int]]:
