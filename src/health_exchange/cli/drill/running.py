@@ -29,7 +29,7 @@ from health_exchange.wiring.counting import Account, account_of
 from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.settings import read_settings
 
-CALM_S = 5.0
+CALM_S = 4.0
 """Load before, so that there is something under way, and after: new records must still come through."""
 LOOK_EVERY_S = 0.5
 SETTLED_LOOKS = 2
