@@ -1,5 +1,5 @@
 # make demo    the main job on this machine: ten nodes, sample records, the report
-# make test    everything; sets itself up, needs nothing but Python
+# make test    everything; sets itself up, from Debian's packages too where root may install them
 # make check   the fast loop: lint, types, import contracts, unit and federation tests
 # make up      the ten nodes in containers, a PostgreSQL each (COMPOSE_PROFILES=small make up: one node of every tier)
 # make replay  the sample records through them, and the report; make down ends them, ARGS=--volumes for good
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_JOBS ?= 2
 
-.PHONY: setup demo test check lint drill lock clean up down replay logs images wheels
+.PHONY: setup demo test check lint packages drill lock clean up down replay logs images wheels
 
 setup: $(VENV)/.ready
 
@@ -34,8 +34,11 @@ lint: setup
 check: lint
 	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -m "not slow"
 
-test: lint
+test: lint packages
 	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup
+
+packages:
+	@deploy/test-packages
 
 drill: setup
 	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadgroup tests/federation -m "slow" --seeds 10000

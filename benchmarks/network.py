@@ -1,9 +1,10 @@
-"""A real network for a measurement: processes, TLS, SQLite, in a folder that is thrown away."""
+"""A real network for a measurement: processes, TLS, databases, in a folder that is thrown away."""
 
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import httpx
+from benchmarks.databases import Databases, databases
 
 from health_exchange.cli.demo.facility import FacilityClient
 from health_exchange.cli.demo.network import HOST, free_ports
@@ -33,13 +35,15 @@ CLIENT = "hospital"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningNetwork:
-    """A network that is up; its nodes are started and killed by ``supervisor``."""
+    """A network that is up; its nodes are started and killed by ``supervisor``; all were ready after ``ready_s``."""
 
     supervisor: Supervisor
     root: Path
     plan: NetworkPlan
     http: httpx.AsyncClient
     key: bytes
+    databases: Databases
+    ready_s: float
 
     def url(self, address: str) -> str:
         """The node's FHIR door."""
@@ -90,8 +94,16 @@ def _is_settled(tx: Transaction) -> bool:
 
 
 @asynccontextmanager
-async def running(plan: NetworkPlan) -> AsyncIterator[RunningNetwork]:
-    """The plan's network, healthy; stopped and gone afterwards."""
+async def running(
+    plan: NetworkPlan, *, postgresql: bool = False, processes: Mapping[str, int] | None = None
+) -> AsyncIterator[RunningNetwork]:
+    """The plan's network, healthy; stopped and gone afterwards.
+
+    Args:
+        plan: Who is in it.
+        postgresql: Every node on a database of one server, instead of a file.
+        processes: How many serve a node's doors; one where it is not named.
+    """
     registration = register(
         client_id=CLIENT,
         kind="facility",
@@ -101,19 +113,43 @@ async def running(plan: NetworkPlan) -> AsyncIterator[RunningNetwork]:
         randomness=os.urandom,
     )
     registry = encode_registry([registration])
-    with TemporaryDirectory(prefix="health-exchange-") as folder:
+    with (
+        TemporaryDirectory(prefix="health-exchange-") as folder,
+        databases(Path(folder), postgresql=postgresql) as where,
+    ):
         root = Path(folder) / "network"
         clients = {node.address: registry for node in plan.nodes}
         now = datetime.now(UTC) - timedelta(minutes=5)
         write_network(root, hold_ceremony(plan, randomness=os.urandom), clients=clients, now=now)
+        for node in plan.nodes:
+            _settle(root, str(node.address), where, (processes or {}).get(str(node.address), 1))
         supervisor = Supervisor(root, plan.nodes)
+        began = time.perf_counter()
         supervisor.start_all()
         trust = ssl.create_default_context(cafile=str(root / "network" / "authority.pem"))
         try:
             async with httpx.AsyncClient(verify=trust, trust_env=False, timeout=120.0) as http:
                 await supervisor.wait_until_healthy(http)
                 yield RunningNetwork(
-                    supervisor=supervisor, root=root, plan=plan, http=http, key=registration.private_key_pem
+                    supervisor=supervisor,
+                    root=root,
+                    plan=plan,
+                    http=http,
+                    key=registration.private_key_pem,
+                    databases=where,
+                    ready_s=time.perf_counter() - began,
                 )
         finally:
             supervisor.stop_all()
+
+
+def database_of(address: str) -> str:
+    """The name of a node's database."""
+    return address.replace("/", "-")
+
+
+def _settle(root: Path, address: str, where: Databases, processes: int) -> None:
+    """Have a node keep its records where this measurement wants them."""
+    path = node_folder(root, NodeAddress.parse(address)) / "node.toml"
+    settings = path.read_text().replace("sqlite:///node.sqlite", where.new(database_of(address)))
+    path.write_text(f"{settings}processes = {processes}\n")

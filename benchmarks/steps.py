@@ -1,11 +1,12 @@
 """Where the processor's time goes on the way up: microseconds per resource, by node and step.
 
-    python -m benchmarks.steps [--bundles 40] [--profile FILE]
+    python -m benchmarks.steps [--postgres] [--bundles 40] [--profile FILE]
 
-An admitting node, its province and the nation in one process, on the real ports and on SQLite files, everything in one
-thread: what is measured is work, not waiting, so the figures stay the same while other programs want the cores. Where a
-real node hands work to another process, both ways are pickled here too. TLS, HTTP and the client are not in it:
-``ingest.py`` and ``relay.py`` have those.
+An admitting node, its province and the nation in one process, on the real ports and on SQLite files or a PostgreSQL
+server, everything in one thread: what is measured is work, not waiting, so the figures stay the same while other
+programs want the cores. Where a real node hands work to another process, both ways are pickled here too. What the
+server does is printed beside it, and what each table and index of the admitting node takes. TLS, HTTP and the client
+are not in it: ``ingest.py`` and ``relay.py`` have those.
 """
 
 import argparse
@@ -16,15 +17,17 @@ import pickle
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from benchmarks.databases import Databases, databases, print_sizes
 from benchmarks.ingest import HOLDERS, NODE, TREE
 from benchmarks.loads import synthea_bundles
 from benchmarks.machine import describe_machine, yardstick_ms
+from benchmarks.network import database_of
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.clock import SystemClock
@@ -128,7 +131,7 @@ def _asker(fn: Callable[[Transaction], object]) -> str:
 class Tree:
     """The nodes of ``benchmarks.ingest`` in one process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, where: Databases) -> None:
         self.steps = Steps()
         plan = NetworkPlan(
             nodes=tuple(
@@ -142,15 +145,16 @@ class Tree:
         )
         self._ceremony = hold_ceremony(plan, randomness=os.urandom)
         self._policies = read_policies(shipped("policies"))
-        self.nodes: Mapping[NodeAddress, Node] = {
-            each.address: self._start(folder, each.address) for each in plan.nodes
-        }
+        self.nodes: Mapping[NodeAddress, Node] = {each.address: self._start(where, each.address) for each in plan.nodes}
 
-    def _start(self, folder: Path, address: NodeAddress) -> Node:
+    def _start(self, where: Databases, address: NodeAddress) -> Node:
         keys, clock = self._ceremony.keys[address], SystemClock()
-        url = f"sqlite:///{folder / str(address).replace('/', '-')}.sqlite"
         store = TimedStore.open(
-            url, StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens), clock, os.urandom, inline=True
+            where.new(database_of(str(address))),
+            StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
+            clock,
+            os.urandom,
+            inline=True,
         )
         store.steps, store.node = self.steps, str(address)
         workers = TimedWorkers(self.steps, str(address))
@@ -222,37 +226,51 @@ async def measure(tree: Tree, bundles: list[tuple[bytes, int]]) -> None:
     await tree.settle()
 
 
+def print_steps(steps: Steps, count: int) -> None:
+    """Microseconds of one core per resource, by node and step."""
+    for node in TREE:
+        own = {name.removeprefix(f"{node} "): s for name, s in steps.seconds.items() if name.startswith(f"{node} ")}
+        print(f"{1e6 * sum(own.values()) / count:8.0f}  {node}")
+        for name, seconds in sorted(own.items(), key=lambda item: -item[1]):
+            if (micros := 1e6 * seconds / count) >= 0.5:
+                print(f"{micros:12.1f}  {name}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundles", type=int, default=40)
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL server of its own")
     parser.add_argument("--profile", type=Path, help="also write a profile for pstats")
     arguments = parser.parse_args()
     bundles = synthea_bundles()[: arguments.bundles]
+    every = sum(entries for _body, entries in bundles)
     count = sum(entries for _body, entries in bundles[WARM:])
-    profile = cProfile.Profile()
-    with TemporaryDirectory(prefix="health-exchange-") as folder:
-        tree = Tree(Path(folder))
+    profile = cProfile.Profile(time.process_time)
+    with TemporaryDirectory(prefix="health-exchange-") as folder, ExitStack() as ends:
+        where = ends.enter_context(databases(Path(folder), postgresql=arguments.postgres))
+        tree = Tree(where)
         settle_memory()
         asyncio.run(measure(tree, bundles[:WARM]))
         tree.steps.seconds.clear()
+        server = where.server_seconds()
         if arguments.profile:
             profile.enable()
         asyncio.run(measure(tree, bundles[WARM:]))
         profile.disable()
+        server = where.server_seconds() - server
+        for node in tree.nodes.values():
+            node.parts.store.close()
+        sizes = where.sizes(database_of(NODE))
     if arguments.profile:
         profile.dump_stats(arguments.profile)
     print(describe_machine())
     print(f"a core does the yardstick in {yardstick_ms():.0f} ms (docs/design/performance.md: 11 ms)")
     print(f"{count:,} resources in {len(bundles) - WARM} Bundles; microseconds of one core per resource")
-    for node in TREE:
-        own = {
-            name.removeprefix(f"{node} "): s for name, s in tree.steps.seconds.items() if name.startswith(f"{node} ")
-        }
-        print(f"{1e6 * sum(own.values()) / count:8.0f}  {node}")
-        for name, seconds in sorted(own.items(), key=lambda item: -item[1]):
-            if (micros := 1e6 * seconds / count) >= 0.5:
-                print(f"{micros:12.1f}  {name}")
+    print_steps(tree.steps, count)
+    print(f"{1e6 * server / count:8.0f}  the database server, of all nodes together")
+    print(f"stored bytes per resource at {NODE}")
+    print_sizes(sizes, every)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The drill's judgement, on books made by hand: whatever is lost, doubled, late or unexplained is found."""
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from health_exchange.audit.entries import AuditEntry
 from health_exchange.audit.verification import Finding, VerificationReport
 from health_exchange.cli.drill import command
 from health_exchange.cli.drill.checks import Books, all_findings
+from health_exchange.cli.drill.disks import BoundedFiles
 from health_exchange.cli.drill.load import Acknowledged
 from health_exchange.cli.drill.rates import FINDS_WAY_S, Arrival, arrivals, catch_ups
 from health_exchange.cli.drill.relay import Relay
@@ -222,3 +225,37 @@ def test_a_folder_that_a_drill_made_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "drill" / "old").touch()
     command._clear(tmp_path / "drill")
     assert not (tmp_path / "drill" / "old").exists()
+
+
+_WRITER = """
+import sys
+for _line in sys.stdin:
+    try:
+        with open(sys.argv[1], "ab", 0) as file:
+            file.write(b"x" * 4096)
+        print("kept", flush=True)
+    except OSError:
+        print("full", flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds of other processes' files are Linux's")
+def test_bounded_files_do_not_grow_until_they_are_freed(tmp_path: Path) -> None:
+    disks = BoundedFiles({COUNTY: tmp_path})
+    with subprocess.Popen(  # noqa: S603  # our own few lines
+        [sys.executable, "-c", _WRITER, str(tmp_path / "file")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        said = []
+        for act in (None, disks.fill, disks.free):
+            if act is not None:
+                act(COUNTY, [writer.pid])
+            writer.stdin.write("\n")
+            said.append(writer.stdout.readline().strip())
+
+    assert said == ["kept", "full", "kept"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.api.door import Door
 from tests.federation.network import Network
+from tests.requirements import missing
 
 from health_exchange.console.status_page import render
 from health_exchange.model.addresses import NodeAddress
@@ -73,7 +74,6 @@ async def test_the_page_may_load_nothing_run_nothing_and_stand_in_no_frame(netwo
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
 async def test_a_browser_shows_a_silent_node_in_red_and_a_well_tree_without(network: Network, tmp_path: Path) -> None:
     well = seen_by_chromium(await page_of(network), tmp_path)
     network.faults.cut.add(frozenset((NodeAddress.parse("cn/51"), NodeAddress.parse("cn"))))
@@ -88,7 +88,8 @@ async def test_a_browser_shows_a_silent_node_in_red_and_a_well_tree_without(netw
 
 def seen_by_chromium(page: str, folder: Path) -> Counter[tuple[int, ...]]:
     """How many pixels of each colour a browser shows."""
-    assert CHROMIUM is not None
+    if CHROMIUM is None:
+        missing("chromium", "Chromium is not installed: apt-get install chromium")
     html, picture = folder / "page.html", folder / "page.png"
     html.write_text(page, "utf-8")
     subprocess.run(  # noqa: S603  # Debian's browser, our own page

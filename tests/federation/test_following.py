@@ -9,6 +9,9 @@ from tests.federation.network import Network
 from tests.federation.operators import at_nodes, lines_of
 from tests.federation.records import national_id, observation, patient, transaction
 
+from health_exchange.model.addresses import NodeAddress
+from health_exchange.telemetry.trace import bound
+
 COUNTY, HOSPITALS_OF_51 = "cn/33/3305/330521", "cn/51/5100"
 
 
@@ -127,3 +130,21 @@ def result_name(bundle: dict[str, Any]) -> str:
     """What the logs call the look-up."""
     name: str = bundle["identifier"]["value"]
     return name
+
+
+async def test_a_request_that_meets_a_defect_is_told_under_its_id_too(
+    network: Network, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_raw: bytes) -> None:
+        raise ZeroDivisionError
+
+    await network.admit(COUNTY, transaction(patient("p1", identity=national_id(1)), observation("o1", "p1")), "r1")
+    await network.round()
+    monkeypatch.setattr("health_exchange.node.reception.read_envelope", broken)
+    with pytest.raises(ZeroDivisionError), bound(request_id="by-hand"):
+        await network[COUNTY].parts.transport.send(
+            NodeAddress.parse("cn/33/3305"), "POST", "/exchange/v1/envelopes", b"an envelope"
+        )
+
+    told = [line for line in lines_of(capsys.readouterr().err) if line.get("request_id") == "by-hand"]
+    assert [(line["event"], line["status"], line["code"]) for line in told] == [("hop", 500, "fault")]

@@ -232,3 +232,55 @@ async def test_a_database_put_back_without_its_end_is_told_from_a_whole_one_and_
     assert network.kept(NATION) == held_above
     assert network.log_failures() == []
     assert alarms(network) == []
+
+
+async def test_of_what_was_never_shared_nothing_is_taken_back(network: Network, operator: Operator) -> None:
+    who = patient("p1", identity=national_id(1))
+    await network.admit(COUNTY, transaction(who, objection("c1", "p1"), observation("o1", "p1")), "r1")
+    await before_the_backup_of(network, "p2")
+    files = operator.back_up(PROVINCE)
+    await network.admit(COUNTY, transaction(observation("o1", "p1", "2.50"), observation("new", "p1")), "r2")
+    await network.admit(COUNTY, transaction(delete=("Observation/o1",)), "r3")
+    await network.admit(COUNTY, transaction(observation("o2", "p2", "2.50")), "r4")
+    await network.settle()
+    operator.lose(PROVINCE)
+    operator.restore(PROVINCE, files)
+    await operator.rejoin(PROVINCE)
+    said = person_at(network, "p1")
+    await network.settle()
+
+    assert b"2.50" in network.kept(PROVINCE)[above(network, "o2")][3]
+    told = [entry for address in (CITY, PROVINCE, NATION) for entry in entries(network, address)]
+    assert not [entry for entry in told if said in entry.subjects]
+
+
+async def before_the_backup_of(network: Network, local_id: str) -> None:
+    """One person with an observation."""
+    who = patient(local_id, identity=national_id(9))
+    await network.admit(COUNTY, transaction(who, observation(f"o{local_id[1:]}", local_id)), f"before-{local_id}")
+    await network.settle()
+
+
+async def test_a_log_that_was_followed_by_another_is_cosigned_no_more(
+    network: Network, operator: Operator, kind_of_database: str
+) -> None:
+    if kind_of_database != "sqlite":
+        pytest.skip("a file is put back by copying it")
+    await before_the_backup(network)
+    where = NodeAddress.parse(CITY)
+    disk = Disk(Path(network.url(where).removeprefix("sqlite:///")))
+    files = operator.back_up(CITY)
+    network[CITY].parts.store.scrub()  # all of it is in the file
+    disk.snapshot()
+    operator.lose(CITY)
+    operator.restore(CITY, files)
+    await operator.rejoin(CITY)
+    await network.settle()
+    assert alarms(network) == []
+    operator.lose(CITY)
+    disk.put_back()
+    network.start(where)
+    await network.settle()
+
+    assert "cn/33: forked-log" in alarms(network)
+    assert [entry for entry in entries(network, PROVINCE) if "goes on after" in entry.summary]

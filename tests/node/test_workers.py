@@ -4,12 +4,14 @@ import pickle
 
 import pytest
 
+from health_exchange.fhir.parameters import SearchValue
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import ExchangeId, Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.model.sensitivity import class_of
+from health_exchange.model.sensitivity import SensitiveCategory, Sensitivity
 from health_exchange.node.cleaning import AllCleaned, Cleaned, Parcel, Parcels
 from health_exchange.node.drafting import Draft, Drafting, Drafts, Written
+from health_exchange.node.findings import Findings
 from health_exchange.node.keeping import Arrival, Opened
 from health_exchange.node.workers import Carried
 from health_exchange.protocol.entries import Locator, RecordEntry
@@ -19,19 +21,25 @@ from health_exchange.store.bodies import SealedBody
 PERSON = Pseudonym("a" * 26)
 ENTRY = RecordEntry(op="put", type="Patient", id=ExchangeId("b" * 26), version=1, pseudonym=PERSON, body=b"{}")
 SEALED = SealedBody(key=Secret(b"k" * 32), sealed=b"\xff\x00", sid=1, type="Patient", id="p", version=2)
-CLASS = class_of("Patient", 2, "general", "cn/33")
+FOUND = Findings(
+    sensitivity=Sensitivity.SENSITIVE,
+    category=SensitiveCategory.HIV,
+    values=(SearchValue(param="subject", kind="reference", reference="urn:uuid:1"),),
+    subjects=("urn:uuid:1",),
+    instant="x",
+    identity=Identity(IdentityKind.PASSPORT, "GBR|1"),
+)
 VALUES: list[Carried] = [
     Drafting(
-        written=(Written(type="Patient", id="p", number=1, raw=b'{"a":1.50}', where="x"),),
+        written=(Written(type="Patient", id="p", number=1, raw=b'{"a":1.50}', found=FOUND),),
         rewriting={"urn:uuid:1": "Patient/p"},
         last_updated="2026-01-01T00:00:00Z",
-        origin="cn/33",
         key=Secret(b"k" * 32),
     ),
     Drafts(
         drafts=(
-            Draft(packed=b"\xff", anchor="Patient/p", resource_class=CLASS, tokens=(-(2**63), 2**63 - 1)),
-            Draft(packed=None, anchor=None, resource_class=CLASS, identity=Identity(IdentityKind.PASSPORT, "GBR|1")),
+            Draft(packed=b"\xff", anchor="Patient/p", tokens=(-(2**63), 2**63 - 1)),
+            Draft(packed=None, anchor=None),
         )
     ),
     Parcels(

@@ -144,7 +144,7 @@ def test_shredding_leaves_no_row_no_token_and_no_key(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1, version=2))
     assert store.write_now(lambda tx: shredding.shred(tx, PERSON)) == 1
     assert store.read_now(lambda tx: tx.execute(history.select()).all()) == []
-    assert store.read_now(lambda tx: tx.execute(resources_table.select().where(has_token(tx, 7))).all()) == []
+    assert store.read_now(lambda tx: tx.execute(resources_table.select().where(has_token(tx, [7]))).all()) == []
     assert store.read_now(lambda tx: resources.current(tx, "Observation", "o1")) is None
     assert store.read_now(lambda tx: subjects.by_sids(tx, [1])) == {}
 

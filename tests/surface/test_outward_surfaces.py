@@ -113,6 +113,7 @@ def test_every_metric_is_explained_to_operators() -> None:
             "--network|--address|--tier|--name|--exchange-url|--fhir-url|--host|--database|folder",
         ),
         (["network", "admit"], "--settings|--fingerprint|--authority-key|--answer|--days|--overlap-hours|request"),
+        (["network", "directory"], "--settings|folder"),
         (["rotate"], "at-rest|certificate|signing|sealing|shares|forget"),
         (["rotate", "at-rest"], "--settings|--step|--rest-ms"),
         (["rotate", "certificate"], "--settings|--request|--answer"),

@@ -189,7 +189,7 @@ def test_every_row_of_every_table_comes_back_in_whichever_database(
         kept = {row[0] for row in before[name]}
         assert kept <= {row[0] for row in after[name]}
     found = restored.read_now(
-        lambda tx: tx.execute(select(schema.resources.c.rid).where(token_index.has_token(tx, -7))).scalars().all()
+        lambda tx: tx.execute(select(schema.resources.c.rid).where(token_index.has_token(tx, [-7]))).scalars().all()
     )
     assert found == [2**40 + 7]
     store.close()

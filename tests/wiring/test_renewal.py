@@ -30,10 +30,10 @@ class At:
     """A clock that stands somewhat later than now."""
 
     def __init__(self, **kwargs: float) -> None:
-        self._ahead = timedelta(**kwargs)
+        self.ahead = timedelta(**kwargs)
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
+        return datetime.now(UTC) + self.ahead
 
 
 class Disk:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.api.request_log import NO_ROUTE, count_request, known_method
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError
+from health_exchange.model.errors import Category, ExchangeError, FaultError, ForbiddenError, NotFoundError
 from health_exchange.node import (
     answering,
     delivery,
@@ -28,6 +28,7 @@ from health_exchange.node import (
     keyholding,
     locating,
     network,
+    patience,
     reception,
     refreshing,
     standing,
@@ -117,14 +118,15 @@ async def _rejoin(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddr
 async def _status(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its numbers to the node it reports to")
-    within_s = _whole_number(query, network.WITHIN) / 1000 or network.WITHIN_S
-    return msgspec.json.encode(await network.network_status(parts, min(within_s, network.WITHIN_S)))
+    within_s = patience.granted_s(_whole_number(query, patience.PARAMETER))
+    return msgspec.json.encode(await network.network_status(parts, within_s))
 
 
-async def _pulse(parts: NodeParts, _body: bytes, _query: Query, sender: NodeAddress) -> bytes:
+async def _pulse(parts: NodeParts, _body: bytes, query: Query, sender: NodeAddress) -> bytes:
     if sender != parts.address.parent:
         raise ForbiddenError("a node tells its pulse to the node it reports to")
-    return msgspec.json.encode(await surveying.pulse(parts))
+    within_s = patience.granted_s(_whole_number(query, patience.PARAMETER))
+    return msgspec.json.encode(await surveying.pulse(parts, within_s))
 
 
 async def _deal(parts: NodeParts, body: bytes, _query: Query, sender: NodeAddress) -> bytes:
@@ -186,25 +188,32 @@ class ExchangeDoor:
             body: Untrusted.
         """
         begun = perf_counter()
-        request_id = accepted_request_id(headers.get(REQUEST_ID, ""))
-        with bound(node=str(self._parts.address), request_id=request_id):
-            answer, code, sender = await self._answered(method, path, headers, body)
-            operation, elapsed_s = urlsplit(path).path, perf_counter() - begun
-            route = operation if (method, operation) in self._handlers else NO_ROUTE
-            method = known_method(method)
-            count_request(self._parts.store.meters, "exchange", method, route, answer.status, elapsed_s)
-            # Peers look in every few seconds; that they did is told where it failed.
-            if code or method == "POST":
-                log_event(
-                    "hop",
-                    method=method,
-                    route=route,
-                    peer=str(sender) if sender is not None else "",
-                    status=answer.status,
-                    code=code,
-                    elapsed_ms=round(elapsed_s * 1000, 1),
-                )
+        answer, code, sender = PeerAnswer(status=500, body=b""), FaultError.code, None
+        with bound(node=str(self._parts.address), request_id=accepted_request_id(headers.get(REQUEST_ID, ""))):
+            try:
+                answer, code, sender = await self._answered(method, path, headers, body)
+            finally:
+                self._tell(method, path, sender, answer.status, code, perf_counter() - begun)
         return answer
+
+    def _tell(  # the fields of a line
+        self, method: str, path: str, sender: NodeAddress | None, status: int, code: str, elapsed_s: float
+    ) -> None:
+        """Count the request, and write its line."""
+        operation, known = path.partition("?")[0], known_method(method)
+        route = operation if (method, operation) in self._handlers else NO_ROUTE
+        count_request(self._parts.store.meters, "exchange", known, route, status, elapsed_s)
+        # Peers look in every few seconds; that they did is told where it failed.
+        if code or known == "POST":
+            log_event(
+                "hop",
+                method=known,
+                route=route,
+                peer=str(sender) if sender is not None else "",
+                status=status,
+                code=code,
+                elapsed_ms=round(elapsed_s * 1000, 1),
+            )
 
     async def _answered(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes

@@ -57,14 +57,18 @@ class RequestLog:
                 MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
-        begun = perf_counter()
+        begun, broken_off = perf_counter(), ""
         with bound(node=self._node, request_id=request_id):
             try:
                 await self._app(scope, receive, answered)
+            except BaseException as error:
+                # Also what is no Exception: the server answers 500 for it, and nobody else says why.
+                broken_off = type(error).__name__
+                raise
             finally:
-                self._tell(scope, status, perf_counter() - begun)
+                self._tell(scope, status, perf_counter() - begun, broken_off)
 
-    def _tell(self, scope: Scope, status: int, elapsed_s: float) -> None:
+    def _tell(self, scope: Scope, status: int, elapsed_s: float, broken_off: str) -> None:
         """Write the line."""
         route = self._routes.get(id(scope.get("endpoint")), NO_ROUTE)
         method = known_method(scope["method"])
@@ -77,6 +81,7 @@ class RequestLog:
             route=route,
             status=status,
             elapsed_ms=round(elapsed_s * 1000, 1),
+            **({"code": broken_off} if broken_off else {}),
         )
 
 

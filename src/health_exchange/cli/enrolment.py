@@ -9,7 +9,7 @@ from health_exchange.cli.client import BadRequestError
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import Tier
-from health_exchange.wiring.enrolment import admit_node, prepare_node
+from health_exchange.wiring.enrolment import admit_node, prepare_node, write_public
 from health_exchange.wiring.network_folder import CERTIFICATE_DAYS
 from health_exchange.wiring.plan import EMBEDDED
 from health_exchange.wiring.settings import read_named, read_settings
@@ -21,6 +21,15 @@ def add_parsers(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     """Add the commands' words."""
     _add_request(commands)
     _add_admit(commands)
+    parser = commands.add_parser(
+        "directory",
+        help="write the newest directory a node knows, for newcomers and restored folders",
+        description="Write the network's public folder: the newest directory this node knows with the nation's "
+        "signature, the certificate authority and the nation's key.",
+    )
+    parser.add_argument("folder", type=Path, help="folder to write")
+    parser.add_argument("--settings", type=Path, required=True, help="the node's node.toml")
+    parser.set_defaults(run=directory)
 
 
 def _add_request(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -93,6 +102,13 @@ def request(arguments: argparse.Namespace) -> int:
     print(f"  {fingerprint}")
     print(f"Ask the nation for the fingerprint of its key; {arguments.folder / 'node.toml'} trusts")
     print(f"  {nation}")
+    return 0
+
+
+def directory(arguments: argparse.Namespace) -> int:
+    """Write the public folder."""
+    signed = write_public(read_settings(arguments.settings), arguments.folder)
+    print(f"Directory {signed.serial}, {len(signed.directory.nodes)} nodes, in {arguments.folder}.")
     return 0
 
 

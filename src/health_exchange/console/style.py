@@ -34,5 +34,7 @@ small { display: block; color: var(--soft); font-size: 12px; font-weight: 400 }
 .why ul { margin: 0; padding: .45rem .8rem .45rem 1.7rem; border-left: 3px solid var(--warn); border-radius: .3rem;
   background: var(--warn-bg); color: var(--ink); font-size: 13.5px }
 .why.not-ready ul, .why.away ul { border-color: var(--bad); background: var(--bad-bg) }
+@media (max-width: 45rem) { body { padding: 1rem .75rem } thead { display: none } tbody th { white-space: normal }
+  tbody td:nth-child(n+3) { display: none } .word { text-align: right } }
 footer { margin-top: 1rem; font-size: 13px } code { font-size: 12.5px }
 """

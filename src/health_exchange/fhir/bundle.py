@@ -40,8 +40,7 @@ class OversizedBundleError(ExchangeError):
     code = "too-many-entries"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleEntry:
+class BundleEntry(Struct, frozen=True, kw_only=True):
     """One entry, its resource not looked into.
 
     Attributes:

@@ -8,7 +8,7 @@ Source: FHIR R4, search-parameters.json; section 3.1.1.4 "Search Parameter Types
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from types import MappingProxyType
@@ -18,9 +18,10 @@ import msgspec
 
 from health_exchange.fhir.elements import resource_types
 
-__all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types"]
+__all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types", "settle", "written_values"]
 
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 LOCAL_OFFSET = "+08:00"
 """Of a date without a zone: local time of the country."""
 
@@ -55,7 +56,7 @@ _INSTANTS: Mapping[str, str] = MappingProxyType(
 """The date of a record by which a person's records are read, where no parameter ``date`` says it."""
 
 
-class SearchValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SearchValue(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One value by which a resource can be found.
 
     Attributes:
@@ -63,7 +64,7 @@ class SearchValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         kind: ``token``, ``reference`` or ``date``.
         system: Of a token; ``None`` where it has none.
         code: Of a token: code or identifier value.
-        reference: ``Type/id``; references to elsewhere and conditional ones are no values.
+        reference: ``Type/id``, once it is settled; as written before.
         start: Text of a date, or of a period's beginning; ``None`` where it is open.
         end: Text of the same date, or of a period's end; ``None`` where it is open.
     """
@@ -98,17 +99,47 @@ def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
         decoded: A validated resource.
     """
     found: list[SearchValue] = []
-    resource_type = str(decoded.get("resourceType"))
     own, meta = decoded.get("id"), decoded.get("meta")
     if isinstance(own, str):
         found.append(SearchValue(param="_id", kind="token", code=own))
     if isinstance(meta, dict) and isinstance(updated := meta.get("lastUpdated"), str):
         found.append(SearchValue(param="_lastUpdated", kind="date", start=updated, end=updated))
-    for row in _rows(resource_type):
-        if row.steps[0] in decoded:
-            for element in _at(decoded, row.steps):
-                found += _READERS[row.type](row, element)
+    found += settle(written_values(decoded, offered_for(str(decoded.get("resourceType")))))
     return list(dict.fromkeys(found))
+
+
+def written_values(decoded: Mapping[str, Any], wanted: frozenset[str]) -> list[SearchValue]:
+    """The values of some parameters with references as they are written: of any kind, and not yet rewritten.
+
+    Args:
+        decoded: A validated resource.
+        wanted: Names of the parameters; ``_id`` and ``_lastUpdated`` are none of an element.
+    """
+    found: list[SearchValue] = []
+    for row in _wanted_rows(str(decoded.get("resourceType")), wanted):
+        if row.steps[0] in decoded:
+            read = _READERS[row.type]
+            for element in _at(decoded, row.steps):
+                found += read(row, element)
+    return found
+
+
+def settle(values: Iterable[SearchValue], rewriting: Mapping[str, str] = _NOTHING) -> list[SearchValue]:
+    """Values with references as resources are found by them; those to elsewhere and conditional ones are none.
+
+    Args:
+        values: As :func:`written_values` gives them.
+        rewriting: What texts of references have become.
+    """
+    found: list[SearchValue] = []
+    for value in values:
+        if value.reference is None:
+            found.append(value)
+            continue
+        match = _RELATIVE.fullmatch(rewriting.get(value.reference, value.reference))
+        if match is not None and (value.param != "patient" or match[1].startswith("Patient/")):
+            found.append(SearchValue(param=value.param, kind=value.kind, reference=match[1]))
+    return found
 
 
 def instant_of(decoded: Mapping[str, Any]) -> str | None:
@@ -146,6 +177,12 @@ def _rows(resource_type: str) -> tuple[_Row, ...]:
 
 
 @functools.cache
+def _wanted_rows(resource_type: str, wanted: frozenset[str]) -> tuple[_Row, ...]:
+    """Those of some parameters."""
+    return tuple(row for row in _rows(resource_type) if row.param in wanted)
+
+
+@functools.cache
 def _table() -> Mapping[str, Mapping[str, str]]:
     """The compact table."""
     path = files("health_exchange.fhir.definitions").joinpath("parameters.json")
@@ -155,7 +192,7 @@ def _table() -> Mapping[str, Mapping[str, str]]:
 
 def _at(value: Any, steps: Sequence[str]) -> list[Any]:  # noqa: ANN401  # any JSON value
     """Every value at a path, through any arrays."""
-    here = [value]
+    here: list[Any] = [value]
     for step in steps:
         below: list[Any] = []
         for one in here:
@@ -196,12 +233,9 @@ def _identifier(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  
 
 
 def _reference(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
-    """A Reference to a resource of this node."""
+    """A Reference, as it is written."""
     text = element.get("reference")
-    match = _RELATIVE.fullmatch(text) if isinstance(text, str) else None
-    if match is None or (row.type == "Patient" and not match[1].startswith("Patient/")):
-        return []
-    return [SearchValue(param=row.param, kind=row.kind, reference=match[1])]
+    return [SearchValue(param=row.param, kind=row.kind, reference=text)] if isinstance(text, str) else []
 
 
 def _date(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value

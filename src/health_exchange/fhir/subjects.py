@@ -52,31 +52,33 @@ def subject_reference(resource_type: str, decoded: Mapping[str, object]) -> str 
     if resource_type == "Patient":
         own = decoded.get("id")
         return f"Patient/{own}" if isinstance(own, str) else None
+    return next(filter(may_be_patient, subject_references(resource_type, decoded)), None)
+
+
+def subject_references(resource_type: str, decoded: Mapping[str, object]) -> list[str]:
+    """Texts of the references of which the first to a patient says whose record this is.
+
+    What a transaction has not rewritten yet may turn out to be anything.
+    """
     path = SUBJECT_PATHS.get(resource_type)
-    if path is None:
-        return None
-    return next(_patients(decoded, path.split(".")), None)
+    return list(_references(decoded, path.split("."))) if path is not None else []
 
 
-def _patients(value: object, path: list[str]) -> Iterator[str]:
-    """Texts of the references at ``path`` that may be to a patient."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _patients(inner, path)
-    elif isinstance(value, dict):
-        if path:
-            yield from _patients(value.get(path[0]), path[1:])
-            return
-        text = value.get("reference")
-        if isinstance(text, str) and _may_be_patient(text, value.get("type")):
-            yield text
-
-
-def _may_be_patient(text: str, declared: object) -> bool:
-    """Whether nothing about a reference says that it is to something else."""
-    if isinstance(declared, str) and declared != "Patient":
-        return False
+def may_be_patient(text: str) -> bool:
+    """Whether nothing about a reference's text says that it is to something else than a patient."""
     typed = _TYPED.search(text)
     if typed:
         return typed[1] == "Patient"
     return "?" not in text or text.startswith("Patient?")
+
+
+def _references(value: object, path: list[str]) -> Iterator[str]:
+    """Texts of the references at ``path`` that are not declared to be to another type."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _references(inner, path)
+    elif isinstance(value, dict):
+        if path:
+            yield from _references(value.get(path[0]), path[1:])
+        elif isinstance(text := value.get("reference"), str) and value.get("type", "Patient") == "Patient":
+            yield text

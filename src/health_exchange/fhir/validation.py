@@ -7,8 +7,9 @@ Never does a message hold a value of the resource.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from health_exchange.fhir.elements import ANY_RESOURCE, elements_of, resource_types
 from health_exchange.fhir.faults import Fault, resource_faults
@@ -21,8 +22,7 @@ from health_exchange.model.errors import MalformedResourceError
 _HOLDS_RESOURCES = frozenset({"Bundle", "Parameters"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceView:
+class ResourceView(msgspec.Struct, frozen=True, kw_only=True):
     """A resource of FHIR R4, as far as its bytes can say.
 
     Attributes:

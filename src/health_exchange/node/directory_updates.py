@@ -16,8 +16,8 @@ from health_exchange.store import node_state
 from health_exchange.store.engine import Transaction
 
 DIRECTORY_PATH = "/exchange/v1/directory"
-FACT = "directory"
-"""Under which the database keeps the newest directory."""
+FACT, NUMBER = "directory", "directory-number"
+"""Under which the database keeps the newest directory, and its number, which is asked for much oftener."""
 
 DirectoryFile = Callable[[], tuple[bytes, bytes] | None]
 """The directory file's bytes and signature, where they have changed since last time."""
@@ -117,17 +117,17 @@ class DirectoryUpdates:
 
 async def follow_kept(parts: NodeParts) -> bool:
     """Go by the directory that another process of this node has kept; whether it is news."""
+    number = await parts.store.read(lambda tx: node_state.get(tx, NUMBER))
+    if number is None or int(number) <= parts.membership.signed.serial:
+        return False
     packed = await parts.store.read(lambda tx: node_state.get(tx, FACT))
-    return (
-        packed is not None
-        and packed != pack_directory(parts.membership.signed)
-        and parts.membership.follow(parts.membership.unpack(packed))
-    )
+    return packed is not None and parts.membership.follow(parts.membership.unpack(packed))
 
 
 def _keep(tx: Transaction, parts: NodeParts, shown: SignedDirectory) -> None:
     """The directory, and the entry that tells of it."""
     node_state.put(tx, FACT, pack_directory(shown))
+    node_state.put(tx, NUMBER, b"%d" % shown.serial)
     known = parts.directory.nodes
     entry = node_journal(
         parts,

@@ -98,7 +98,8 @@ class Greeter:
         tried_at = self._tried_at.get(peer)
         contact = self._contacts.known.get(peer)
         is_away = contact is not None and contact.failing_since is not None
-        return tried_at is None or now - tried_at >= (AGAIN if is_away else EVERY)
+        # A clock that was set back must not keep everyone waiting until it is as late again.
+        return tried_at is None or abs(now - tried_at) >= (AGAIN if is_away else EVERY)
 
     async def _greet(self, peer: NodeAddress, now: datetime) -> None:
         """Greet one; who does not answer stands among the contacts."""

@@ -1,6 +1,9 @@
 """Reading a Bundle: from bytes to checked writes. Pure, and heavy enough to be done by a worker."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from health_exchange.fhir.bundle import BundleEntry, split_bundle
 from health_exchange.fhir.validation import validate
@@ -19,6 +22,23 @@ class Intake:
 
     type: str
     requests: tuple[WriteRequest | ExchangeError, ...]
+
+    def __reduce__(self) -> tuple[Callable[..., "Intake"], tuple[object, ...]]:
+        """As ``workers.Carried``; errors know how to be pickled and nothing else."""
+        sound = [each for each in self.requests if isinstance(each, WriteRequest)]
+        errors = {at: each for at, each in enumerate(self.requests) if isinstance(each, ExchangeError)}
+        return _unpacked, (self.type, msgspec.msgpack.encode(sound), errors)
+
+
+_REQUESTS = msgspec.msgpack.Decoder(list[WriteRequest])
+
+
+def _unpacked(kind: str, sound: bytes, errors: Mapping[int, ExchangeError]) -> Intake:
+    """What was carried."""
+    requests: list[WriteRequest | ExchangeError] = [*_REQUESTS.decode(sound)]
+    for at, error in sorted(errors.items()):
+        requests.insert(at, error)
+    return Intake(type=kind, requests=tuple(requests))
 
 
 def read_bundle(raw: bytes) -> Intake:

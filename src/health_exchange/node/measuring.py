@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from health_exchange.model.errors import ExchangeError
-from health_exchange.node.greeting import RELEASE, neighbours
+from health_exchange.node.greeting import RELEASE
 from health_exchange.node.key_ages import key_dates
 from health_exchange.node.keyholding import quota_of
 from health_exchange.node.parts import NodeParts
@@ -114,9 +114,7 @@ def _peers(state: State) -> Iterator[Measured]:
     report = state.report
     contacts = report.contacts if report is not None else {}
     greeted = report.greeted if report is not None else {}
-    # Neighbours only: holders of records that a look-up asks may be anywhere in the country.
-    known = [peer for peer in map(str, neighbours(state.parts)) if peer in contacts]
-    yield families.PEER_UP, _by("peer", {peer: contacts[peer].failing_since is None for peer in known})
+    yield families.PEER_UP, _by("peer", {peer: known.failing_since is None for peer, known in contacts.items()})
     yield families.PEER_CLOCK_SECONDS, _by("peer", {peer: hello.clock_ahead_s for peer, hello in greeted.items()})
 
 

@@ -13,14 +13,12 @@ import msgspec
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.patience import LONGEST_S, asking
 from health_exchange.node.reporting import latest_report
 from health_exchange.node.status import NodeStatus, status_of
 from health_exchange.node.troubles import Trouble
 
 STATUS_PATH = "/exchange/v1/status"
-WITHIN = "within-ms"
-WITHIN_S = 4.0
-PER_LEVEL_S = 0.7
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,13 +92,12 @@ def rows_of(network: NetworkStatus) -> list[TreeRow]:
     return sorted(rows, key=lambda row: row.address.split("/"))
 
 
-async def network_status(parts: NodeParts, within_s: float = WITHIN_S) -> NetworkStatus:
+async def network_status(parts: NodeParts, within_s: float = LONGEST_S) -> NetworkStatus:
     """This node's numbers and those of its subtree.
 
     Args:
         parts: The node's.
-        within_s: How long that may take. Those below get less, so that one that is silent is named by its parent, and
-            not its parent by the one above.
+        within_s: How long that may take.
     """
     children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
     answers = await asyncio.gather(*(_ask(parts, child, within_s) for child in children))
@@ -120,9 +117,8 @@ async def network_status(parts: NodeParts, within_s: float = WITHIN_S) -> Networ
 
 async def _ask(parts: NodeParts, child: NodeAddress, within_s: float) -> NetworkStatus | str:
     """A child's subtree, or why it is not known."""
-    left_ms = round(1000 * max(within_s - PER_LEVEL_S, PER_LEVEL_S))
     try:
-        answer = await parts.transport.send(child, "GET", f"{STATUS_PATH}?{WITHIN}={left_ms}", timeout_s=within_s)
+        answer = await parts.transport.send(child, "GET", asking(STATUS_PATH, within_s), timeout_s=within_s)
         if answer.is_ok:
             return msgspec.json.decode(answer.body, type=NetworkStatus)
     except ExchangeError as error:

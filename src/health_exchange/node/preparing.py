@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
@@ -41,11 +42,12 @@ class StaleReadError(ExchangeError):
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version ready to be written: what asked for it, its number and its draft."""
+    """One version ready to be written: what asked for it, its number, its draft, and what policy decides by."""
 
     planned: Planned
     number: int
     draft: Draft
+    resource_class: ResourceClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,8 @@ class Preparation:
             sids[anchor], held[anchor] = subject.sid, persons.why_held(subject)
         stale = False
         try:
-            resources.put_many(tx, [self._new(version, sids) for version in self.versions])
+            known = resources.heads(tx, self._named())
+            resources.put_many(tx, [self._new(version, sids) for version in self.versions], known)
         except StaleVersionError:
             stale = True
         if stale:
@@ -137,22 +140,30 @@ class Preparation:
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
 
+    def _named(self) -> list[tuple[str, str]]:
+        """Places that others may know of; the ids that were made for this request are nobody else's."""
+        return [
+            (version.planned.place.type, version.planned.place.id)
+            for version in self.versions
+            if version.planned.request.id is not None
+        ]
+
     def _is_kept(self, version: Version) -> bool:
         """Whether there was a version of it before."""
         return version.planned.place in self.snapshot.standing
 
     def _new(self, version: Version, sids: Mapping[str, int]) -> NewVersion:
         """The version as the store keeps it."""
-        place, draft = version.planned.place, version.draft
+        place, draft, found = version.planned.place, version.draft, version.planned.request.found
         return NewVersion(
             type=place.type,
             id=place.id,
             sid=sids[draft.anchor] if draft.anchor else None,
             origin=str(self.parts.address),
             version=version.number,
-            resource_class=draft.resource_class,
+            resource_class=version.resource_class,
             changed_at=_text(self.at),
-            instant=draft.instant,
+            instant=found.instant if found is not None else None,
             tokens=draft.tokens,
             packed=draft.packed,
             expected=self.snapshot.version_of(place),
@@ -222,16 +233,15 @@ async def _versions(
             id=each.place.id,
             number=_next_version(parts, snapshot, each),
             raw=each.request.raw,
-            where=each.where,
+            found=each.request.found,
         )
         for each in wanted
-        if each.request.raw is not None
+        if each.request.raw is not None and each.request.found is not None
     )
     drafting = Drafting(
         written=written,
         rewriting=rewriting,
         last_updated=last_updated,
-        origin=str(parts.address),
         key=parts.keys.tokens,
     )
     work_bytes = sum(len(each.raw) for each in written)
@@ -240,16 +250,13 @@ async def _versions(
         Version(
             planned=each,
             number=_next_version(parts, snapshot, each),
-            draft=next(drafts) if each.request.raw is not None else _tombstone(each, snapshot),
+            draft=next(drafts) if found is not None else Draft(packed=None, anchor=snapshot.anchors.get(each.place)),
+            resource_class=class_of(each.place.type, found.sensitivity, found.category, str(parts.address))
+            if found is not None
+            else snapshot.classes[each.place],
         )
         for each in wanted
-    )
-
-
-def _tombstone(planned: Planned, snapshot: Snapshot) -> Draft:
-    """The version that a delete makes."""
-    return Draft(
-        packed=None, anchor=snapshot.anchors.get(planned.place), resource_class=snapshot.classes[planned.place]
+        for found in [each.request.found]
     )
 
 
@@ -261,9 +268,10 @@ def _text(at: datetime) -> str:
 async def _claims(versions: Sequence[Version], pseudonyms: PseudonymClient) -> dict[str, Claim]:
     """What the written Patients say of who they are, resolved as far as key holders answer."""
     identities = {
-        version.draft.anchor: version.draft.identity
+        version.draft.anchor: found.identity
         for version in versions
-        if version.planned.place.type == "Patient" and version.draft.anchor and version.draft.packed is not None
+        for found in [version.planned.request.found]
+        if version.planned.place.type == "Patient" and version.draft.anchor and found is not None
     }
     known = await pseudonyms.resolve([identity for identity in identities.values() if identity is not None])
     return {
@@ -300,7 +308,7 @@ async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version])
     Raises:
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
-    for resource_class in {version.draft.resource_class for version in versions}:
+    for resource_class in {version.resource_class for version in versions}:
         question = question_of(caller, Action.WRITE, resource_class)
         await permit(parts, caller, question, summary=resource_class.type)
     return parts.policies.digest

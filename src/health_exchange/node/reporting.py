@@ -10,7 +10,7 @@ import msgspec
 
 from health_exchange.node.contacts import Contact, Contacts
 from health_exchange.node.delivery import Delivery
-from health_exchange.node.greeting import Greeted, Greeter
+from health_exchange.node.greeting import Greeted, Greeter, neighbours
 from health_exchange.node.key_ages import note_keys
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.turn_watch import TurnState, TurnWatch
@@ -29,8 +29,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at: When it was made.
         turns: By name.
-        contacts: By the peer's address.
-        greeted: By the peer's address.
+        contacts: Neighbours, by address.
+        greeted: Their last hellos, by address.
         refused: Streams that the next hop does not take, and why.
         cosigned_size: How much of the log witnesses had cosigned.
         uncosigned_since: Since when entries wait for a witness; ``None`` where none do.
@@ -59,10 +59,12 @@ class Reporter:
         """Write a report if there is news, or the last one is a while old. Never counts as work: it has no end."""
         now = self._parts.clock.now()
         last = self._last
+        # Neighbours only: those whom a look-up asked may be anywhere in the country.
+        near = set(neighbours(self._parts))
         report = Report(
             at=now,
             turns=dict(self._watch.states),
-            contacts={str(peer): contact for peer, contact in self._contacts.known.items()},
+            contacts={str(peer): contact for peer, contact in self._contacts.known.items() if peer in near},
             greeted={str(peer): greeted for peer, greeted in self._greeter.greeted.items()},
             refused={str(stream): why for stream, why in self._carrier.refused.items()},
         )

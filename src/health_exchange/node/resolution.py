@@ -19,7 +19,7 @@ from health_exchange.node.writes import BadRequestError, WriteRequest
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.DOTALL)
-_PART_OF = "partOf"
+_PART_OF = b"partOf"
 """The element that forms a hierarchy: a chain of them that closes is no hierarchy."""
 
 
@@ -88,8 +88,8 @@ def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) ->
             if places.get(request.full_url, place) != place:
                 raise BadRequestError("two entries have the same fullUrl", where=f"{request.where}.fullUrl")
             places[request.full_url] = place
-            relative = _relative(request.full_url)
-            if relative is not None and not request.full_url.startswith("urn:"):
+            relative = None if request.full_url.startswith("urn:") else _relative(request.full_url)
+            if relative is not None:
                 places[str(relative)] = place
         places.setdefault(str(place), place)
     return places
@@ -147,13 +147,13 @@ def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place])
     """
     parents: dict[Place, tuple[Place, str]] = {}
     for request in requests:
+        if request.raw is None or _PART_OF not in request.raw:
+            continue
         own = places.get(request.full_url or "") or places.get(f"{request.type}/{request.id}")
         if own is None:
             continue
-        if request.raw is None or _PART_OF.encode() not in request.raw:
-            continue
         for path, text in references(msgspec.json.decode(request.raw)):
-            if path.split(".")[0].split("[")[0] == _PART_OF and (parent := places.get(text)) is not None:
+            if path.split(".")[0].split("[")[0] == _PART_OF.decode() and (parent := places.get(text)) is not None:
                 parents[own] = (parent, f"{request.where}.resource.{path}" if request.where else f"{own.type}.{path}")
     for start in parents:
         here, steps = start, 0

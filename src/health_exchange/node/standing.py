@@ -1,4 +1,4 @@
-"""Telling a node with a restored database how it stands here, and sending it again what it lost of ours.
+"""Telling a node with a restored database how it stands here.
 
 Only those are answered who have to do with us: whose log we cosign, who reports through us, to whom we report.
 """
@@ -14,8 +14,7 @@ from health_exchange.model.powers import Power
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.letterbox import open_request, seal_answer
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.sending import CURSOR
-from health_exchange.policy.sharing import recipients_of
+from health_exchange.node.sending_again import send_again
 from health_exchange.protocol.letters import UnreadableLetterError
 from health_exchange.protocol.rejoining import (
     HeldPage,
@@ -25,10 +24,8 @@ from health_exchange.protocol.rejoining import (
     Shredded,
     StandingAnswer,
 )
-from health_exchange.store import audit_log, exports, locators, node_state, rejoining, shreds, streams
+from health_exchange.store import audit_log, rejoining, shreds
 from health_exchange.store.engine import Transaction
-from health_exchange.store.exports import Standing
-from health_exchange.store.transaction import chunks
 
 REJOIN_PATH = "/exchange/v1/rejoining"
 LETTER = "rejoin"
@@ -57,7 +54,7 @@ def _standing(tx: Transaction, parts: NodeParts, question: RejoinQuestion, sende
     """How the sender stands here; where we send to it, what it lost of ours is sent again."""
     seen = audit_log.witnessed_head(tx, question.log)
     known = rejoining.streams_of(tx, sender)
-    sequence = _send_again(tx, parts, question, sender) if _sends_to(parts, sender) else 0
+    sequence = send_again(tx, parts, question, sender) if _sends_to(parts, sender) else 0
     log(
         tx,
         node_journal(
@@ -130,50 +127,6 @@ _ANSWERS: Mapping[str, Callable[[Transaction, NodeParts, RejoinQuestion, NodeAdd
 def _sends_to(parts: NodeParts, sender: NodeAddress) -> bool:
     """Whether our own records go to the sender."""
     return parts.card.may(Power.ADMITS_FACILITIES) and sender in parts.address.ancestors
-
-
-def _send_again(tx: Transaction, parts: NodeParts, question: RejoinQuestion, sender: NodeAddress) -> int:
-    """Have the sender of envelopes go over the changes again that a node above has lost; our stream's last place.
-
-    The changes go into new envelopes: the old ones are not kept once everybody has signed. Those who have them take
-    them as seen. Done once for each incarnation, however often it asks.
-    """
-    head = streams.head(tx, parts.stream)
-    last, had = head.sequence if head else 0, question.heads.get(parts.stream, 0)
-    once = f"rejoined:{sender}"
-    if node_state.cursor(tx, once) < question.incarnation and had < last:
-        number = rejoining.change_sent_with(tx, parts.stream, had) if had else 0
-        _hold_again(tx, parts, sender, number)
-        for person in rejoining.told_after(tx, parts.stream, had):
-            if not locators.announced(tx, parts.address, [person]):
-                # Told to forget, which the sender has forgotten: announced as far as it knows.
-                locators.add(tx, parts.address, {person: ""})
-        node_state.set_cursor(tx, CURSOR, min(number, node_state.cursor(tx, CURSOR)))
-        node_state.set_cursor(tx, once, question.incarnation)
-    return last
-
-
-def _hold_again(tx: Transaction, parts: NodeParts, sender: NodeAddress, number: int) -> None:
-    """Note that the sender may hold what was taken back from it since: what it has forgotten is taken back again.
-
-    Only of what it was ever allowed to open; of other things it learns nothing.
-    """
-    card = [parts.directory.nodes[sender]]
-    for chunk in chunks(rejoining.rows_changed_after(tx, number)):
-        ever = rejoining.classes_ever(tx, set(chunk))
-        lacking = [
-            standing
-            for standing in exports.standings(tx, chunk).values()
-            if sender not in standing.recipients
-            and any(recipients_of(parts.policies, each, "", card) for each in ever.get(standing.rid, ()))
-        ]
-        exports.record(
-            tx,
-            [
-                Standing(rid=each.rid, version=each.version, recipients=each.recipients | {sender}, held=each.held)
-                for each in lacking
-            ],
-        )
 
 
 def _check(question: RejoinQuestion) -> None:

@@ -12,11 +12,11 @@ import msgspec
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.patience import LONGEST_S, asking
 from health_exchange.store import node_state, outbox
 from health_exchange.store.engine import Transaction
 
 PULSE_PATH = "/exchange/v1/pulse"
-TIMEOUT_S = 2.0
 EVERY = timedelta(seconds=10)
 GOOD_FOR = 6 * EVERY
 _NAME = "survey"
@@ -58,10 +58,10 @@ async def survey(parts: NodeParts) -> bool:
     return False
 
 
-async def pulse(parts: NodeParts) -> Pulse:
-    """This node's pulse and those of its subtree."""
+async def pulse(parts: NodeParts, within_s: float = LONGEST_S) -> Pulse:
+    """This node's pulse and those of its subtree, within some time."""
     children = sorted(address for address in parts.directory.nodes if address.parent == parts.address)
-    answers = await asyncio.gather(*(_ask(parts, child) for child in children))
+    answers = await asyncio.gather(*(_ask(parts, child, within_s) for child in children))
     is_waiting = await parts.store.read(outbox.undelivered_count) > 0
     away, waiting = list[str](), [str(parts.address)] if is_waiting else []
     for child, answer in zip(children, answers, strict=True):
@@ -73,10 +73,10 @@ async def pulse(parts: NodeParts) -> Pulse:
     return Pulse(away=away, waiting=waiting)
 
 
-async def _ask(parts: NodeParts, child: NodeAddress) -> Pulse | None:
+async def _ask(parts: NodeParts, child: NodeAddress, within_s: float) -> Pulse | None:
     """A child's subtree, or ``None``."""
     try:
-        answer = await parts.transport.send(child, "GET", PULSE_PATH, timeout_s=TIMEOUT_S)
+        answer = await parts.transport.send(child, "GET", asking(PULSE_PATH, within_s), timeout_s=within_s)
         return msgspec.json.decode(answer.body, type=Pulse) if answer.is_ok else None
     except (ExchangeError, msgspec.MsgspecError, ValueError):
         return None

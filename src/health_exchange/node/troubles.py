@@ -11,15 +11,17 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from health_exchange.model.directory import KeyCard
 from health_exchange.model.powers import Power
+from health_exchange.node.greeting import Hello
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.premises import Room
 from health_exchange.node.reporting import OLD, Report, latest_report
 from health_exchange.store import outbox
 from health_exchange.store.engine import Transaction
 
-HANGING = timedelta(minutes=2)
-"""A turn that has not ended for so long hangs."""
+HANGING = timedelta(minutes=5)
+"""A turn that has not ended for so long hangs; the slowest is taken every other minute."""
 FAILING = timedelta(seconds=30)
 """Turns fail now and then; those that fail for so long are told."""
 WAITING = timedelta(seconds=60)
@@ -165,6 +167,11 @@ def _heard(state: State) -> Iterable[Trouble]:
         yield Trouble(code="envelopes-wait", detail=detail, since=state.oldest_at)
 
 
+def _fits(hello: Hello, key: KeyCard) -> bool:
+    """Whether a holder keeps the share that is asked for: the newest it has, or the one before that."""
+    return hello.epoch == key.epoch and hello.share_version - key.share_version in {0, 1}
+
+
 def _keyed(state: State) -> Iterable[Trouble]:
     """Enough key holders answer, with shares that fit."""
     key, report = state.parts.membership.key, state.report
@@ -176,9 +183,7 @@ def _keyed(state: State) -> Iterable[Trouble]:
         contact, greeted = report.contacts.get(str(holder.address)), report.greeted.get(str(holder.address))
         if contact is not None and contact.failing_since is not None:
             lost.append(contact.failing_since)
-        elif greeted is not None and (
-            greeted.hello.epoch != key.epoch or greeted.hello.share_version < key.share_version
-        ):
+        elif greeted is not None and not _fits(greeted.hello, key):
             unfit += 1
     answering = len(key.holders) - len(lost) - unfit
     if answering < key.threshold:

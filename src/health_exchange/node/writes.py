@@ -16,6 +16,7 @@ from health_exchange.fhir.bundle import BundleEntry
 from health_exchange.fhir.references import reference_texts, references
 from health_exchange.fhir.validation import ResourceView
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.node.findings import Findings, findings_of
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
@@ -49,6 +50,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
         references: Texts of the resource's references, found once.
+        found: What else was found in it; ``None`` for a delete.
     """
 
     method: str
@@ -60,6 +62,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     full_url: str | None = None
     where: str = ""
     references: tuple[str, ...] = ()
+    found: Findings | None = None
 
     def where_of(self, text: str) -> str:
         """Where the resource first refers to ``text``; for messages, because it reads the resource again."""
@@ -150,6 +153,7 @@ def make_request(  # each is a part of one HTTP request
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
         UnsupportedInteractionError: It would write into the log.
+        InvalidIdentityError: A Patient's identifier cannot be right.
     """
     if resource_type == "AuditEvent":
         raise UnsupportedInteractionError("a node writes its log itself; AuditEvents are read only", where=where)
@@ -175,6 +179,7 @@ def make_request(  # each is a part of one HTTP request
         full_url=full_url,
         where=where,
         references=tuple(reference_texts(view.raw)) if view is not None else (),
+        found=findings_of(view, where=f"{where}.resource" if where else view.type) if view is not None else None,
     )
 
 

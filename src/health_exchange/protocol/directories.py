@@ -4,7 +4,7 @@ The bytes are passed on as they came. A release may add fields: an older one ski
 passes it on; what an older one must not skip gets a new ``format``, which it refuses by name, keeping what it has.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import msgspec
@@ -107,21 +107,24 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedDirectory:
-    """A directory with the bytes that the nation signed. Made by :func:`make_directory` or :func:`open_directory`."""
+    """A directory with the bytes that the nation signed. Made by :func:`make_directory` or :func:`open_directory`.
+
+    ``digest`` tells it from another of the same serial number, in hex.
+    """
 
     raw: bytes
     signature: bytes
     directory: NetworkDirectory
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Once: a whole country's is megabytes, and peers ask for it all day.
+        object.__setattr__(self, "digest", sha256(self.raw).hexdigest())
 
     @property
     def serial(self) -> int:
         """Its place among all directories."""
         return self.directory.serial
-
-    @property
-    def digest(self) -> str:
-        """What tells it from another of the same serial number, in hex."""
-        return sha256(self.raw).hexdigest()
 
 
 def make_directory(directory: NetworkDirectory, nation: SigningKeys) -> SignedDirectory:

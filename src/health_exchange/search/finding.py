@@ -30,7 +30,7 @@ from health_exchange.search.query import (
     parse_text,
 )
 from health_exchange.search.spans import LATEST, Comparator
-from health_exchange.search.tokens import form_of, token_of
+from health_exchange.search.tokens import is_found_exactly, tokens_asked
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import classes, resources, subjects
@@ -111,7 +111,7 @@ def find(tx: Transaction, query: SearchQuery, permitted: Permitted, after: int |
     sids = _sids(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
     where = [*_criteria(tx, query, sids), _is_permitted(permitted)]
-    limit = BATCH if _is_dated(query) else min(BATCH, query.count + 1)
+    limit = BATCH if _is_guessed(query) else min(BATCH, query.count + 1)
     found: list[StoredResource] = []
     scanned = 0
     while scanned < SCAN_MAX:
@@ -130,7 +130,8 @@ def find(tx: Transaction, query: SearchQuery, permitted: Permitted, after: int |
 def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | None:
     """How many resources a query finds; ``None`` where counting would mean opening more than ``SCAN_MAX``.
 
-    Dates are counted on opened bodies, everything else in the index (where two values share a token once in 2^64).
+    What the index only guesses is counted on opened bodies, everything else in the index (where two values share a
+    token once in 2^64).
     """
     sids = _sids(tx, query)
     where = [*_criteria(tx, query, sids), _is_permitted(permitted)]
@@ -140,7 +141,7 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | No
         .join(subjects, subjects.c.sid == resources.c.sid)
         .where(resources.c.deleted.is_(False), *where)
     ).scalar_one()
-    if not _is_dated(query):
+    if not _is_guessed(query):
         return count
     if count > SCAN_MAX:
         return None
@@ -189,9 +190,13 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
     return tuple((row.rid, row.version) for row in rows)
 
 
-def _is_dated(query: SearchQuery) -> bool:
-    """Whether candidates are many more than matches, because dates are looked at in opened bodies only."""
-    return any(isinstance(term, DateTerm) for criterion in query.criteria for term in criterion.terms)
+def _is_guessed(query: SearchQuery) -> bool:
+    """Whether candidates may be many more than matches: dates, and codes in no system, are told by opened bodies."""
+    return any(
+        isinstance(term, DateTerm) or (isinstance(term, TokenTerm) and not is_found_exactly(term))
+        for criterion in query.criteria
+        for term in criterion.terms
+    )
 
 
 def _batch(
@@ -257,9 +262,9 @@ def _condition(
         case PersonTerm():
             return resources.c.sid.in_(sorted(sids[term.pseudonym]))
         case KeyedTerm():
-            return has_token(tx, term.token)
+            return has_token(tx, [term.token])
         case TokenTerm() | ReferenceTerm():
-            return has_token(tx, token_of(tx.keys.tokens, resource_type, criterion.name, form_of(term)))
+            return has_token(tx, tokens_asked(tx.keys.tokens, resource_type, criterion.name, term))
         case DateTerm():
             return _changed(term) if criterion.name == "_lastUpdated" else None
 

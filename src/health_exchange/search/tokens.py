@@ -3,13 +3,17 @@
 A value has one or two *forms* (``code`` alone, ``system`` and ``code``), and a query names one. The token is the hash
 of type, parameter and form, so equal codes of different types or parameters share nothing. Tokens find candidates; the
 forms are compared again on the opened body (``search.matching``).
+
+Every token is paid for in each row and its index, so no form has one that another's finds as well (ADR 31): a reference
+has its typed form only, a code without a system the one without regard to systems, and who is found as ``subject`` is
+found as ``patient`` by the same token.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
-from health_exchange.fhir.parameters import SearchValue
+from health_exchange.fhir.parameters import SearchValue, offered_for, resource_types
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenTerm
 from health_exchange.search.spans import BadDateError, Span, period_of
@@ -18,6 +22,7 @@ TOKEN_BYTES = 8
 _HASHED = frozenset(name for name, kind in PARAMETERS.items() if kind in {Kind.TOKEN, Kind.REFERENCE})
 _IDENTIFIER = "identifier"
 """The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
+_PATIENT, _SUBJECT = "patient", "subject"
 
 
 def code_form(system: str | None, code: str) -> str:
@@ -61,6 +66,20 @@ def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
     return int.from_bytes(blake2b(text, digest_size=TOKEN_BYTES, key=key.raw).digest(), "big", signed=True)
 
 
+def tokens_asked(key: Secret, resource_type: str, parameter: str, term: TokenTerm | ReferenceTerm) -> list[int]:
+    """The tokens of which whatever a query's term finds has one."""
+    if isinstance(term, TokenTerm):
+        forms = [code_form(term.system or None, term.code)]
+    else:
+        forms = [reference_form(each, term.id) for each in ([term.type] if term.type else sorted(resource_types()))]
+    return [token_of(key, resource_type, _indexed(resource_type, parameter), form) for form in forms]
+
+
+def is_found_exactly(term: TokenTerm) -> bool:
+    """Whether its token finds nothing else; a code in no system has that of the code in whatever system."""
+    return term.system != ""
+
+
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
     """All tokens of one resource, without repetition.
 
@@ -70,16 +89,37 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
         values: As ``fhir.parameters.extract`` gives them.
     """
     found: set[int] = set()
+    wanted = hashed_for(resource_type)
     for value in values:
-        if value.param in _HASHED:
+        if value.param in wanted:
             make = _tokens if value.param == _IDENTIFIER else _remembered
             found.update(make(key.raw, resource_type, value))
     return sorted(found)
 
 
+@cache
+def hashed_for(resource_type: str) -> frozenset[str]:
+    """The parameters of a type whose values are hashed."""
+    names = _HASHED & offered_for(resource_type)
+    return frozenset(name for name in names if _indexed(resource_type, name) == name)
+
+
+@cache
+def _indexed(resource_type: str, parameter: str) -> str:
+    """Under which name a parameter's values are hashed: of the subjects that are patients, as of all."""
+    return _SUBJECT if parameter == _PATIENT and _SUBJECT in offered_for(resource_type) else parameter
+
+
 def _tokens(key: bytes, resource_type: str, value: SearchValue) -> tuple[int, ...]:
-    """The tokens of one value, one for each of its forms."""
-    return tuple(token_of(Secret(key), resource_type, value.param, form) for form in forms_of(value))
+    """The tokens of one value."""
+    if value.reference:
+        forms = [value.reference]
+    elif value.code:
+        forms = [code_form(None, value.code)]
+        forms += [code_form(value.system, value.code)] if value.system else []
+    else:
+        forms = []
+    return tuple(token_of(Secret(key), resource_type, value.param, form) for form in forms)
 
 
 _remembered = lru_cache(maxsize=1 << 16)(_tokens)

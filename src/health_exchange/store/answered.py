@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from health_exchange.store.schema import answered
 from health_exchange.store.transaction import Transaction, chunks
 
 EMPTIED = b""
 """Body of an answer about what was erased since."""
+_OF = select(answered.c.digest, answered.c.body).where(answered.c.key == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +23,13 @@ class KeptAnswer:
 
 def answer_of(tx: Transaction, key: str) -> KeptAnswer | None:
     """The answer kept under ``key``."""
-    row = tx.execute(select(answered.c.digest, answered.c.body).where(answered.c.key == key)).one_or_none()
+    row = tx.execute(_OF, {"of": key}).one_or_none()
     return KeptAnswer(digest=row.digest, body=row.body) if row else None
 
 
 def keep(tx: Transaction, key: str, digest: bytes, body: bytes) -> None:
     """Keep an answer. A key that is kept already fails the transaction: the other request was faster."""
-    tx.execute(insert(answered).values(key=key, digest=digest, body=body, kept_at=tx.clock.now().isoformat()))
+    tx.insert_many(answered, [(key, digest, body, tx.clock.now().isoformat())])
 
 
 def mentioning(tx: Transaction, mentions: Callable[[bytes], bool], *, since: str = "") -> list[str]:

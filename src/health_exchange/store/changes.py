@@ -7,9 +7,14 @@ from sqlalchemy import select
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.store import exports, feed, resources
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.schema import subjects
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
+
+_PEOPLE = select(subjects.c.sid, subjects.c.pseudonym, subjects.c.state, subjects.c.consent).where(
+    among(subjects.c.sid, "sids")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +44,7 @@ def changes_after(tx: Transaction, number: int, limit: int) -> list[StoredChange
     rids = {row.rid for row in rows if row.rid}
     current = resources.by_rids(tx, rids)
     standings = exports.standings(tx, rids)
-    people = {
-        found.sid: found
-        for chunk in chunks({row.sid for row in rows if row.sid})
-        for found in tx.execute(
-            select(subjects.c.sid, subjects.c.pseudonym, subjects.c.state, subjects.c.consent).where(
-                subjects.c.sid.in_(chunk)
-            )
-        )
-    }
+    people = {found.sid: found for found in rows_among(tx, _PEOPLE, "sids", {row.sid for row in rows if row.sid})}
     changes = []
     for row in rows:
         resource = current.get(row.rid)

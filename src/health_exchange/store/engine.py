@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any, Self, TypeVar
 
@@ -240,8 +241,10 @@ class Store:
             self._renew_claim()
             with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
                 self._begin(connection)
-                outcomes = [(future, *self._attempt(connection, fn, touched, counted)) for fn, future in wanted]
-                if self.meters.is_due():
+                alone = len(wanted) == 1 and not self.meters.is_due()
+                attempt = partial(self._attempt, connection, touched=touched, counted=counted, alone=alone)
+                outcomes = [(future, *attempt(fn)) for fn, future in wanted]
+                if not alone and self.meters.is_due():
                     self.meters.hand_in(self._transaction(connection))
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
@@ -283,10 +286,20 @@ class Store:
             raise DatabaseTakenError("another process has taken this node's database over; this one must end")
 
     def _attempt(
-        self, connection: Connection, fn: Callable[[Transaction], Any], touched: set[str], counted: Counter[str]
+        self,
+        connection: Connection,
+        fn: Callable[[Transaction], Any],
+        *,
+        touched: set[str],
+        counted: Counter[str],
+        alone: bool,
     ) -> tuple[Any, BaseException | None]:
-        """The value or the failure of one function, in its own savepoint."""
-        savepoint = connection.begin_nested()
+        """The value or the failure of one function, in its own savepoint.
+
+        Where nobody else is in the transaction, taking all of it back takes back nothing of others: it needs none.
+        """
+        whole = connection.get_transaction() if alone else None
+        savepoint = whole or connection.begin_nested()
         try:
             tx = self._transaction(connection)
             value = fn(tx)
@@ -299,7 +312,8 @@ class Store:
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
             savepoint.rollback()
             return None, error
-        savepoint.commit()
+        if not alone:
+            savepoint.commit()
         touched |= tx.touched
         counted += tx.counted
         return value, None

@@ -8,14 +8,16 @@ from sqlalchemy import bindparam, delete, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.store import counters
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.schema import exports
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 HELD, SHARED = "held:", "shared:"
 """Counters: how many resources are held for a reason, and how many a node above has."""
 
-_OF = select(exports).where(exports.c.rid.in_(bindparam("rids", expanding=True)))
+_OF = select(exports).where(among(exports.c.rid, "rids"))
+_FORGET = delete(exports).where(among(exports.c.rid, "rids"))
 _UPDATE = (
     update(exports)
     .where(exports.c.rid == bindparam("row"))
@@ -41,8 +43,7 @@ def standings(tx: Transaction, rids: Iterable[int]) -> dict[int, Standing]:
             recipients=frozenset(NodeAddress(tuple(text.split("/"))) for text in row.recipients.split()),
             held=row.held,
         )
-        for chunk in chunks(set(rids))
-        for row in tx.execute(_OF, {"rids": chunk})
+        for row in rows_among(tx, _OF, "rids", rids)
     }
 
 
@@ -67,8 +68,8 @@ def forget(tx: Transaction, rids: Iterable[int]) -> None:
     """Let go of resources that are no more."""
     gone = standings(tx, rids)
     _count(tx, gone.values(), ())
-    for chunk in chunks(gone):
-        tx.execute(delete(exports).where(exports.c.rid.in_(chunk)))
+    if gone:
+        tx.execute(_FORGET, {"rids": list(gone)})
 
 
 def held_counts(tx: Transaction) -> Mapping[str, int]:

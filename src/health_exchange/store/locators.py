@@ -10,11 +10,12 @@ from sqlalchemy import bindparam, delete, select, update
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import locators
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 _KNOWN = select(locators.c.pseudonym, locators.c.consent).where(
-    locators.c.node == bindparam("node"), locators.c.pseudonym.in_(bindparam("pseudonyms", expanding=True))
+    locators.c.node == bindparam("node"), among(locators.c.pseudonym, "pseudonyms")
 )
 
 
@@ -27,12 +28,7 @@ class Holding(NamedTuple):
 
 def announced(tx: Transaction, node: NodeAddress, pseudonyms: Iterable[Pseudonym]) -> dict[Pseudonym, str]:
     """Those of ``pseudonyms`` of whom ``node`` is known to hold something, with the consent it told."""
-    wanted = sorted(set(pseudonyms))
-    return {
-        row.pseudonym: row.consent
-        for chunk in chunks(wanted)
-        for row in tx.execute(_KNOWN, {"node": str(node), "pseudonyms": chunk})
-    }
+    return {row.pseudonym: row.consent for row in rows_among(tx, _KNOWN, "pseudonyms", pseudonyms, node=str(node))}
 
 
 def add(tx: Transaction, node: NodeAddress, consents: Mapping[Pseudonym, str]) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, distinct, func, insert, select
+from sqlalchemy import bindparam, delete, distinct, func, insert, select
 
 from health_exchange.store.schema import pending
 from health_exchange.store.transaction import Transaction
+
+_RESOLVED = delete(pending).where(pending.c.sid == bindparam("of"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,7 @@ class PendingIdentity:
 
 def add(tx: Transaction, tag: bytes, sid: int, sealed: bytes) -> None:
     """Let a subject wait; a subject waits for one identity, the latest."""
-    tx.execute(delete(pending).where(pending.c.sid == sid))
+    tx.execute(_RESOLVED, {"of": sid})
     tx.execute(insert(pending).values(tag=tag, sid=sid, sealed=sealed))
 
 
@@ -36,7 +38,7 @@ def waiting_for(tx: Transaction, tag: bytes) -> list[int]:
 
 def resolved(tx: Transaction, sid: int) -> None:
     """The subject waits no longer."""
-    tx.execute(delete(pending).where(pending.c.sid == sid))
+    tx.execute(_RESOLVED, {"of": sid})
 
 
 def count(tx: Transaction) -> int:

@@ -90,9 +90,11 @@ def change_sent_with(tx: Transaction, stream: StreamId, sequence: int) -> int:
     return tx.execute(select(func.max(outbox.c.sent_up_to)).where(ours)).scalar_one() or 0
 
 
-def rows_changed_after(tx: Transaction, number: int) -> set[int]:
-    """Rows of the resources that changes after one are about."""
-    return set(tx.execute(select(feed.c.rid).distinct().where(feed.c.change_id > number, feed.c.rid > 0)).scalars())
+def rows_changed_around(tx: Transaction, number: int) -> set[int]:
+    """Rows of the resources that changed both up to a change of the feed and after it."""
+    before = select(feed.c.rid).where(feed.c.change_id <= number)
+    after = select(feed.c.rid).distinct().where(feed.c.change_id > number, feed.c.rid > 0, feed.c.rid.in_(before))
+    return set(tx.execute(after).scalars())
 
 
 def classes_ever(tx: Transaction, rids: set[int]) -> dict[int, set[ResourceClass]]:

@@ -9,18 +9,19 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.store import feed, subjects, tallies, token_index
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
 from health_exchange.store.schema import subjects as subjects_table
 from health_exchange.store.token_lists import kept_tokens
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 
 class StaleVersionError(ExchangeError):
@@ -90,12 +91,11 @@ _UPDATE = (
 )
 _HEADS = select(
     resources.c.id, resources.c.rid, resources.c.version, resources.c.origin, resources.c.sid, resources.c.deleted
-).where(resources.c.type == bindparam("type"), resources.c.id.in_(bindparam("ids", expanding=True)))
-_RIDS: BindParameter[Any] = bindparam("rids", expanding=True)
-_ARCHIVE = insert(history).from_select(
-    _FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(resources.c.rid.in_(_RIDS))
-)
-_ALIVE = select(resources.c.rid).where(resources.c.rid.in_(_RIDS))
+).where(resources.c.type == bindparam("type"), among(resources.c.id, "ids"))
+_KEPT_CLASSES = select(classes.c.class_id).where(among(classes.c.class_id, "numbers"))
+_OF_RIDS = among(resources.c.rid, "rids")
+_ARCHIVE = insert(history).from_select(_FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(_OF_RIDS))
+_ALIVE = select(resources.c.rid).where(_OF_RIDS)
 
 
 def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SELECT over it
@@ -114,7 +114,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 CURRENT = _joined(resources)
 _ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
-_BY_RIDS = CURRENT.where(resources.c.rid.in_(_RIDS))
+_BY_RIDS = CURRENT.where(_OF_RIDS)
 _HISTORY = _joined(history)
 
 
@@ -217,8 +217,9 @@ def _make_way(tx: Transaction, numbers: Mapping[tuple[str, str], int], known: Ma
     What was taken back may come again as the version it was, or from the first one on after an erasure: the tombstone
     in its place is no version of its own.
     """
-    for chunk in chunks(head.rid for place, head in known.items() if head.version < numbers[place]):
-        tx.execute(_ARCHIVE, {"rids": chunk})
+    former = [head.rid for place, head in known.items() if head.version < numbers[place]]
+    if former:
+        tx.execute(_ARCHIVE, {"rids": former})
     token_index.drop(tx, [head.rid for head in known.values()])
 
 
@@ -270,16 +271,12 @@ def version(tx: Transaction, resource_type: str, resource_id: str, number: int) 
 
 def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     """Current versions by row number."""
-    return {row.rid: opened(tx, row) for chunk in chunks(set(rids)) for row in tx.execute(_BY_RIDS, {"rids": chunk})}
+    return {row.rid: opened(tx, row) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
 
 
 def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[StoredResource, SealedBody | None]]:
     """Current versions by row number, with their bodies beside them as they are kept."""
-    return {
-        row.rid: (_stored(row, None), _sealed(tx, row))
-        for chunk in chunks(set(rids))
-        for row in tx.execute(_BY_RIDS, {"rids": chunk})
-    }
+    return {row.rid: (_stored(row, None), _sealed(tx, row)) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
 
 
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
@@ -290,14 +287,13 @@ def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str,
     return {
         (resource_type, row.id): Head(row.rid, row.version, row.origin, row.sid, row.deleted)
         for resource_type, ids in by_type.items()
-        for chunk in chunks(ids)
-        for row in tx.execute(_HEADS, {"type": resource_type, "ids": chunk})
+        for row in rows_among(tx, _HEADS, "ids", ids, type=resource_type)
     }
 
 
 def alive(tx: Transaction, rids: Iterable[int]) -> set[int]:
     """Those of ``rids`` that there are, tombstones included."""
-    return {rid for chunk in chunks(set(rids)) for rid in tx.execute(_ALIVE, {"rids": chunk}).scalars()}
+    return {row.rid for row in rows_among(tx, _ALIVE, "rids", rids)}
 
 
 def origins_of(tx: Transaction, pseudonym: Pseudonym) -> list[str]:
@@ -356,7 +352,8 @@ def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | N
     if subjects.DIRECTORY_SID not in living and not all(new.sid for new in versions):
         living[subjects.DIRECTORY_SID] = subjects.directory_subject(tx)
     sealed: list[bytes | None] = []
-    for new in versions:
+    nonces = tx.randomness(NONCE_BYTES * len(versions))
+    for number, new in enumerate(versions):
         subject = living.get(new.sid or subjects.DIRECTORY_SID)
         if subject is None:
             raise subjects.ShreddedSubjectError(f"{new.type}/{new.id} belongs to a subject that is no more")
@@ -371,7 +368,7 @@ def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | N
                 resource_type=new.type,
                 resource_id=new.id,
                 version=new.version,
-                nonce=tx.randomness(NONCE_BYTES),
+                nonce=nonces[NONCE_BYTES * number : NONCE_BYTES * (number + 1)],
             )
         )
     return sealed
@@ -380,7 +377,7 @@ def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | N
 def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, int]:
     """Class numbers: digests, so that they are the same whoever writes first."""
     numbers = {found: _class_id(found) for found in wanted}
-    kept = set(tx.execute(select(classes.c.class_id).where(classes.c.class_id.in_(numbers.values()))).scalars())
+    kept = {row.class_id for row in rows_among(tx, _KEPT_CLASSES, "numbers", numbers.values())}
     rows = [
         (number, new.type, int(new.sensitivity), new.category.value, new.jurisdiction)
         for new, number in numbers.items()

@@ -8,14 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import feed, tallies
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import subjects
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
 DIRECTORY_SID = 0
 KEY_BYTES = 32
@@ -68,7 +69,10 @@ _COLUMNS = (
 _ALIVE = select(*_COLUMNS).where(subjects.c.key_wrapped.is_not(None))
 _BY_ANCHOR = _ALIVE.where(subjects.c.anchor == bindparam("anchor"))
 _BY_PSEUDONYM = _ALIVE.where(subjects.c.pseudonym == bindparam("pseudonym")).order_by(subjects.c.sid)
-_BY_SIDS = _ALIVE.where(subjects.c.sid.in_(bindparam("sids", expanding=True)))
+_OF = subjects.c.sid == bindparam("of")
+_SET_STATE = update(subjects).where(_OF).values(state=bindparam("to_state"))
+_NAME = update(subjects).where(_OF).values(pseudonym=bindparam("to_pseudonym"), state=bindparam("to_state"))
+_BY_SIDS = _ALIVE.where(among(subjects.c.sid, "sids"))
 
 
 def find_or_make_subject(
@@ -109,7 +113,7 @@ def subjects_of(tx: Transaction, pseudonym: Pseudonym | None) -> Sequence[Subjec
 
 def by_sids(tx: Transaction, sids: Iterable[int]) -> dict[int, Subject]:
     """Living subjects by row number."""
-    return {row.sid: _read(tx, row) for chunk in chunks(set(sids)) for row in tx.execute(_BY_SIDS, {"sids": chunk})}
+    return {row.sid: _read(tx, row) for row in rows_among(tx, _BY_SIDS, "sids", sids)}
 
 
 def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
@@ -121,9 +125,7 @@ def assign_pseudonym(tx: Transaction, sid: int, pseudonym: Pseudonym) -> int:
     subject = by_sids(tx, [sid]).get(sid)
     if subject is None:
         raise ShreddedSubjectError("the subject's records were destroyed")
-    tx.execute(
-        update(subjects).where(subjects.c.sid == sid).values(pseudonym=pseudonym, state=SubjectState.KNOWN.value)
-    )
+    tx.execute(_NAME, {"of": sid, "to_pseudonym": pseudonym, "to_state": SubjectState.KNOWN.value})
     tallies.touch(tx, [sid])
     if subject.pseudonym == pseudonym and subject.state is SubjectState.KNOWN:
         return 0
@@ -141,7 +143,7 @@ def set_state(tx: Transaction, sid: int, state: SubjectState) -> None:
     subject = by_sids(tx, [sid])[sid]
     if subject.state is SubjectState.KNOWN and state is not SubjectState.KNOWN:
         feed.add_for_subject(tx, sid, "put", subject.pseudonym, None)
-    tx.execute(update(subjects).where(subjects.c.sid == sid).values(state=state.value))
+    tx.execute(_SET_STATE, {"of": sid, "to_state": state.value})
 
 
 def set_consent(tx: Transaction, sid: int, consent: str, changes_at: str | None = None) -> bool:
@@ -180,16 +182,7 @@ def consents_by_sids(tx: Transaction, sids: Iterable[int]) -> Mapping[int, str]:
 def _make(tx: Transaction, sid: int, anchor: str | None, pseudonym: Pseudonym | None, state: str | None) -> Subject:
     key = Secret(tx.randomness(KEY_BYTES))
     chosen = SubjectState(state or (SubjectState.KNOWN if pseudonym else SubjectState.NO_IDENTITY))
-    tx.execute(
-        insert(subjects).values(
-            sid=sid,
-            anchor=anchor,
-            pseudonym=pseudonym,
-            state=chosen.value,
-            consent="",
-            key_wrapped=tx.ring.wrap(key),
-        )
-    )
+    tx.insert_many(subjects, [(sid, anchor, pseudonym, chosen.value, "", None, tx.ring.wrap(key))])
     return Subject(sid=sid, anchor=anchor, pseudonym=pseudonym, state=chosen, consent="", key=key)
 
 

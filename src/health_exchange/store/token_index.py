@@ -4,15 +4,17 @@ PostgreSQL indexes the lists themselves (GIN), so that nothing has to be kept. S
 in a table of their own, in the order pages are read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, delete, literal, select
 
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
 from health_exchange.store.token_lists import TokenList
-from health_exchange.store.transaction import Transaction, chunks
+from health_exchange.store.transaction import Transaction
 
-_LISTS = select(resources.c.rid, resources.c.tokens).where(resources.c.rid.in_(bindparam("rids", expanding=True)))
+_LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
+_UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
 _DROP_UNLISTED = delete(tokens).where(tokens.c.rid == bindparam("of_row"))
 
@@ -27,29 +29,27 @@ def drop(tx: Transaction, rids: Iterable[int]) -> None:
     """Have rows found no more; before their lists are changed or deleted."""
     if _is_in_rows(tx):
         return
-    for chunk in chunks(rids):
-        lists = {row.rid: row.tokens for row in tx.execute(_LISTS, {"rids": chunk})}
-        pairs = [{"of_token": token, "of_row": rid} for rid, listed in lists.items() for token in listed or ()]
-        tx.run_many(_DROP, pairs)
-        # Rows that the release before this one wrote have no list.
-        tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
+    lists = {row.rid: row.tokens for row in rows_among(tx, _LISTS, "rids", rids)}
+    pairs = [{"of_token": token, "of_row": rid} for rid, listed in lists.items() for token in listed or ()]
+    tx.run_many(_DROP, pairs)
+    # Rows that the release before this one wrote have no list.
+    tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
 
 
 def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     """Tokens of rows that have no list: those that the release before this one wrote."""
     found: dict[int, list[int]] = {}
     if not _is_in_rows(tx):
-        for chunk in chunks(rids):
-            for row in tx.execute(select(tokens).where(tokens.c.rid.in_(chunk)).order_by(tokens.c.token)):
-                found.setdefault(row.rid, []).append(row.token)
+        for row in rows_among(tx, _UNLISTED, "rids", rids):
+            found.setdefault(row.rid, []).append(row.token)
     return found
 
 
-def has_token(tx: Transaction, token: int) -> ColumnElement[bool]:
-    """That a row has a token."""
+def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
+    """That a row has one of these tokens."""
     if _is_in_rows(tx):
-        return resources.c.tokens.bool_op("@>")(literal([token], TokenList))
-    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token == token))
+        return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
+    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
 
 
 def _is_in_rows(tx: Transaction) -> bool:

@@ -57,7 +57,7 @@ from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.currency import Currency
-from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory, read_directory_files
+from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory
 from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.processes import Processes
@@ -158,17 +158,15 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     """
     directory_files, key_file = DirectoryFiles(settings), KeyFile(settings.keys)
     share_file = ShareFile(settings.share) if settings.share else None
-    # Before the database is opened: what cannot be in this network makes no database.
-    membership = _membership(settings, key_file, share_file)
+    store = _open_store(settings, key_file)
+    membership = _membership(settings, key_file, share_file, store)
     context = _client_context(settings)
     transport = _transport(settings, membership, context)
-    store = _open_store(settings, key_file)
     joined = bool(run)
     if joined:
         store.join(run)
     else:
         run = _claim(store, membership.address)
-    membership.follow(store.read_now(lambda tx: newest_directory(settings, tx)))
     workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(
         membership=membership,
@@ -199,17 +197,25 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     )
 
 
-def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | None) -> Membership:
-    """What the node is by the files beside it; the database may know of a newer directory."""
-    return Membership(
-        address=NodeAddress.parse(settings.address),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-        signed=read_directory_files(settings),
-        keys=key_file.now(),
-        clock=SystemClock(),
-        shares=share_file.now() if share_file is not None else (),
-        keep_share=share_file.add if share_file is not None else None,
-    )
+def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | None, store: Store) -> Membership:
+    """What the node is by the newer of the directories that lie beside it and in its database.
+
+    Raises:
+        ExchangeError: It cannot be in this network as these files say; the store is closed.
+    """
+    try:
+        return Membership(
+            address=NodeAddress.parse(settings.address),
+            nation=VerifyingKeys.from_bytes(settings.nation_key),
+            signed=store.read_now(lambda tx: newest_directory(settings, tx)),
+            keys=key_file.now(),
+            clock=SystemClock(),
+            shares=share_file.now() if share_file is not None else (),
+            keep_share=share_file.add if share_file is not None else None,
+        )
+    except ExchangeError:
+        store.close()
+        raise
 
 
 def _transport(settings: Settings, membership: Membership, context: ssl.SSLContext) -> HttpsTransport:

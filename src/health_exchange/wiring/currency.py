@@ -49,10 +49,11 @@ class Currency:
             self._parts.membership.settle(self._key_file.now())
             await follow_kept(self._parts)
             self._settle_shares()
-        except ExchangeError as error:
-            trouble = error.detail
+        except (ExchangeError, OSError) as error:
+            trouble = error.detail if isinstance(error, ExchangeError) else error.strerror or type(error).__name__
             if trouble != self._told:
-                log_event("not-current", node=str(self._parts.address), code=error.code, detail=error.detail)
+                code = error.code if isinstance(error, ExchangeError) else "file"
+                log_event("not-current", node=str(self._parts.address), code=code, detail=trouble)
         self._told = trouble
         return self._takes_certificate()
 

@@ -19,7 +19,8 @@ class DirectoryFiles:
 
     def __init__(self, settings: Settings) -> None:
         self._paths = (Path(settings.directory), Path(settings.directory_signature))
-        self._seen = self._stamps()
+        # What is there at the start is looked at too: it may contradict what the database keeps.
+        self._seen: tuple[tuple[int, int, int], ...] = ()
 
     def changed(self) -> tuple[bytes, bytes] | None:
         """Directory and signature, where a file has changed since last time."""

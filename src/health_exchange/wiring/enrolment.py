@@ -1,10 +1,10 @@
 """The two sides of letting a node in, as files: the node's folder with its request, the nation's answer to it.
 
 FOLDER/request.json  node.toml  keys.json  certificate.key  clients.json     on the node's side; only the first leaves
-ANSWER/certificate.pem  network/authority.pem  directory.json  directory.sig on the nation's, to be copied into it
+ANSWER/certificate.pem  network/…     what is public, and the certificate, on the nation's; to be copied into it
 """
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +18,16 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.randomness import Randomness
-from health_exchange.protocol.directories import SignedDirectory, make_directory, open_directory
+from health_exchange.protocol.directories import OldDirectoryError, SignedDirectory, make_directory, open_directory
 from health_exchange.protocol.enrolment import OpenedRequest, grant, make_request, open_request, print_of
-from health_exchange.wiring.directory_files import directory_lock, publish_directory, read_directory_files
+from health_exchange.wiring.directory_files import (
+    directory_lock,
+    newest_directory,
+    publish_directory,
+    read_directory_files,
+)
 from health_exchange.wiring.files import write_new
+from health_exchange.wiring.inspection import open_store
 from health_exchange.wiring.network_folder import settings_text
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
 from health_exchange.wiring.settings import Settings, read_named
@@ -134,7 +140,7 @@ def admit_node(
     if answer.exists():
         raise UnsuitableFolderError(f"{answer} exists already")
     with directory_lock(settings):
-        known = read_directory_files(settings)
+        known = master_directory(settings)
         _check_told(known, opened, fingerprint)
         granted = grant(known.directory, opened, at=now, overlap=overlap, witnesses=_witnesses(known.directory, opened))
         certificate = _certificate(authority, opened, now=now, days=days)
@@ -144,10 +150,52 @@ def admit_node(
     _make(answer / "network")
     if certificate:
         write_new(answer / "certificate.pem", certificate)
-    write_new(answer / "network" / "authority.pem", authority.certificate)
-    write_new(answer / "network" / "directory.json", signed.raw)
-    write_new(answer / "network" / "directory.sig", signed.signature)
+    _write_public(answer / "network", signed, settings)
     return Admitted(card=signed.directory.nodes[opened.address], serial=signed.serial, is_new=signed is not known)
+
+
+def master_directory(settings: Settings) -> SignedDirectory:
+    """The nation's directory, from which the next one is made.
+
+    Raises:
+        OldDirectoryError: Its node has used a newer one: the file comes from a backup, and the next would be a fork.
+    """
+    filed = read_directory_files(settings)
+    store = open_store(settings)
+    try:
+        newest = store.read_now(lambda tx: newest_directory(settings, tx))
+    finally:
+        store.close()
+    if newest.serial > filed.serial:
+        raise OldDirectoryError(
+            f"{settings.directory} is number {filed.serial}, and the nation's node has used {newest.serial}: "
+            "put the newest one in its place; `network directory` at any node writes it"
+        )
+    return filed
+
+
+def write_public(settings: Settings, folder: Path) -> SignedDirectory:
+    """Write what everybody may have: the newest directory this node knows, the authority, the nation's key.
+
+    Raises:
+        UnsuitableFolderError: ``folder`` exists already.
+    """
+    store = open_store(settings)
+    try:
+        signed = store.read_now(lambda tx: newest_directory(settings, tx))
+    finally:
+        store.close()
+    _make(folder)
+    _write_public(folder, signed, settings)
+    return signed
+
+
+def _write_public(folder: Path, signed: SignedDirectory, settings: Settings) -> None:
+    """The public files, as new nodes and known ones find them."""
+    write_new(folder / "authority.pem", read_named(settings.authority))
+    write_new(folder / "nation.key", b64encode(settings.nation_key) + b"\n")
+    write_new(folder / "directory.json", signed.raw)
+    write_new(folder / "directory.sig", signed.signature)
 
 
 def nation_signing(settings: Settings) -> SigningKeys:

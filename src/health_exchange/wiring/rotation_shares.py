@@ -16,8 +16,8 @@ from health_exchange.node.refreshing import refresh_shares
 from health_exchange.peers.https import HttpsTransport, client_context
 from health_exchange.protocol.directories import SignedDirectory, make_directory
 from health_exchange.protocol.transport import PeerAnswer
-from health_exchange.wiring.directory_files import directory_lock, publish_directory, read_directory_files
-from health_exchange.wiring.enrolment import nation_signing
+from health_exchange.wiring.directory_files import directory_lock, publish_directory
+from health_exchange.wiring.enrolment import master_directory, nation_signing
 from health_exchange.wiring.key_file import KeyFile
 from health_exchange.wiring.settings import Settings
 
@@ -46,7 +46,7 @@ async def rotate_shares(settings: Settings, *, overlap: timedelta) -> SignedDire
     signing, clock = nation_signing(settings), SystemClock()
     # Nobody makes another directory meanwhile: it would have the same number.
     with directory_lock(settings):
-        known = read_directory_files(settings)
+        known = master_directory(settings)
         former = known.directory.former_key
         if former is not None and former.until > clock.now():
             raise StillOverlappingError(f"the shares of last time are in use from {former.until:%Y-%m-%d %H:%M:%S} UTC")

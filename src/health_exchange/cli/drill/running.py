@@ -29,13 +29,14 @@ from health_exchange.wiring.counting import Account, account_of
 from health_exchange.wiring.network_folder import node_folder
 from health_exchange.wiring.settings import read_settings
 
-CALM_S = 5.0
+CALM_S = 4.0
 """Load before, so that there is something under way, and after: new records must still come through."""
 LOOK_EVERY_S = 0.5
 SETTLED_LOOKS = 2
 BUSY = 4
 """Processes that want each core, beyond which the machine has other things to do and rates say nothing of ours."""
 SETTLE_WITHIN_S = 120.0
+"""And as long as the fault lasted: what piled up meanwhile takes its time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +75,19 @@ async def run_scenario(scenario: Scenario, settings: Settings) -> ScenarioReport
     async with _running(scenario, settings) as network:
         times, findings = await _act(scenario, network)
         if not await _has_settled(network):
-            findings.append(f"the network does not come to rest within {SETTLE_WITHIN_S:g} s")
+            findings.append(f"the network does not come to rest within {_patience_s(network):g} s")
         books = await asyncio.to_thread(_books, network)
     findings += all_findings(books, network.load.acknowledged, alarms=scenario.alarms, may_alarm=scenario.may_alarm)
     findings += [f"{name} was refused: {why}" for name, why in network.load.refused]
     caught = _catch_ups(books, times)
     is_busy = times.load > BUSY * (os.cpu_count() or 1)
-    findings += (
-        []
-        if is_busy
-        else [
-            f"{each.origin} is level again after {each.level_after_s:.1f} s; {each.allowed_s:.1f} s would be {AIM:g} times "
-            "as fast as live"
-            for each in caught
-            if each.level_after_s > each.allowed_s
-        ]
-    )
+    late = [each for each in caught if each.level_after_s > each.allowed_s]
+    findings += [
+        f"{each.origin} is level after {each.level_after_s:.1f} s, not {each.allowed_s:.1f} s: catching up is less "
+        f"than {AIM:g} times as fast as live"
+        for each in late
+        if not is_busy
+    ]
     told = [each for acknowledged in network.load.acknowledged.values() for each in acknowledged]
     return msgspec.structs.replace(
         report,
@@ -183,21 +181,26 @@ async def _act(scenario: Scenario, network: DrillNetwork) -> tuple[Times, list[s
         await asyncio.sleep(CALM_S)
         stop.set()
         loaded_s = time.time() - began_at
-        await asyncio.wait([loading], timeout=SETTLE_WITHIN_S)
+        await asyncio.wait([loading], timeout=_patience_s(network))
         if loading.done():
             await loading
             network.tell("all load is acknowledged")
         else:
-            findings.append(f"facilities still wait for an answer after {SETTLE_WITHIN_S:g} s")
+            findings.append(f"facilities still wait for an answer after {_patience_s(network):g} s")
     finally:
         loading.cancel()
     return Times(loaded_s=loaded_s, healed_at=healed_at, load=os.getloadavg()[0]), findings
 
 
+def _patience_s(network: DrillNetwork) -> float:
+    """How long things may take once all is well again."""
+    return SETTLE_WITHIN_S + network.fault_s
+
+
 async def _has_settled(network: DrillNetwork) -> bool:
     """Whether nothing is under way any more, anywhere, in time."""
     url = network.node(NATION).fhir_url
-    looks, deadline = 0, time.monotonic() + SETTLE_WITHIN_S
+    looks, deadline = 0, time.monotonic() + _patience_s(network)
     while looks < SETTLED_LOOKS and time.monotonic() < deadline:
         await asyncio.sleep(LOOK_EVERY_S)
         try:

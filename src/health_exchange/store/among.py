@@ -1,0 +1,72 @@
+"""One of many values, given as one parameter.
+
+A list of parameters makes another statement for each length: it is built, sent, parsed and planned again each time. One
+array (a JSON text on SQLite) leaves one statement, which driver and database prepare once.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Dialect, Row, Select, Text, TypeDecorator, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from health_exchange.store.transaction import Transaction
+
+
+class Many(TypeDecorator[Sequence[Any]]):
+    """Numbers or texts in one value."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: type[BigInteger | Text]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """An array, where the database has them."""
+        return dialect.type_descriptor(ARRAY(self.item) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: Sequence[Any] | None, dialect: Dialect) -> Any:  # noqa: ANN401  # as the driver wants it
+        """The values as the driver wants them."""
+        values = list(value or ())
+        return values if dialect.name == "postgresql" else msgspec.json.encode(values).decode()
+
+
+class Among(FunctionElement[bool]):
+    """That a column's value is one of those in a parameter."""
+
+    name = "among"
+    type = Boolean()
+    inherit_cache = True
+
+
+def among(column: ColumnElement[Any], parameter: str) -> Among:
+    """That ``column`` is one of the values given as ``parameter``, however many."""
+    item = BigInteger if isinstance(column.type, BigInteger) else Text
+    return Among(column, bindparam(parameter, type_=Many(item)))
+
+
+def rows_among(
+    tx: Transaction, statement: Select[Any], parameter: str, values: Iterable[Any], **others: object
+) -> Sequence[Row[Any]]:
+    """The rows of a statement with :func:`among` in it; none are asked for where there are no values."""
+    listed = list(set(values))
+    return tx.execute(statement, {parameter: listed, **others}).all() if listed else ()
+
+
+@compiles(Among, "postgresql")
+def _in_array(element: Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401  # SQLAlchemy's
+    column, values = element.clauses
+    return f"{compiler.process(column, **how)} = ANY ({compiler.process(values, **how)})"
+
+
+@compiles(Among, "sqlite")
+def _in_json(element: Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401  # SQLAlchemy's
+    column, values = element.clauses
+    listed = f"json_each({compiler.process(values, **how)})"
+    return f"{compiler.process(column, **how)} IN (SELECT value FROM {listed})"  # noqa: S608  # compiled parts
