@@ -100,4 +100,4 @@ async def test_status_and_metrics_cost_the_same_however_much_is_kept(steps: Step
     assert (status.resources, status.persons, status.held) == (3000, 300, {"sensitivity": 300})
     assert status.shared_with == {"cn": 2700}
     few, many = taken
-    assert many < 1.5 * few
+    assert many <= 2 * few  # of thirty times as much

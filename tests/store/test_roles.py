@@ -18,7 +18,7 @@ from health_exchange.store.schema import METADATA
 
 KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 OWNER, NODE, AUDITOR = "hx_owner", "hx_node", "hx_auditor"
-LOG = ("audit_entries", "audit_subjects", "audit_references", "checkpoints")
+LOG = ("audit_entries", "audit_subjects", "audit_references", "checkpoints", "cosignatures")
 
 
 @pytest.fixture

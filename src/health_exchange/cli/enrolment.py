@@ -132,5 +132,7 @@ def admit(arguments: argparse.Namespace) -> int:
         print(f"its log cosigned by {', '.join(map(str, card.witnesses))}. The tree learns of it by itself.")
     else:
         print(f"Directory {admitted.serial} holds this already; nothing was signed anew.")
-    print(f"Copy what {arguments.answer} holds into the node's folder.")
+    print(f"Doors: {card.exchange_url} and {card.fhir_url}.")
+    print(f"A new node: copy what {arguments.answer} holds into its folder. One that renews its certificate:")
+    print(f"  health-exchange rotate certificate --settings node.toml --answer {arguments.answer}")
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import ExchangeError
+from health_exchange.model.errors import ExchangeError, UnavailableError
 from health_exchange.node.journal import log, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.protocol.directories import OldDirectoryError, SignedDirectory, pack_directory
@@ -47,6 +47,7 @@ class DirectoryUpdates:
         self._parts = parts
         self._file = file
         self._alarmed: set[str] = set()
+        self._filed: SignedDirectory | None = None
 
     async def take(self) -> bool:
         """Look once; whether there was a newer one, which is now kept and used.
@@ -54,9 +55,18 @@ class DirectoryUpdates:
         Raises:
             ExchangeError: What there was cannot be used; the present directory stays.
         """
-        found = await self._from_file()
-        shown = found if found is not None else await self._from_peers()
-        return shown is not None and await self._keep(shown)
+        self._filed = await self._from_file() or self._filed
+        shown = self._filed if self._filed is not None else await self._from_peers()
+        try:
+            kept = shown is not None and await self._keep(shown)
+        except UnavailableError:
+            # Tried again: the file is read once only, and the database is away just now.
+            raise
+        except ExchangeError:
+            self._filed = None
+            raise
+        self._filed = None
+        return kept
 
     async def _from_file(self) -> SignedDirectory | None:
         """The file's directory, where the file has changed and holds a newer one."""
@@ -74,10 +84,12 @@ class DirectoryUpdates:
         for peer in self._peers():
             try:
                 answer = await parts.transport.send(peer, "GET", path, timeout_s=parts.limits.peer_timeout_s)
+                shown = parts.membership.unpack(answer.body) if answer.is_ok and answer.body else None
             except ExchangeError:
                 continue
-            if answer.is_ok:
-                return parts.membership.unpack(answer.body) if answer.body else None
+            # No news of one is no news of all: a parent could keep its subtree in the past.
+            if shown is not None:
+                return shown
         return None
 
     def _peers(self) -> tuple[NodeAddress, ...]:

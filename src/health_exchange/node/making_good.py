@@ -8,7 +8,7 @@ only its facilities can give again, and the report says of what there is evidenc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -144,8 +144,10 @@ def make_good(
 def make_good_late(tx: Transaction, parts: NodeParts, before: Rejoining, told: Told) -> None:
     """What those call for who were missing and answer now, the node being at work."""
     _forget_again(tx, parts, before, told)
+    _keep_to_wishes(tx, parts, before, told, restored_at=datetime.fromtimestamp(parts.incarnation, UTC))
+    _remember_persons(tx, parts, _lost(tx, parts, before, told.held.values()))
     _await_again(tx, told)
-    incarnations.rejoined(tx, before, set(before.missing) - {str(peer) for peer in told.standing})
+    incarnations.rejoined(tx, before, [str(peer) for peer in told.missing])
 
 
 def _summary(report: RejoinReport, witnessed: StandingAnswer | None) -> str:
@@ -202,15 +204,18 @@ def _is_news(known: str, at: str, taken_at: str) -> bool:
     return not known or told > max(limit, datetime.fromisoformat(known) + SKEW)
 
 
-def _keep_to_wishes(tx: Transaction, parts: NodeParts, before: Rejoining, told: Told) -> int:
+def _keep_to_wishes(
+    tx: Transaction, parts: NodeParts, before: Rejoining, told: Told, restored_at: datetime | None = None
+) -> int:
     """Bring what persons have said in line with what those above were told last; of how many.
 
-    Who is no longer known above as one of ours may have objected even to that: nothing more is said of that person
-    until it is heard anew.
+    What they have said here since ``restored_at`` stays: it is the newer word. Who is no longer known above as one of
+    ours may have objected even to that: nothing more is said of that person until it is heard anew.
     """
     changed: set[Pseudonym] = set()
     for peer, persons in told.persons.items():
-        if told.standing[peer].streams.get(before.stream, 0) < before.sequence:
+        stands = told.standing.get(peer)
+        if stands is None or stands.streams.get(before.stream, 0) < before.sequence:
             continue  # it has not taken all that the backup had sent, so the backup is the younger one
         for person, consent in rejoining.persons_of(tx, parts.address).items():
             said = persons.get(person, OBJECTS_TO_ALL)
@@ -218,6 +223,8 @@ def _keep_to_wishes(tx: Transaction, parts: NodeParts, before: Rejoining, told: 
                 continue
             changes_at = next_change(said, after=tx.clock.now())
             for subject in subjects.subjects_of(tx, person):
+                if restored_at is not None and rejoining.has_spoken(tx, subject.sid, restored_at.isoformat()):
+                    continue
                 subjects.set_consent(tx, subject.sid, said, changes_at.isoformat() if changes_at else None)
             changed.add(person)
     return len(changed)

@@ -6,6 +6,7 @@ their answers call for.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeVar
@@ -97,14 +98,23 @@ class _Round:
     async def ask(self) -> Told:
         """Everybody's answers; those who do not answer are named."""
         parts = self.parts
-        above, below = parts.address.ancestors, origins_below(parts)
-        standing = await self._standing(sorted({*above, *parts.card.witnesses, *below}))
+        return await self._ask({*parts.address.ancestors, *parts.card.witnesses, *origins_below(parts)})
+
+    async def ask_again(self, missing: Sequence[NodeAddress]) -> Told:
+        """All that those have to tell who had not answered something."""
+        return await self._ask({peer for peer in missing if peer in self.parts.directory.nodes})
+
+    async def _ask(self, peers: AbstractSet[NodeAddress]) -> Told:
+        """What ``peers`` tell, each of what it may know."""
+        parts = self.parts
+        standing = await self._standing(sorted(peers))
         held: dict[tuple[str, str], HeldResource] = {}
         persons: dict[NodeAddress, Mapping[str, str]] = {}
         if parts.card.may(Power.ADMITS_FACILITIES):
-            for peer in above:
+            for peer in sorted(peers & set(parts.address.ancestors)):
                 await self._collect_held(peer, held)
-            for peer in sorted(locator_recipients(parts.policies, parts.directory.path_up(parts.address))):
+            told_of = locator_recipients(parts.policies, parts.directory.path_up(parts.address))
+            for peer in sorted(peers & set(told_of)):
                 found = await self._collect_persons(peer)
                 if found is not None:
                     persons[peer] = found
@@ -114,10 +124,6 @@ class _Round:
             persons=persons,
             missing=tuple(sorted(self.missing)),
         )
-
-    async def ask_again(self, missing: Sequence[NodeAddress]) -> Told:
-        """The answers of those who had not answered."""
-        return Told(standing=await self._standing([peer for peer in missing if peer in self.parts.directory.nodes]))
 
     async def _standing(self, peers: Sequence[NodeAddress]) -> Mapping[NodeAddress, StandingAnswer]:
         """How this node stands with each of those who answer."""

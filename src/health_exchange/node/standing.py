@@ -46,7 +46,9 @@ async def answer_rejoin(parts: NodeParts, raw: bytes, sender: NodeAddress) -> by
     if not (parts.address in card.witnesses or parts.address.contains(sender) or sender.contains(parts.address)):
         raise ForbiddenError(f"{sender} neither reports through {parts.address} nor is reported to, nor cosigned")
     _check(question)
-    answer = await parts.store.write(lambda tx: _ANSWERS[question.part](tx, parts, question, sender))
+    # Only where the sender stands changes anything here; the rest must hold up no writer.
+    through = parts.store.write if question.part == "standing" else parts.store.read
+    answer = await through(lambda tx: _ANSWERS[question.part](tx, parts, question, sender))
     return seal_answer(parts, sender, LETTER, name, answer)
 
 

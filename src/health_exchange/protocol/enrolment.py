@@ -5,6 +5,7 @@ card already signs with the key in use too. Who is to be let in is a decision of
 fingerprint by another way than it came.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ from health_exchange.model.powers import Power, Tier
 
 CONTEXT = b"health-exchange membership request v1"
 REQUEST_BYTES_MAX = 64 << 10
+HOST = re.compile(r"[a-z0-9]([a-z0-9.:-]*[a-z0-9])?")
 NAME_CHARACTERS_MAX = 100
 DEPTHS = {Tier.PROVINCE: {2}, Tier.CITY: {3}, Tier.COUNTY: {3, 4}, Tier.ATTACHED: {2, 3, 4}}
 """How deep a node of each tier may lie. The nation is not among them: nobody lets it in."""
@@ -247,6 +249,8 @@ def _renewed_card(known: NodeCard, request: MembershipRequest, *, at: datetime, 
         for use, key in brought.items()
         if key != known.all_keys(use)[0]
     ]
+    if any(key in known.all_keys(use)[1:] for use, key in brought.items()):
+        raise BadMembershipRequestError(f"the request of {known.address} brings back a key that was replaced")
     if any(former.until > at for former in known.former for each in followed if former.use is each.use):
         raise BadMembershipRequestError(f"{known.address} has not begun to use the keys it asked for last time")
     return replace(
@@ -283,6 +287,8 @@ def _problem(request: MembershipRequest, address: NodeAddress) -> str:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.port is None or parts.path.strip("/"):
             return "a door is https://host:port, without a path"
+        if not HOST.fullmatch(parts.hostname):
+            return "the host of a door is one name or address, without wildcards"
     return ""
 
 
@@ -292,6 +298,11 @@ def _holds(keys: VerifyingKeys, body: bytes, signature: bytes) -> bool:
     except SignatureMismatchError:
         return False
     return True
+
+
+def hosts_of(exchange_url: str, fhir_url: str) -> frozenset[str]:
+    """The hosts of a node's doors."""
+    return frozenset(str(urlsplit(url).hostname) for url in (exchange_url, fhir_url))
 
 
 def print_of(raw: bytes) -> str:

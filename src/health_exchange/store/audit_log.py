@@ -186,9 +186,9 @@ def cosigned_size(tx: Transaction) -> int:
 
 
 def save_cosignature(tx: Transaction, tree_size: int, witness: str, raw: bytes) -> None:
-    """Keep a witness's cosignature of one checkpoint, in place of an earlier one."""
+    """Keep a witness's cosignature of one checkpoint; the first one stays."""
     ours = (cosignatures.c.size == tree_size) & (cosignatures.c.witness == witness)
-    if tx.execute(update(cosignatures).where(ours).values(raw=raw)).rowcount == 0:
+    if tx.execute(select(cosignatures.c.size).where(ours)).one_or_none() is None:
         tx.execute(insert(cosignatures).values(size=tree_size, witness=witness, raw=raw))
 
 

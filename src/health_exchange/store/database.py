@@ -58,6 +58,9 @@ class Database(Protocol):
             UnavailableError: The database does not answer.
         """
 
+    def may_have_slipped(self) -> bool:
+        """Whether the claim has to be made again: its connection shows a sign of having ended."""
+
     def scrub(self) -> bool:
         """Overwrite what was deleted, also in the database's own log; ``False`` where something is in the way."""
 

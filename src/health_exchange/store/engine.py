@@ -9,9 +9,10 @@ import asyncio
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any, Self, TypeVar
@@ -166,10 +167,19 @@ class Store:
     def read_now(self, fn: Callable[[Transaction], T]) -> T:
         """As :meth:`read`, for callers without an event loop."""
         try:
-            with self._database.engine.connect() as connection, connection.begin():
-                return fn(self._transaction(connection))
+            return self._read_once(fn)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise unavailable(error) from None
+        # The server was restarted, and all connections at hand are dead: a read may be tried again.
+        try:
+            return self._read_once(fn)
         except DBAPIError as error:
             raise unavailable(error) from None
+
+    def _read_once(self, fn: Callable[[Transaction], T]) -> T:
+        with self._database.engine.connect() as connection, connection.begin():
+            return fn(self._transaction(connection))
 
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
@@ -238,9 +248,7 @@ class Store:
         counted: Counter[str] = Counter()
         begun, is_kept = perf_counter(), False
         try:
-            self._renew_claim()
-            with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
-                self._begin(connection)
+            with self._begun() as connection:
                 alone = len(wanted) == 1 and not self.meters.is_due()
                 attempt = partial(self._attempt, connection, touched=touched, counted=counted, alone=alone)
                 outcomes = [(future, *attempt(fn)) for fn, future in wanted]
@@ -265,13 +273,37 @@ class Store:
             else:
                 future.set_exception(problem)
 
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        """A connection inside a write's transaction, which commits at the end.
+
+        Where the connection at hand turns out to be dead, because the server was restarted, a new one is tried: nothing
+        was written yet.
+        """
+        with ExitStack() as stack:
+            try:
+                connection = self._enter(stack)
+            except DBAPIError:
+                self._claim_may_have_slipped = True
+                connection = self._enter(stack)
+            yield connection
+
+    def _enter(self, stack: ExitStack) -> Connection:
+        self._renew_claim()
+        with ExitStack() as opening:
+            connection = opening.enter_context(self._database.engine.connect().execution_options(writes=True))
+            opening.enter_context(connection.begin())
+            self._begin(connection)
+            stack.push(opening.pop_all())
+        return connection
+
     def _renew_claim(self) -> None:
         """Claim the database again after it was away: with the connection the server took the claim back.
 
         Raises:
             DatabaseTakenError: Another process was faster.
         """
-        if self._claim_may_have_slipped and self._claims:
+        if self._claims and (self._claim_may_have_slipped or self._database.may_have_slipped()):
             self._database.claim()
         self._claim_may_have_slipped = False
 

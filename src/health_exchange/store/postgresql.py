@@ -5,12 +5,14 @@ one after another and commit in groups. Who the node is stands in ``node_state``
 server was restarted, another process took over) learns so under the lock, before it writes.
 """
 
+import select
 from collections.abc import Iterable, Sequence
 from functools import cache
 from struct import pack
 from typing import Any, cast
 
 import psycopg
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -34,6 +36,8 @@ CONNECT_S = 5
 LOCK_S = 5
 """How long a write waits for the others."""
 STATEMENT_S = 60
+VANISHED_MS = 10_000
+"""How long what was sent to a server may stay without any sign that it arrived."""
 COPY_FROM = 8
 """Fewer rows than this are quicker inserted than copied."""
 _WRITER, _NODE = 0x6865616C, 0x6E6F6465
@@ -43,6 +47,8 @@ _OPTIONS = " ".join(
         f"-c statement_timeout={STATEMENT_S}s",
         f"-c lock_timeout={LOCK_S}s",
         f"-c idle_in_transaction_session_timeout={STATEMENT_S}s",
+        # Where a node's machine has vanished, the server lets go of its claim as soon.
+        "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
     )
 )
 _INT8_OID = 20
@@ -75,6 +81,11 @@ class PostgresqlDatabase:
             paramstyle="format",
             connect_args={
                 "connect_timeout": CONNECT_S,
+                # A server that has vanished without a word is noticed, not waited for.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": VANISHED_MS,
                 "options": options,
                 "application_name": "health-exchange",
                 "prepare_threshold": 3,
@@ -95,6 +106,9 @@ class PostgresqlDatabase:
             cursor.nextset()
             row = cursor.fetchone()
         except psycopg.Error as error:
+            if not isinstance(error, LockNotAvailable):
+                # What else is in the pool is as old as this one.
+                self.engine.dispose()
             raise wrapped(error) from None
         return bytes(row[0]).decode() if row is not None else None
 
@@ -119,8 +133,11 @@ class PostgresqlDatabase:
             DatabaseTakenError: Another process holds it.
             UnavailableError: The server does not answer.
         """
-        if self._claim is not None and _answers(self._claim):
-            return
+        if self._claim is not None:
+            if _answers(self._claim):
+                return
+            # What else is in the pool is as old.
+            self.engine.dispose()
         connection = self._detached()
         try:
             taken = connection.execute("SELECT pg_try_advisory_lock(%s)", [_NODE]).fetchone()
@@ -135,6 +152,14 @@ class PostgresqlDatabase:
                 f"another process runs a node on database {self.engine.url.database}; stop it first"
             )
         self._claim = connection
+
+    def may_have_slipped(self) -> bool:
+        """As ``Database.may_have_slipped``: on a connection that waits for nothing, anything to read is its end."""
+        if self._claim is None or self._claim.closed:
+            return self._claim is not None
+        waiting = select.poll()
+        waiting.register(self._claim.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def _detached(self) -> "psycopg.Connection[Any]":
         """A connection that is nobody else's and outside transactions."""

@@ -119,3 +119,11 @@ def told_after(tx: Transaction, stream: StreamId, sequence: int) -> set[Pseudony
         )
     )
     return {Pseudonym(name) for name in rows.scalars()}
+
+
+def has_spoken(tx: Transaction, sid: int, since: str) -> bool:
+    """Whether a Consent of a subject was made or changed here since an instant."""
+    consents = select(resources.c.rid).where(
+        resources.c.sid == sid, resources.c.type == "Consent", resources.c.changed_at >= since
+    )
+    return tx.execute(consents.limit(1)).first() is not None

@@ -5,7 +5,7 @@ moves data moves theirs. What the keys part no longer has a key for is dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert, select
@@ -25,6 +25,10 @@ from health_exchange.store.transaction import Transaction
 
 _SEEDED = (schema.node_state, schema.counters)
 """Tables that migrations put rows into. A node that has started has rows in others: its start is in its log."""
+
+
+UNDER_WAY = timedelta(seconds=10)
+"""How long before its commit, which a snapshot may have missed, an answer may have been dated."""
 
 
 class NotEmptyError(ExchangeError):
@@ -72,6 +76,20 @@ def load(database: Database, revision: str, part: Part, frames: Iterable[Frame])
                         connection.execute(delete(table))
                     connection.execute(insert(schema.node_state), mark)
                 return _insert(connection, part, frames)
+    except DBAPIError as error:
+        raise unavailable(error) from None
+
+
+def forget_answers(database: Database, taken_at: datetime) -> None:
+    """Let requests be carried out again that were answered after the bulk: what they brought is not in it.
+
+    Raises:
+        UnavailableError: The database does not answer.
+    """
+    since = (taken_at - UNDER_WAY).isoformat()
+    try:
+        with database.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            connection.execute(delete(schema.answered).where(schema.answered.c.kept_at >= since))
     except DBAPIError as error:
         raise unavailable(error) from None
 

@@ -20,6 +20,7 @@ NODE_EXCEPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "audit_subjects": _APPEND,
         "audit_references": _APPEND,
         "checkpoints": _APPEND,
+        "cosignatures": _APPEND,
         # A month's key is destroyed at the end of its retention.
         "audit_periods": (*_APPEND, "UPDATE"),
         # Told apart from the log's rows: they are made of them, and made again as the tree grows.

@@ -66,6 +66,10 @@ class SqliteDatabase:
             raise DatabaseTakenError(f"another process runs a node on {Path(path).name}; stop it first") from None
         self._lock = lock
 
+    def may_have_slipped(self) -> bool:
+        """Never: a file's lock does not slip from a living process."""
+        return False
+
     def scrub(self) -> bool:
         """As ``Database.scrub``: deleted rows are zeroed in their pages, former pages live on in the log until cut."""
         with self.engine.connect() as connection:

@@ -17,7 +17,7 @@ import msgspec
 
 from health_exchange.crypto.boxes import BoxKeys, key_id
 from health_exchange.model.secrecy import Secret
-from health_exchange.store import archive, backup, incarnations, migrations, restoration
+from health_exchange.store import archive, backup, incarnations, migrations, node_state, restoration
 from health_exchange.store.archive import BadBackupError, Header, Part
 from health_exchange.store.engine import Transaction
 from health_exchange.store.incarnations import Rejoining
@@ -125,6 +125,8 @@ def fill(
     try:
         rows = restoration.load(database, headers["bulk"].revision, "bulk", archive.read_frames(bulk, recovery))
         rows += restoration.load(database, headers["keys"].revision, "keys", archive.read_frames(keys, recovery))
+        if headers["keys"].taken_at != headers["bulk"].taken_at:
+            restoration.forget_answers(database, datetime.fromisoformat(headers["bulk"].taken_at))
     finally:
         database.close()
     upgrade(settings, owner)
@@ -140,6 +142,8 @@ def write_backup(
     folder.mkdir(parents=True, exist_ok=True)
     if incarnations.rejoining(tx) is not None:
         raise BadBackupError("the database was restored and has not rejoined the network yet; back it up afterwards")
+    if node_state.get(tx, incarnations.LOADING) is not None:
+        raise BadBackupError("a restore of the database was broken off: empty it and restore again")
     header = Header(
         part="keys",
         node=address,

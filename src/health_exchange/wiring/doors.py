@@ -57,6 +57,9 @@ class Doors:
     def stop(self) -> None:
         """Have them end, and wait for it."""
         self._stopping.set()
+        if self._watcher is not None:
+            # First, so that none is started behind our back.
+            self._watcher.join()
         for door in self._doors:
             door.process.terminate()
         for door in self._doors:
@@ -64,8 +67,6 @@ class Doors:
             if door.process.is_alive():
                 door.process.kill()
                 door.process.join()
-        if self._watcher is not None:
-            self._watcher.join()
 
     def _start(self) -> _Door:
         ours, theirs = connection.Pipe(duplex=False)
@@ -79,19 +80,34 @@ class Doors:
 
     def _watch(self) -> None:
         """Pass on what they tell; put a new one in the place of one that ended."""
+        restart_at: dict[int, float] = {}
         while not self._stopping.is_set():
-            ready = connection.wait([door.commits for door in self._doors], timeout=0.5)
-            for place, door in enumerate(self._doors):
-                if door.commits not in ready or self._stopping.is_set():
-                    continue
-                try:
-                    self._announce(door.commits.recv())
-                except (EOFError, OSError):
-                    door.process.join()
-                    if not self._stopping.is_set():
-                        log_event("door-process-ended", code=str(door.process.exitcode))
-                        self._stopping.wait(RESTART_AFTER_S)
-                        self._doors[place] = self._start()
+            alive = {place: door for place, door in enumerate(self._doors) if place not in restart_at}
+            ready = connection.wait([door.commits for door in alive.values()], timeout=0.5)
+            for place, door in alive.items():
+                if door.commits in ready and not self._heard(door):
+                    restart_at[place] = time.monotonic() + RESTART_AFTER_S
+            for place, due in list(restart_at.items()):
+                if time.monotonic() >= due and not self._stopping.is_set() and self._restart(place):
+                    del restart_at[place]
+
+    def _heard(self, door: _Door) -> bool:
+        """Pass on what a door tells; ``False`` where it has ended."""
+        try:
+            self._announce(door.commits.recv())
+        except (EOFError, OSError):
+            log_event("door-process-ended", code=str(door.process.exitcode))
+            return False
+        return True
+
+    def _restart(self, place: int) -> bool:
+        """Whether a new door is in the place of one that ended; the machine may have no room for it just now."""
+        try:
+            self._doors[place] = self._start()
+        except OSError as error:
+            log_event("door-process-not-started", code=type(error).__name__)
+            return False
+        return True
 
 
 def _run(serve: Serve, settings: Settings, run: str, commits: Connection) -> None:
@@ -99,6 +115,7 @@ def _run(serve: Serve, settings: Settings, run: str, commits: Connection) -> Non
     # Whoever stops a node by its terminal means the node, which tells its processes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_node, name="node-watch", daemon=True).start()
+    os.set_blocking(commits.fileno(), False)
     telling = threading.Lock()
 
     def announce(tables: AbstractSet[str]) -> None:
@@ -106,7 +123,7 @@ def _run(serve: Serve, settings: Settings, run: str, commits: Connection) -> Non
             try:
                 commits.send(frozenset(tables))
             except OSError:
-                # The node is gone; so is this process in a moment.
+                # Nobody reads just now, or ever again. It is a hint: the node looks by itself, a little later.
                 return
 
     serve(settings, run, announce)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from health_exchange.crypto.certificates import Issued, issue_requested, request_certificate
 from health_exchange.crypto.keyset import NodeKeys
@@ -19,7 +18,7 @@ from health_exchange.model.directory import NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.protocol.directories import OldDirectoryError, SignedDirectory, make_directory, open_directory
-from health_exchange.protocol.enrolment import OpenedRequest, grant, make_request, open_request, print_of
+from health_exchange.protocol.enrolment import OpenedRequest, grant, hosts_of, make_request, open_request, print_of
 from health_exchange.wiring.directory_files import (
     directory_lock,
     newest_directory,
@@ -226,11 +225,20 @@ def _nation_key(network: Path) -> VerifyingKeys:
 
 
 def _check_told(known: SignedDirectory, opened: OpenedRequest, fingerprint: str) -> None:
-    """Raise unless the request is the one that people have spoken of; who is known speaks for itself."""
+    """Raise unless the request is the one that people have spoken of; who is known and stays where it is need not.
+
+    Where a node's doors are decides what its certificate is good for, so nobody moves by its signature alone.
+    """
     if fingerprint and fingerprint != opened.fingerprint:
         raise WrongFingerprintError(f"the request's fingerprint is {opened.fingerprint}, another one was told")
-    if not fingerprint and opened.address not in known.directory.nodes:
+    card = known.directory.nodes.get(opened.address)
+    if not fingerprint and card is None:
         raise WrongFingerprintError("a new node is let in by the fingerprint that its people tell: --fingerprint")
+    asked = hosts_of(opened.request.exchange_url, opened.request.fhir_url)
+    if not fingerprint and card is not None and asked != hosts_of(card.exchange_url, card.fhir_url):
+        raise WrongFingerprintError(
+            "a node moves to other hosts by the fingerprint that its people tell: --fingerprint"
+        )
 
 
 def _witnesses(directory: NetworkDirectory, opened: OpenedRequest) -> Callable[[NodeAddress], tuple[NodeAddress, ...]]:
@@ -267,7 +275,7 @@ def _certificate(authority: Issued, opened: OpenedRequest, *, now: datetime, day
     request = opened.request
     if not request.certificate_request:
         return b""
-    hosts = sorted({str(urlsplit(url).hostname) for url in (request.exchange_url, request.fhir_url)} | {"localhost"})
+    hosts = sorted({*hosts_of(request.exchange_url, request.fhir_url), "localhost"})
     asked = request.certificate_request.encode()
     return issue_requested(authority, asked, str(opened.address), hosts, now=now, days=days)
 
