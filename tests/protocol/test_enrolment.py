@@ -89,6 +89,7 @@ def test_a_node_gets_no_place_that_the_tree_does_not_have(address: str, tier: Ti
         ("exchange_url", "http://node.example:1", "https://host:port"),
         ("fhir_url", "https://node.example", "https://host:port"),
         ("fhir_url", "https://node.example:2/fhir", "without a path"),
+        ("fhir_url", "https://*.example:2", "without wildcards"),
         ("name", " ", "printable"),
         ("name", "x" * 101, "printable"),
         ("name", "two\nlines", "printable"),
@@ -163,6 +164,18 @@ def test_keys_are_not_changed_again_before_the_last_ones_are_in_use() -> None:
 
     with pytest.raises(ExchangeError, match="has not begun to use the keys it asked for last time"):
         granted(open_request(raw), directory=directory)
+
+
+def test_a_key_that_was_replaced_does_not_come_back() -> None:
+    """Also not by the old request, which was signed by the key that is still in use."""
+    keys, first = renewed("box")
+    directory = granted(first)
+    raw, _fingerprint = make_request(COUNTY, keys.renewed(["box"], os.urandom), in_use=KEYS["cn/33/330521"].signing)
+    later = NOW + 2 * HOUR
+    directory = granted(open_request(raw), at=later, directory=directory)
+
+    with pytest.raises(ExchangeError, match="brings back a key that was replaced"):
+        granted(first, at=later + 2 * HOUR, directory=directory)
 
 
 def test_new_keys_do_not_change_a_nodes_rank() -> None:

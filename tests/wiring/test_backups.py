@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.store import backup, incarnations, node_state, resources, schema, shredding, subjects, token_index
+from health_exchange.store import (
+    answered,
+    backup,
+    incarnations,
+    node_state,
+    resources,
+    schema,
+    shredding,
+    subjects,
+    token_index,
+)
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, Transaction
@@ -253,6 +263,37 @@ def test_who_was_erased_since_is_gone_with_the_younger_keys(tmp_path: Path, reco
     assert PERSON not in repr(everybody["subjects"])
     assert {row[2] for row in everybody["resources"]} == {"o2"}
     assert bodies(restored) == {"o2", "o4"}
+
+
+def test_what_was_answered_after_the_bulk_is_carried_out_again(
+    tmp_path: Path, recovery: Path, settings: Settings
+) -> None:
+    store = open_store(settings)
+    store.write_now(lambda tx: answered.keep(tx, "before", b"d" * 32, b"answer"))
+    old = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    store.write_now(lambda tx: tx.execute(update(schema.answered).values(kept_at=old)))
+    store.close()
+    bulk = back_up(settings, tmp_path, recovery)["bulk"]
+    store = open_store(settings)
+    store.write_now(lambda tx: answered.keep(tx, "since", b"d" * 32, b"answer"))
+    store.close()
+    keys = back_up(settings, tmp_path, recovery, keys_only=True)["keys"]
+    restored = settings_of(tmp_path, "restored.sqlite")
+    backups.restore(restored, recovery, bulk=bulk, keys=keys)
+
+    store = open_store(restored)
+    kept = {key for key in ("before", "since") if store.read_now(lambda tx, key=key: answered.answer_of(tx, key))}  # type: ignore[misc]  # bound as a default
+    store.close()
+    assert kept == {"before"}
+
+
+def test_half_a_restore_is_not_backed_up(tmp_path: Path, recovery: Path, settings: Settings) -> None:
+    store = open_store(settings)
+    store.write_now(lambda tx: node_state.put(tx, incarnations.LOADING, b"underway"))
+    store.close()
+    with pytest.raises(ExchangeError, match="broken off"):
+        back_up(settings, tmp_path, recovery, keys_only=True)
+    assert not list((tmp_path / "backups").glob("*"))
 
 
 def flip(raw: bytes, place: int) -> bytes:

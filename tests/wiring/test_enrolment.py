@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import pytest
 from tests.wiring.test_network import HOLDERS, NATION, TREE
 
 from health_exchange.crypto.certificates import check_pair
+from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.powers import Tier
+from health_exchange.protocol.enrolment import make_request
 from health_exchange.wiring.ceremony import hold_ceremony
 from health_exchange.wiring.directory_files import read_directory_files
 from health_exchange.wiring.enrolment import Admitted, admit_node, prepare_node
@@ -150,6 +152,18 @@ def test_what_is_refused_changes_nothing(sides: Sides, attempt: Change, problem:
 
     assert read_directory_files(sides.nation).raw == before
     assert not (sides.root / "answer").exists()
+
+
+def test_a_known_node_moves_to_another_host_only_by_its_fingerprint(sides: Sides) -> None:
+    sides.admit()
+    keys = NodeKeys.from_json((sides.county / "keys.json").read_bytes())
+    known = read_directory_files(sides.nation).directory.nodes[NEW]
+    raw, fingerprint = make_request(replace(known, fhir_url="https://cn.example:9100"), keys, in_use=keys.signing)
+
+    with pytest.raises(ExchangeError, match="moves to other hosts by the fingerprint"):
+        sides.admit(request=raw, fingerprint="", answer="second")
+    assert not (sides.root / "second").exists()
+    sides.admit(request=raw, fingerprint=fingerprint, answer="second")
 
 
 def test_a_county_trusts_nothing_that_the_nations_key_did_not_sign(sides: Sides, tmp_path: Path) -> None:
