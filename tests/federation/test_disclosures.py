@@ -120,7 +120,7 @@ async def test_whoever_records_every_byte_between_nodes_learns_no_person_and_no_
 
     assert len(recorded) > 2 * len(SMALL.nodes)
     assert answer.incomplete == []
-    # The request's id is there: hops carry it for those who follow requests (ADR 20).
+    # The request's id is there: hops carry it for those who follow requests (ADR 23).
     for told in (answer.person, SOMEBODY, "receive", "auditor", "HLEGAL", "Observation"):
         assert told.encode() not in everything, told
 
