@@ -32,16 +32,16 @@ lint: setup
 	$(BIN)/lint-imports
 
 check: lint
-	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup -m "not slow"
+	$(BIN)/pytest -n $(PYTEST_JOBS) -m "not slow"
 
 test: lint packages
-	$(BIN)/pytest -n $(PYTEST_JOBS) --dist loadgroup
+	$(BIN)/pytest -n $(PYTEST_JOBS)
 
 packages:
 	@deploy/test-packages
 
 drill: setup
-	$(BIN)/python -m pytest -n $(PYTEST_JOBS) --dist loadgroup tests/federation -m "slow" --seeds 10000
+	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

@@ -3,9 +3,17 @@
 ``--seeds``: over how many seeds the slow stories run; ``make drill`` takes ten thousand.
 """
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+TOGETHER = ("tests/containers/", "tests/processes/", "tests/policy/test_decision_table.py")
+"""Modules whose tests share something costly, or the machine: each goes to one worker, the long ones first."""
 pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 8
@@ -17,3 +25,20 @@ settings.load_profile("shared-machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=SLOW_SEEDS, help="seeds of the slow fault stories")
+
+
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests go to whichever worker is free, but for modules that stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(TOGETHER) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LoadScopeScheduling:
+    return _ByModule(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))

@@ -24,7 +24,7 @@ KILLED = ("database-cn-33-3305-330521", "cn-51", "database-cn")
 
 Report = dict[str, Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.enable_socket, pytest.mark.xdist_group("containers")]
+pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
 def nodes(network: str = "national") -> dict[str, str]:

@@ -28,9 +28,6 @@ OF_THE_ORIGIN = {PrincipalKind.FACILITY, PrincipalKind.DESK}
 """Those who see everything there: for care, and for the person."""
 SAMPLES = 5_000
 
-pytestmark = pytest.mark.xdist_group("decision-table")
-"""One worker makes the table, once."""
-
 
 @cache
 def table() -> DecisionTable:
