@@ -39,7 +39,8 @@ class Namespaces:
             await asyncio.to_thread(self._make_namespace, place)
             host = f"{self._net}.{place}"
             self._doors[node.address] = f"https://{host}:{EXCHANGE_PORT}"
-            nodes.append(replace(node, fhir_url=f"https://{host}:{FHIR_PORT}", exchange_url=self._doors[node.address]))
+            fhir_url = f"https://{host}:{FHIR_PORT}"
+            nodes.append(replace(node, host=host, fhir_url=fhir_url, exchange_url=self._doors[node.address]))
         return replace(plan, nodes=tuple(nodes))
 
     def door(self, sender: NodeAddress, to: NodeAddress) -> str:
