@@ -13,6 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 
+RUN = "run"
+"""Node state: which run of the node may write."""
+
 
 class DatabaseTakenError(ExchangeError):
     """Another process is this database's node."""

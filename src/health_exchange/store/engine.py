@@ -25,7 +25,7 @@ from health_exchange.model.errors import Category, ExchangeError, UnavailableErr
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.store.database import RUN, Database, DatabaseTakenError, UnkeepableError, unavailable
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
@@ -49,9 +49,6 @@ GROUP_MAX = 256
 READERS = 2
 METERS_S = 2.0
 """How often an idle writer looks whether counts wait to be handed in."""
-
-RUN = "run"
-"""Node state: which run of the node may write."""
 
 _Work = tuple[Callable[[Transaction], Any], Future[Any]]
 _Outcome = tuple[Future[Any], Any, BaseException | None]

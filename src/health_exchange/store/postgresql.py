@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.secrecy import Secret
-from health_exchange.store.database import DatabaseTakenError, unavailable
+from health_exchange.store.database import RUN, DatabaseTakenError, unavailable
 from health_exchange.store.statements import insert_text
 from health_exchange.store.token_lists import TokenList
 
@@ -52,8 +52,7 @@ _OPTIONS = " ".join(
     )
 )
 _INT8_OID = 20
-_RUN = "run"
-_LOCK = f"SELECT pg_advisory_xact_lock({_WRITER}); SELECT value FROM node_state WHERE name = '{_RUN}'"  # noqa: S608  # constants
+_LOCK = f"SELECT pg_advisory_xact_lock({_WRITER}); SELECT value FROM node_state WHERE name = '{RUN}'"  # noqa: S608  # constants
 _COPY_TYPES = {
     BigInteger: "int8",
     Boolean: "bool",

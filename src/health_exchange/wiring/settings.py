@@ -133,11 +133,7 @@ SQLITE = "sqlite:///"
 def _absolute(settings: Settings, folder: Path) -> Settings:
     """The same settings, independent of the folder the program runs in."""
     changes = {name: str(folder / getattr(settings, name)) for name in _PATHS}
-    changes |= {
-        name: str(folder / value)
-        for name in ("database_password", "share", "policies")
-        if (value := getattr(settings, name))
-    }
+    changes |= {name: str(folder / value) for name in _OPTIONAL_PATHS if (value := getattr(settings, name))}
     if settings.database.startswith(SQLITE):
         changes["database"] = SQLITE + str(folder / settings.database.removeprefix(SQLITE))
     return msgspec.structs.replace(settings, **changes)
