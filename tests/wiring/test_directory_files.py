@@ -16,6 +16,7 @@ from health_exchange.store import node_state
 from health_exchange.wiring.assembly import AssembledNode, assemble
 from health_exchange.wiring.directory_files import publish_directory, read_directory_files
 from health_exchange.wiring.enrolment import prepare_node, write_public
+from health_exchange.wiring.files import FileBusyError, locked
 from health_exchange.wiring.inspection import open_store
 from health_exchange.wiring.renewal import ask_for_keys, forget_keys
 from health_exchange.wiring.settings import Settings
@@ -115,3 +116,11 @@ def test_the_public_folder_that_any_node_writes_is_enough_for_a_newcomer(disk: D
     assert signed.serial == 2
     with pytest.raises(ExchangeError, match="File exists"):
         write_public(disk.settings(COUNTY), tmp_path / "public")
+
+
+def test_a_file_that_another_process_changes_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "directory.json"
+    with locked(path, within_s=0), pytest.raises(FileBusyError, match="is being changed by another process"):
+        locked(path, within_s=0.1).__enter__()
+    with locked(path, within_s=0):
+        pass

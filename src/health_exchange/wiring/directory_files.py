@@ -1,8 +1,6 @@
 """The signed directory beside a node, looked at again when its two files change; and what the database keeps of it."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from health_exchange.crypto.signatures import VerifyingKeys
@@ -10,8 +8,11 @@ from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, open_directory, unpack_directory
 from health_exchange.store import node_state
 from health_exchange.store.engine import Transaction
-from health_exchange.wiring.files import replace_file, stamp_of
+from health_exchange.wiring.files import locked, replace_file, stamp_of
 from health_exchange.wiring.settings import Settings, read_named
+
+LOCK_S = 30.0
+"""How long one command waits for another."""
 
 
 class DirectoryFiles:
@@ -66,9 +67,6 @@ def publish_directory(settings: Settings, signed: SignedDirectory) -> None:
         replace_file(Path(path), content)
 
 
-@contextmanager
-def directory_lock(settings: Settings) -> Iterator[None]:
-    """Nobody else makes a directory here meanwhile: two of one number would be a fork."""
-    with Path(settings.directory).with_suffix(".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def directory_lock(settings: Settings) -> AbstractContextManager[None]:
+    """Nobody else makes a directory here meanwhile: two of one number would be a fork; raises ``FileBusyError``."""
+    return locked(Path(settings.directory), within_s=LOCK_S)

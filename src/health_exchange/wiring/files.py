@@ -1,7 +1,47 @@
 """Writing files that only their owner reads: new ones, and in place of others."""
 
+import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+from health_exchange.model.errors import Category, ExchangeError
+
+LOCK_EVERY_S = 0.05
+
+
+class FileBusyError(ExchangeError):
+    """Another process changes the file just now."""
+
+    category = Category.BUSY
+    code = "file-busy"
+
+
+@contextmanager
+def locked(path: Path, *, within_s: float) -> Iterator[None]:
+    """Nobody else who asks changes ``path`` meanwhile; the lock is a file beside it.
+
+    Raises:
+        FileBusyError: Somebody else still does after ``within_s``.
+    """
+    with path.with_suffix(".lock").open("wb") as lock:
+        until = time.monotonic() + within_s
+        while not _takes(lock):
+            if time.monotonic() >= until:
+                raise FileBusyError(f"{path} is being changed by another process")
+            time.sleep(LOCK_EVERY_S)
+        yield
+
+
+def _takes(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def stamp_of(path: Path) -> tuple[int, int, int]:

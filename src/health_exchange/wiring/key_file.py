@@ -1,23 +1,13 @@
 """The node's key set as its file has it now: commands replace the file whole, running nodes look whether it changed."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from health_exchange.crypto.keyset import NodeKeys
-from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.transaction import StoreKeys
-from health_exchange.wiring.files import replace_file, stamp_of
+from health_exchange.wiring.files import locked, replace_file, stamp_of
 from health_exchange.wiring.settings import read_named
-
-
-class KeysBusyError(ExchangeError):
-    """Another command changes the node's keys just now."""
-
-    category = Category.BUSY
-    code = "keys-busy"
 
 
 class KeyFile:
@@ -53,22 +43,9 @@ class KeyFile:
         """Put ``keys`` in place of the file's, durably."""
         replace_file(self._path, keys.to_json())
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """No other command changes these keys meanwhile.
-
-        Raises:
-            KeysBusyError: One does already.
-        """
-        with self._path.with_suffix(".lock").open("wb") as lock:
-            busy = False
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                busy = True
-            if busy:
-                raise KeysBusyError(f"{self._path} is being changed by another command")
-            yield
+    def locked(self) -> AbstractContextManager[None]:
+        """No other command changes these keys meanwhile; raises ``FileBusyError`` where one does already."""
+        return locked(self._path, within_s=0)
 
     def _at_rest(self) -> tuple[Secret, ...]:
         keys = self.now()

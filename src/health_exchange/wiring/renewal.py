@@ -99,7 +99,7 @@ def ask_for_keys(settings: Settings, names: Sequence[str], *, request: Path, clo
 
     Raises:
         StillWaitingError: Keys that were granted are not in use yet.
-        KeysBusyError: Another command is at these keys.
+        FileBusyError: Another command is at these keys.
     """
     file = KeyFile(settings.keys)
     with file.locked():
@@ -138,7 +138,7 @@ def forget_keys(settings: Settings, *, clock: Clock) -> Forgotten:
     envelopes reach this node has sealed one to the newest.
 
     Raises:
-        KeysBusyError: Another command is at these keys.
+        FileBusyError: Another command is at these keys.
     """
     file = KeyFile(settings.keys)
     with file.locked():

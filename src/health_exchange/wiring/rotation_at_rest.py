@@ -36,7 +36,7 @@ def rotate_at_rest(settings: Settings, *, step: int, rest_s: float, tell: Callab
         tell: Is told how it goes.
 
     Raises:
-        KeysBusyError: Another command is at these keys.
+        FileBusyError: Another command is at these keys.
         UnavailableError: The database does not answer; what was done stays, the command goes on from there.
     """
     file = KeyFile(settings.keys)

@@ -1,13 +1,13 @@
 """A key holder's shares as its file has them now: the newest first, those before it for as long as somebody may ask."""
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from health_exchange.pseudonym.threshold import KeyShare, decode_shares, encode_shares
-from health_exchange.wiring.files import replace_file, stamp_of
+from health_exchange.wiring.files import locked, replace_file, stamp_of
 from health_exchange.wiring.settings import read_named
+
+LOCK_S = 1.0
+"""How long one process of a node waits for another; whoever holds the lock writes one file."""
 
 
 class ShareFile:
@@ -26,8 +26,8 @@ class ShareFile:
         return self._shares
 
     def add(self, share: KeyShare) -> None:
-        """Keep a share beside the others, in place of one of its version, durably."""
-        with self._locked():
+        """Keep a share beside the others, in place of one of its version, durably; raises ``FileBusyError``."""
+        with locked(self._path, within_s=LOCK_S):
             others = [each for each in self.now() if (each.epoch, each.version) != (share.epoch, share.version)]
             replace_file(self._path, encode_shares([share, *others]))
 
@@ -35,14 +35,7 @@ class ShareFile:
         """Destroy the shares before one that is kept: nobody may ask for them any more."""
         if all((each.epoch, each.version) >= (epoch, version) for each in self.now()):
             return
-        with self._locked():
+        with locked(self._path, within_s=LOCK_S):
             kept = [each for each in self.now() if (each.epoch, each.version) >= (epoch, version)]
             if kept:
                 replace_file(self._path, encode_shares(kept))
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """No other process of this node changes the file meanwhile."""
-        with self._path.with_suffix(".lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
