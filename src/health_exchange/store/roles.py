@@ -44,7 +44,7 @@ def grant(connection: Connection, *, node: str, auditor: str | None = None) -> N
     for role in roles:
         connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {_quoted(connection, role)}"))
         connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {_quoted(connection, role)}"))
-        _allow(connection, role, _VERSION, ("SELECT",))
+    _allow(connection, node, _VERSION, ("SELECT",))
     for name, table in METADATA.tables.items():
         if table.info.get("only") in {None, connection.dialect.name}:
             _allow(connection, node, name, NODE_EXCEPTIONS.get(name, EVERYTHING))
