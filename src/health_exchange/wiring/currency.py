@@ -40,6 +40,7 @@ class Currency:
         self._share_file = share_file
         self._context = context
         self._seen = self._stamps()
+        self._unfit = self._seen
         self._told = ""
 
     async def look(self) -> bool:
@@ -76,6 +77,10 @@ class Currency:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key)
             self._context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError):
+            if stamps != self._unfit:
+                detail = f"{certificate} and its key do not fit each other; the former certificate is served on"
+                log_event("not-current", node=str(self._parts.address), code="certificate", detail=detail)
+            self._unfit = stamps
             return False
         self._seen = stamps
         log_event("certificate-taken", node=str(self._parts.address))

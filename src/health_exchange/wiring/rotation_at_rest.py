@@ -24,6 +24,7 @@ from health_exchange.wiring.settings import Settings
 T = TypeVar("T")
 
 BUSY_TRIES = 20
+SCRUB_EVERY_S = 0.5
 
 
 def rotate_at_rest(settings: Settings, *, step: int, rest_s: float, tell: Callable[[str], None]) -> int:
@@ -56,6 +57,15 @@ def rotate_at_rest(settings: Settings, *, step: int, rest_s: float, tell: Callab
     return changed
 
 
+def _scrub(store: Store, tell: Callable[[str], None]) -> None:
+    """Overwrite pages with keys wrapped by the former key, once no reader is in the way."""
+    for _attempt in range(BUSY_TRIES):
+        if store.scrub():
+            return
+        time.sleep(SCRUB_EVERY_S)
+    tell("a reader keeps the database from overwriting what was wrapped before; run the command again when it is gone")
+
+
 def _wrap_all(store: Store, settings: Settings, *, step: int, rest_s: float, tell: Callable[[str], None]) -> int:
     """Passes over all subjects until one finds nothing to do; how much the others found."""
     tell(f"{store.read_now(rewrapping.count_left)} subjects to look at")
@@ -71,7 +81,7 @@ def _wrap_all(store: Store, settings: Settings, *, step: int, rest_s: float, tel
         in_pass, is_whole = 0, True
     _patiently(store, rewrapping.wrap_periods)
     _patiently(store, partial(log, entry=_entry(settings, total)))
-    store.scrub()
+    _scrub(store, tell)
     return total
 
 
