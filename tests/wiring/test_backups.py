@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table, insert, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Table, create_engine, insert, select, update
 from tests.databases import KINDS, PostgresqlServer
 from tests.federation.network import SMALL, ceremony_of
 
@@ -23,6 +23,7 @@ from health_exchange.store import (
     answered,
     backup,
     incarnations,
+    migrations,
     node_state,
     resources,
     schema,
@@ -33,6 +34,7 @@ from health_exchange.store import (
 from health_exchange.store.archive import BadBackupError, Frame, Part
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.migrations import SchemaError
 from health_exchange.store.restoration import NotEmptyError
 from health_exchange.store.token_lists import TokenList
 from health_exchange.wiring import backups
@@ -384,3 +386,13 @@ def test_the_snapshots_instant_is_in_the_header(tmp_path: Path, recovery: Path, 
 
     assert timedelta(0) <= age < timedelta(minutes=1)
     assert os.fspath(written.path).endswith(".keys")
+
+
+def test_what_works_beside_a_node_leaves_its_schema_alone(tmp_path: Path, recovery: Path, settings: Settings) -> None:
+    migrations.downgrade(settings.database, "0010")
+    for attempt in (lambda: open_store(settings), lambda: back_up(settings, tmp_path, recovery)):
+        with pytest.raises(SchemaError, match="run health-exchange database upgrade"):
+            attempt()
+    with create_engine(settings.database).connect() as connection:
+        assert migrations.standing_of(connection).revision == "0010"
+        connection.engine.dispose()

@@ -88,10 +88,11 @@ class Store:
         randomness: Randomness,
         *,
         password: Secret | None = None,
+        upgrades: bool = True,
         inline: bool = False,
         durable: bool = True,
     ) -> Self:
-        """The store at ``url``, its schema brought up to date.
+        """The store at ``url``, its schema the one that this release works with.
 
         Args:
             url: As ``opening.open_database`` takes it; ``sqlite://`` (in memory) inline only.
@@ -99,19 +100,25 @@ class Store:
             clock: For expiry.
             randomness: For keys and nonces.
             password: Of the database's role, where the server asks for one.
+            upgrades: Whether to bring an earlier schema up to date, not only an empty database: not for what works
+                beside a node, whose schema it is.
             inline: Everything runs in the caller's thread, deterministic: stories and tools.
             durable: ``False`` skips waiting for the disk: stories only.
 
         Raises:
             UnavailableError: The database cannot be opened.
-            SchemaError: Its schema is of a later release, or of an earlier one and the role may not change it.
+            SchemaError: Its schema is of a later release, or of an earlier one that may not be changed here.
         """
         if url == "sqlite://" and not inline:
             raise ValueError("a database in memory has one connection, so it runs inline")
         database = open_database(url, password=password, durable=durable)
         try:
             with database.engine.connect().execution_options(writes=True) as connection:
-                migrations.upgrade_connection(connection)
+                standing = migrations.standing_of(connection)
+                if upgrades or not standing.revision:
+                    migrations.upgrade_connection(connection)
+                else:
+                    standing.check()
         except DBAPIError as error:
             database.close()
             raise unavailable(error) from None

@@ -158,11 +158,11 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     """
     directory_files, key_file = DirectoryFiles(settings), KeyFile(settings.keys)
     share_file = ShareFile(settings.share) if settings.share else None
-    store = _open_store(settings, key_file)
+    joined = bool(run)
+    store = _open_store(settings, key_file, upgrades=not joined)
     membership = _membership(settings, key_file, share_file, store)
     context = _client_context(settings)
     transport = _transport(settings, membership, context)
-    joined = bool(run)
     if joined:
         store.join(run)
     else:
@@ -257,13 +257,14 @@ def _premises(settings: Settings) -> Premises:
     )
 
 
-def _open_store(settings: Settings, key_file: KeyFile) -> Store:
+def _open_store(settings: Settings, key_file: KeyFile, *, upgrades: bool) -> Store:
     return Store.open(
         settings.database,
         key_file.store_keys,
         SystemClock(),
         os.urandom,
         password=database_password(settings),
+        upgrades=upgrades,
     )
 
 

@@ -69,6 +69,7 @@ def open_store(settings: Settings) -> Store:
         SystemClock(),
         os.urandom,
         password=database_password(settings),
+        upgrades=False,
         inline=True,
     )
 
