@@ -200,14 +200,22 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(door: Door) -> No
 
     many = transaction(patient("p1", identity=None), *(observation(f"o{n}", "p1") for n in range(400)))
     full = await door.http.post("/fhir", content=many, headers=headers)
+    ready = await door.http.get("/health/ready")
     event.remove(engine, "begin", _fill)
 
-    assert full.status_code == 503
+    assert full.status_code == ready.status_code == 503
     assert "Retry-After" in full.headers
+    assert ready.json()["missing"][0] == {
+        "code": "database-takes-nothing",
+        "detail": "the database does not answer: SQLITE_FULL",
+        "since": None,
+        "blocks": True,
+    }
     assert door.rows() == before
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert (await door.http.post("/fhir", content=many, headers=headers)).status_code == 200
+    assert "database-takes-nothing" not in (await door.http.get("/health/ready")).text
 
 
 @pytest.mark.parametrize(

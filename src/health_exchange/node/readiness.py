@@ -29,6 +29,9 @@ async def readiness(parts: NodeParts) -> Readiness:
     """What the node says of itself. Never raises: a database that is away is one of the answers."""
     try:
         missing = troubles_of(await parts.store.read(lambda tx: state_of(tx, parts)))
+        if refusal := parts.store.refusal:
+            # It answers who reads, and takes nothing: a full disk, or a server that stands by.
+            missing.insert(0, Trouble(code="database-takes-nothing", detail=refusal, blocks=True))
     except ExchangeError as error:
         missing = [Trouble(code="database", detail=error.detail, blocks=True)]
     blocks = any(trouble.blocks for trouble in missing)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
 from typing import Any, Self, TypeVar
@@ -47,6 +48,8 @@ class WriteConflictError(ExchangeError):
 GROUP_MAX = 256
 """Most writes that share one commit."""
 READERS = 2
+REFUSED = timedelta(seconds=10)
+"""How long a refused commit is told of by a process that has written nothing since."""
 METERS_S = 2.0
 """How often an idle writer looks whether counts wait to be handed in."""
 
@@ -64,6 +67,7 @@ class Store:
         self._run_id = ""
         self._claims = False
         self._claim_may_have_slipped = False
+        self._refused: tuple[str, datetime] | None = None
         self._keys = keys
         self._clock = clock
         self._randomness = randomness
@@ -142,6 +146,13 @@ class Store:
     def join(self, run: str) -> None:
         """Write for the node whose run this is, and for no other: one of its further processes does."""
         self._run_id = run
+
+    @property
+    def refusal(self) -> str:
+        """What the database said when it last refused a commit, for a while; empty since one was kept."""
+        if self._refused is None or self._clock.now() - self._refused[1] > REFUSED:
+            return ""
+        return self._refused[0]
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
         """What ``fn`` returns, once its changes are durable.
@@ -261,11 +272,13 @@ class Store:
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
             self._claim_may_have_slipped = True
-            outcomes = [(future, None, unavailable(error)) for _fn, future in wanted]
+            refusal = unavailable(error)
+            self._refused = refusal.detail, self._clock.now()
+            outcomes = [(future, None, refusal) for _fn, future in wanted]
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [(future, None, error) for _fn, future in wanted]
         else:
-            is_kept = True
+            is_kept, self._refused = True, None
             # An empty group only hands in counts: counting it too would never end.
             took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
             self.meters.count(counted + Counter(took))
@@ -287,7 +300,9 @@ class Store:
         with ExitStack() as stack:
             try:
                 connection = self._enter(stack)
-            except DBAPIError:
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
                 self._claim_may_have_slipped = True
                 connection = self._enter(stack)
             yield connection

@@ -105,10 +105,11 @@ class PostgresqlDatabase:
             cursor.nextset()
             row = cursor.fetchone()
         except psycopg.Error as error:
-            if not isinstance(error, LockNotAvailable):
+            is_dead = not isinstance(error, LockNotAvailable)
+            if is_dead:
                 # What else is in the pool is as old as this one.
                 self.engine.dispose()
-            raise wrapped(error) from None
+            raise wrapped(error, is_dead=is_dead) from None
         return bytes(row[0]).decode() if row is not None else None
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
@@ -183,9 +184,9 @@ class PostgresqlDatabase:
         self.engine.dispose()
 
 
-def wrapped(error: psycopg.Error) -> DBAPIError:
-    """A driver's error as SQLAlchemy would have raised it, without what was written."""
-    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True)  # type: ignore[return-value]  # ours is one of the driver's, so it comes back wrapped
+def wrapped(error: psycopg.Error, *, is_dead: bool = False) -> DBAPIError:
+    """A driver's error as SQLAlchemy would have raised it, without what was written; whether its connection is dead."""
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=is_dead)  # type: ignore[return-value]  # ours is one of the driver's, so it comes back wrapped
 
 
 def _driver(connection: Connection) -> "psycopg.Connection[Any]":
