@@ -41,6 +41,7 @@ from health_exchange.policy.consent_rules import as_copied
 from health_exchange.store.schema import locators, subjects
 
 ORIGINS = ("cn/33/3305/330521", "cn/51/5100")
+NATION = NodeAddress.parse("cn")
 ABOVE = ("cn", "cn/33", "cn/51", "cn/33/3305")
 EVENTS = 10
 CHUNK = 25
@@ -175,6 +176,10 @@ class Story:
                 assert not result.is_whole
                 continue
             expected, objects = self.due(str(outcome.node), number)
+            if NATION not in result.directions_by:
+                # Nobody knows all that the person objects to, so nothing sensitive is given, and the asker hears it.
+                assert not result.is_whole
+                expected -= self.coded(str(outcome.node), "F32.9")
             given = {(each["resourceType"], each["id"]) for each in map(msgspec.json.decode, outcome.resources)}
             if outcome.refusal or objects:
                 assert not given
@@ -202,8 +207,12 @@ class Story:
             or (body.get("subject") or body.get("patient") or {}).get("reference") in patients
         }
         objects = any(kind == "Consent" and self._objects_to_care(body) for (kind, _id), body in theirs.items())
-        restricted = {name for name, body in theirs.items() if b"B20" in msgspec.json.encode(body.get("code"))}
-        return theirs.keys() - restricted, objects
+        return theirs.keys() - self.coded(origin, "B20"), objects
+
+    def coded(self, origin: str, code: str) -> set[tuple[str, str]]:
+        """What is kept at one origin under a code."""
+        kept = {name: msgspec.json.decode(body) for name, (_o, _v, _p, body) in self.network.kept(origin).items()}
+        return {name for name, body in kept.items() if code.encode() in msgspec.json.encode(body.get("code"))}
 
     def _objects_to_care(self, body: dict[str, Any]) -> bool:
         """Whether a Consent of :meth:`_consent` objects to a look-up for treatment now."""
