@@ -15,36 +15,38 @@ from health_exchange.model.secrecy import Secret
 
 LEVEL = 1
 BODY_BYTES_MAX = 64 << 20
+GENERATION = 2
+"""Of the dictionaries that bodies are packed with; each stays, for what was packed with it."""
 _PLAIN = 0
-_BY_TYPE = 1
+_OTHERS = "Resource"
+"""The dictionary that types without one of their own share."""
 
 
 @cache
-def _dictionary(resource_type: str) -> zstandard.ZstdCompressionDict | None:
-    """The shipped dictionary of a type, if there is one."""
-    file = files("health_exchange.store") / "dictionaries" / f"{resource_type}.zdict"
-    return zstandard.ZstdCompressionDict(file.read_bytes()) if file.is_file() else None
+def _dictionary(resource_type: str, generation: int) -> zstandard.ZstdCompressionDict:
+    """The shipped dictionary of a type."""
+    folder = files("health_exchange.store") / "dictionaries" / str(generation)
+    found = next(file for name in (resource_type, _OTHERS) if (file := folder / f"{name}.zdict").is_file())
+    return zstandard.ZstdCompressionDict(found.read_bytes())
 
 
 @cache
-def _compressor(resource_type: str) -> tuple[int, zstandard.ZstdCompressor]:
-    dictionary = _dictionary(resource_type)
-    if dictionary is None:
-        return _PLAIN, zstandard.ZstdCompressor(level=LEVEL)
+def _compressor(resource_type: str) -> zstandard.ZstdCompressor:
+    dictionary = _dictionary(resource_type, GENERATION)
     dictionary.precompute_compress(level=LEVEL)
-    return _BY_TYPE, zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary)
+    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary)
 
 
 @cache
-def _decompressor(resource_type: str, kind: int) -> zstandard.ZstdDecompressor:
-    dictionary = _dictionary(resource_type) if kind == _BY_TYPE else None
-    return zstandard.ZstdDecompressor(dict_data=dictionary) if dictionary else zstandard.ZstdDecompressor()
+def _decompressor(resource_type: str, generation: int) -> zstandard.ZstdDecompressor:
+    if generation == _PLAIN:
+        return zstandard.ZstdDecompressor()
+    return zstandard.ZstdDecompressor(dict_data=_dictionary(resource_type, generation))
 
 
 def pack_body(resource_type: str, body: bytes) -> bytes:
     """``body`` compressed with the dictionary of its type: the costly half of sealing, which needs no key."""
-    kind, compressor = _compressor(resource_type)
-    return bytes((kind,)) + compressor.compress(body)
+    return bytes((GENERATION,)) + _compressor(resource_type).compress(body)
 
 
 def seal_packed(  # the associated data, part by part
@@ -94,9 +96,12 @@ def open_body(key: Secret, sealed: bytes, *, sid: int, resource_type: str, resou
     """
     packed = open_sealed(key, sealed, aad=_aad(sid, resource_type, resource_id, version))
     try:
-        return _decompressor(resource_type, packed[0]).decompress(packed[1:], max_output_size=BODY_BYTES_MAX)
+        generation = packed[0]
+        if generation <= GENERATION:
+            return _decompressor(resource_type, generation).decompress(packed[1:], max_output_size=BODY_BYTES_MAX)
     except (zstandard.ZstdError, IndexError):
-        raise SealBrokenError("the opened body does not unpack") from None
+        pass
+    raise SealBrokenError("the opened body does not unpack; a later release may have packed it")
 
 
 def _aad(sid: int, resource_type: str, resource_id: str, version: int) -> bytes:
