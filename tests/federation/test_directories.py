@@ -84,6 +84,16 @@ async def test_while_the_parent_is_away_a_witness_tells_of_the_newer_directory(n
     assert serials(network)[str(CITY)] == 1
 
 
+async def test_a_nation_put_back_from_before_its_last_directory_hears_of_it_from_a_witness(network: Network) -> None:
+    assert network["cn"].parts.card.witnesses
+    network.put_beside(str(PROVINCE), next_directory(network))
+
+    await rounds(network)
+
+    assert serials(network)[str(NATION)] == 2
+    assert network["cn"].parts.directory.nodes[COUNTY].name == "another name"
+
+
 async def test_two_directories_of_one_number_are_an_alarm_and_change_nothing(network: Network) -> None:
     network.put_beside("cn", next_directory(network))
     await rounds(network)

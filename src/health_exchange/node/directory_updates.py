@@ -94,8 +94,9 @@ class DirectoryUpdates:
 
     def _peers(self) -> tuple[NodeAddress, ...]:
         parent = self._parts.address.parent
-        # The nation has nobody above it: what is new, its own file tells it.
-        return (parent, *self._parts.card.witnesses) if parent is not None else ()
+        # The nation has nobody above it. Put back from before its last directory, it hears of that from its witnesses,
+        # and signs no other one of the same number.
+        return (*([parent] if parent is not None else ()), *self._parts.card.witnesses)
 
     async def _keep(self, shown: SignedDirectory) -> bool:
         """Keep ``shown``, then go by it."""
