@@ -54,6 +54,7 @@ class Found:
     sizes: list[dict[str, int]] = field(default_factory=list)
     idle_mb: list[float] = field(default_factory=list)
     ready_s: list[float] = field(default_factory=list)
+    alone_s: list[float] = field(default_factory=list)
     start_s: list[float] = field(default_factory=list)
 
 
@@ -71,6 +72,15 @@ async def post_all(network: RunningNetwork, bundles: list[tuple[bytes, int]], cl
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
+    return time.perf_counter() - began
+
+
+async def started_again(network: RunningNetwork) -> float:
+    """Seconds from the start of the node's process, killed before, until it says that it is ready."""
+    network.supervisor.kill(NodeAddress.parse(NODE))
+    began = time.perf_counter()
+    network.supervisor.start(NodeAddress.parse(NODE))
+    await network.supervisor.wait_until_healthy(network.http)
     return time.perf_counter() - began
 
 
@@ -97,6 +107,7 @@ async def run_once(
         process = network.supervisor.process_of(NodeAddress.parse(NODE))
         found.idle_mb.append(resident_mb(process))
         found.start_s.append(processor_seconds(process))
+        found.alone_s.append(await started_again(network))
         await post_all(network, bundles[:WARM], 1)
         await until_settled(network, [NODE])
         if not alone:
@@ -129,8 +140,9 @@ def tell(found: Found, bundles: list[tuple[bytes, int]], arguments: argparse.Nam
     print(f"    that is {CORES * 1e6 / sum(micros.values()):,.0f} resources/s of {CORES} cores that do nothing else")
     print(f"idle node {median(found.idle_mb):.0f} MB, aim {AIM_MB}")
     print(
-        f"ready: the whole tree of {len(TREE)} after {median(found.ready_s):.1f} s; "
-        f"the node takes {median(found.start_s):.1f} s of a core for it, aim {AIM_READY_S} s"
+        f"ready: the node, killed and started again, after {median(found.alone_s):.1f} s, aim {AIM_READY_S} s; "
+        f"it takes {median(found.start_s):.1f} s of a core; the whole tree of {len(TREE)} after "
+        f"{median(found.ready_s):.1f} s"
     )
     print(f"stored bytes per resource at {NODE}; aim {AIM_BYTES}")
     print_sizes(found.sizes[-1], count)
