@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -147,8 +148,7 @@ def bring_empty(connection: Connection, revision: str) -> None:
         SchemaError: This release does not know the revision, or the role may not change the schema.
     """
     standing = standing_of(connection)
-    scripts = ScriptDirectory.from_config(_config(connection))
-    known = [script.revision for script in scripts.walk_revisions()]
+    known = _revisions()
     if revision not in known:
         raise SchemaError(f"schema {revision} is of a later release than this, {RELEASE}: use that")
     if revision != standing.revision:
@@ -196,22 +196,26 @@ def upgrade_at(database: Database, *, node: str = "", auditor: str = "") -> tupl
 
 def standing_of(connection: Connection) -> Standing:
     """Where the database's schema stands; reads only."""
-    scripts = ScriptDirectory.from_config(_config(connection))
-    revision, wanted = MigrationContext.configure(connection).get_current_revision() or "", scripts.get_current_head()
-    known = [script.revision for script in scripts.walk_revisions()]
+    revision, known = MigrationContext.configure(connection).get_current_revision() or "", _revisions()
     is_known = not revision or revision in known
-    pending = known[: known.index(revision)] if revision in known else known if not revision else []
+    pending = known[: known.index(revision)] if revision in known else known if not revision else ()
     upgraded_by = b""
     if revision:
         named = text("SELECT value FROM node_state WHERE name = :name")
         upgraded_by = connection.execute(named, {"name": UPGRADED_BY}).scalar_one_or_none() or b""
     return Standing(
         revision=revision,
-        wanted=wanted or "",
+        wanted=known[0],
         pending=tuple(reversed(pending)),
         is_known=is_known,
         upgraded_by=bytes(upgraded_by).decode(),
     )
+
+
+@cache
+def _revisions() -> tuple[str, ...]:
+    """Every revision that this release knows, the latest first."""
+    return tuple(script.revision for script in ScriptDirectory(str(folder())).walk_revisions())
 
 
 def _config(connection: Connection) -> Config:
