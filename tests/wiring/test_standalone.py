@@ -55,7 +55,8 @@ def test_the_first_start_makes_what_it_needs_for_its_owner_only_and_the_next_fin
     [
         ({"host": EVERYWHERE}, "without a certificate the node speaks plain HTTP"),
         ({"host": EVERYWHERE, "is_open": True}, "loopback only"),
-        ({"host": "fhir.example", "url": "https://fhir.example"}, "loopback only"),
+        ({"host": EVERYWHERE, "url": "https://fhir.example"}, "loopback only"),
+        ({"host": "localhost"}, "host: it is an IP address"),
         ({"is_open": True, "url": "https://fhir.example"}, "--open is for this machine alone"),
         ({"url": "fhir.example"}, "--url is https://name:port"),
         ({"database": "postgresql://me:word@127.0.0.1/node"}, "--database-password"),

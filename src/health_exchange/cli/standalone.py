@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ def run_standalone(arguments: argparse.Namespace, folder: Path) -> int:
         database_password=arguments.database_password,
         is_open=arguments.open,
     )
+    # What the database writes beside what is written here is its owner's too.
+    os.umask(0o077)
     with starting(wish) as start:
         print("\n".join(_told(start, folder)), flush=True)
         uvloop.run(run_node(start.settings))

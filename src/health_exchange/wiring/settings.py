@@ -8,6 +8,7 @@
 Everything has one meaning and no default that differs by machine; a wrong or unknown key is refused by name.
 """
 
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -119,6 +120,7 @@ def _misfit(settings: Settings) -> str:
     """What does not fit together; empty where all does."""
     has_certificate, is_near = bool(settings.certificate), is_loopback(settings.host)
     checks = (
+        (not _is_ip(settings.host), "host: it is an IP address of this machine: 127.0.0.1, or 0.0.0.0 for all it has"),
         (settings.processes < 1, "processes: at least one serves the doors"),
         (
             settings.processes > 1 and settings.database.startswith("sqlite"),
@@ -139,6 +141,14 @@ def _misfit(settings: Settings) -> str:
         ),
     )
     return next((problem for is_wrong, problem in checks if is_wrong), "")
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def database_password(settings: Settings) -> Secret | None:

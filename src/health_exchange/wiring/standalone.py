@@ -280,12 +280,11 @@ def _make_folder(folder: Path) -> None:
 
 def _refuse_taken_port(settings: Settings) -> None:
     """Raise where something listens: the node would share its port, and clients reach now one and now the other."""
-    host = settings.host.strip("[]")
     problem = ""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, settings.fhir_port))
+            probe.bind((settings.host, settings.fhir_port))
         except OSError as error:
             problem = error.strerror or "cannot be used"
     if problem:
@@ -293,11 +292,11 @@ def _refuse_taken_port(settings: Settings) -> None:
 
 
 def _as_toml(settings: Settings) -> str:
-    """The settings that are not as usual, as a file."""
+    """The settings that say anything, as a file."""
     lines = [f"# {NAME}: a network of one"]
     for field in msgspec.structs.fields(Settings):
         value = getattr(settings, field.name)
-        if value != field.default:
+        if value:
             text = b64encode(value).decode() if isinstance(value, bytes) else value
             # A basic string of TOML is written as one of JSON.
             lines.append(f"{field.name} = {msgspec.json.encode(text).decode()}")
