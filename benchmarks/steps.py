@@ -43,11 +43,12 @@ from health_exchange.policy.decisions import Principal
 from health_exchange.protocol.transport import PeerAnswer
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, StoreKeys, Transaction
-from health_exchange.wiring.assembly import Node, make_node, read_policies
+from health_exchange.wiring.assembly import Node, make_node
 from health_exchange.wiring.ceremony import hold_ceremony
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.memory import settle_memory
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
+from health_exchange.wiring.policy_folder import read_policies
 
 WARM = 4
 """Bundles that come first, so that everything is compiled that is compiled once."""

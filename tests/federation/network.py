@@ -38,11 +38,12 @@ from health_exchange.store import exports, incarnations, node_state
 from health_exchange.store.engine import StoreKeys, Transaction
 from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import locators
-from health_exchange.wiring.assembly import Node, make_node, read_policies
+from health_exchange.wiring.assembly import Node, make_node
 from health_exchange.wiring.ceremony import Ceremony, hold_ceremony
 from health_exchange.wiring.inspection import log_content
 from health_exchange.wiring.locations import shipped
 from health_exchange.wiring.plan import NetworkPlan, PlannedNode
+from health_exchange.wiring.policy_folder import read_policies
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 ROUNDS_MAX = 400

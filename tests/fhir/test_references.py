@@ -98,9 +98,27 @@ def test_an_identity_is_set_and_every_other_value_keeps_its_bytes() -> None:
         b'"lastUpdated":"x"},"valueQuantity":{"value": 1.50}}'
     )
     assert set_identity(raw, id="new", version=2, last_updated="2025-01-01T00:00:00Z") == (
-        b'{"resourceType":"Observation","id":"new","meta":{"versionId":"2","source":"urn:a","security":[ {"code":"R"}],'
+        b'{"id":"new","resourceType":"Observation","meta":{"versionId":"2","source":"urn:a","security":[ {"code":"R"}],'
         b'"lastUpdated":"2025-01-01T00:00:00Z"},"valueQuantity":{"value": 1.50}}'
     )
+
+
+@pytest.mark.parametrize(
+    ("raw", "done"),
+    [
+        (
+            b'{"resourceType":"A","b":1}',
+            b'{"resourceType":"A","id":"1","meta":{"versionId":"1","lastUpdated":"t"},"b":1}',
+        ),
+        (
+            b'{"b":1,"resourceType":"A"}',
+            b'{"id":"1","meta":{"versionId":"1","lastUpdated":"t"},"b":1,"resourceType":"A"}',
+        ),
+        (b'{"b":1,"meta":{},"id":"0"}', b'{"b":1,"meta":{"versionId":"1","lastUpdated":"t"},"id":"1"}'),
+    ],
+)
+def test_members_keep_their_order_around_the_identity(raw: bytes, done: bytes) -> None:
+    assert set_identity(raw, id="1", version=1, last_updated="t") == done
 
 
 def test_a_source_is_set_where_one_is_given() -> None:

@@ -105,7 +105,11 @@ def test_every_metric_is_explained_to_operators() -> None:
         (["network", "create"], "--plan|--dir|--samples"),
         (["replay"], "--dir|--samples|--json"),
         (["drill"], "SCENARIO|--list|--seed|--stage|--database|--rate|--long|--dir|--json"),
-        (["node", "run"], "--settings"),
+        (
+            ["node", "run"],
+            "--settings|--standalone|--dir|--host|--port|--url|--database-url|--database-password|--open",
+        ),
+        (["node", "token"], "--dir|--ca"),
         (["node", "status"], "--url|--ca|--json"),
         (["network", "status"], "--url|--ca|--json"),
         (
@@ -153,7 +157,12 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
     ("words", "code", "told"),
     [
         (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
-        (["node", "status", "--url", "http://127.0.0.1:1", "--ca", "/nowhere"], 2, "https://host:port"),
+        (["node", "run", "--settings", "x", "--open"], 2, "--open goes with --standalone"),
+        (["node", "run"], 2, "--settings --standalone"),
+        (["node", "token", "--dir", "/nowhere"], 2, "bad-settings"),
+        (["node", "status", "--url", "http://10.0.0.1:1", "--ca", "/nowhere"], 2, "https://host:port"),
+        (["node", "status", "--url", "http://127.0.0.1:1"], 3, "does not answer"),
+        (["node", "status", "--url", "https://127.0.0.1:1"], 2, "--ca is missing"),
         (["network", "status", "--url", "https://127.0.0.1:1", "--ca", "/nowhere"], 2, "/nowhere"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
         (["nonsense"], 2, "invalid choice"),

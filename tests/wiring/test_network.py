@@ -50,6 +50,7 @@ def ceremony() -> Ceremony:
     ("nodes", "holders", "threshold", "problem"),
     [
         (TREE[1:], HOLDERS[1:], 1, "reports to cn"),
+        ((planned("cn", Tier.STANDALONE), *TREE[1:]), HOLDERS, 2, "reports to cn, which takes no envelopes"),
         ((*TREE, TREE[0]), HOLDERS, 2, "twice"),
         (TREE, (*HOLDERS[:2], NodeAddress.parse("cn/33/330521")), 2, "may not keep a key share"),
         (TREE, HOLDERS, 4, "threshold of 4"),

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from health_exchange.api.event_search import PARAMETERS as EVENT_PARAMETERS
 from health_exchange.fhir.parameters import offered_for, resource_types
 from health_exchange.model.directory import NodeCard
-from health_exchange.model.powers import Power
+from health_exchange.model.powers import POWERS, Power
 from health_exchange.search.query import ALWAYS, PARAMETERS, Kind
 
 PUBLISHED = "2026-01-01"
@@ -38,11 +38,11 @@ def capability_statement(card: NodeCard, *, writes: bool) -> bytes:
         card: The node's.
         writes: Whether it admits facilities.
     """
-    return _statement(str(card.address), card.name, f"{card.fhir_url}/fhir", writes, card.may(Power.SEES_NATIONAL_IDS))
+    return _statement(str(card.address), card.name, f"{card.fhir_url}/fhir", writes, POWERS[card.tier])
 
 
 @lru_cache(maxsize=64)
-def _statement(address: str, name: str, url: str, writes: bool, takes_identities: bool) -> bytes:  # noqa: FBT001  # a cache key
+def _statement(address: str, name: str, url: str, writes: bool, powers: frozenset[Power]) -> bytes:  # noqa: FBT001  # a cache key
     """The statement; the same for a card as long as the process lives."""
     from fhir.resources.R4B.capabilitystatement import CapabilityStatement
 
@@ -74,8 +74,7 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
                     "description": "SMART Backend Services: OAuth 2.0 client credentials with private_key_jwt.",
                 },
                 "resource": [
-                    _resource(resource_type, writes=writes, takes_identities=takes_identities)
-                    for resource_type in resource_types()
+                    _resource(resource_type, writes=writes, powers=powers) for resource_type in resource_types()
                 ],
                 **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}),
             }
@@ -85,9 +84,9 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
     return CapabilityStatement.model_validate(statement).model_dump_json(exclude_none=True).encode()
 
 
-def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> dict[str, object]:
+def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> dict[str, object]:
     """What is offered for one type."""
-    if resource_type == AUDIT_EVENT:
+    if resource_type == AUDIT_EVENT and Power.TAKES_ANYTHING not in powers:
         return _audit_events()
     offered = sorted(ALWAYS | (set(offered_for(resource_type)) & PARAMETERS.keys()))
     entry: dict[str, object] = {
@@ -95,19 +94,21 @@ def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> di
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
         "versioning": "versioned-update" if writes else "versioned",
         "readHistory": True,
-        "searchParam": [_parameter(name, takes_identities=takes_identities) for name in offered],
+        "searchParam": [_parameter(name, powers=powers) for name in offered],
     }
     if writes:
         entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
-        entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local", "enforced"]}
+        entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local"]}
+    if writes and Power.TAKES_ANYTHING not in powers:
+        entry["referencePolicy"] = ["literal", "local", "enforced"]
     if resource_type == "Patient":
         entry["operation"] = [
             {
                 "name": name,
                 "definition": f"http://hl7.org/fhir/OperationDefinition/Patient-{name}",
-                "documentation": _OPERATIONS[name, takes_identities],
+                "documentation": _OPERATIONS[name, Power.LOOKS_UP in powers],
             }
-            for name in (("everything", "match") if takes_identities else ("everything",))
+            for name in (("everything", "match") if Power.LOOKS_UP in powers else ("everything",))
         ]
     return entry
 
@@ -128,12 +129,13 @@ def _audit_events() -> dict[str, object]:
     }
 
 
-def _parameter(name: str, *, takes_identities: bool) -> dict[str, str]:
+def _parameter(name: str, *, powers: frozenset[Power]) -> dict[str, str]:
     """One search parameter."""
     parameter = {"name": name, "type": _SEARCH_TYPES[PARAMETERS[name]]}
     if name == "identifier":
-        limit = "" if takes_identities else " National IDs are refused at this node."
-        parameter["documentation"] = f"By POST _search only.{limit}"
+        limit = "" if Power.SEES_NATIONAL_IDS in powers else " National IDs are refused at this node."
+        what = "Identities of persons by" if Power.TAKES_ANYTHING in powers else "By"
+        parameter["documentation"] = f"{what} POST _search only.{limit}"
     elif PARAMETERS[name] in {Kind.DATE, Kind.INSTANT}:
         parameter["documentation"] = "Prefixes eq, ne, gt, ge, lt, le."
     return parameter

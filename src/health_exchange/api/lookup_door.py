@@ -57,7 +57,7 @@ class LookupDoor:
 
     Attributes:
         door: Authenticates, and turns failures into outcomes.
-        lookups: Looks up; ``None`` where the node sees no identities.
+        lookups: Looks up; ``None`` where the node has not the power.
     """
 
     door: FhirDoor
@@ -92,10 +92,10 @@ class LookupDoor:
         return Response(bundle, media_type=FHIR_JSON, headers={"Cache-Control": "no-store"})
 
     def _looking_up(self) -> LookUps:
-        """Look-ups, where this node sees identities."""
+        """Look-ups, where this node asks the country."""
         if self.lookups is None:
             raise IdentityNotSeenHereError(
-                f"{self.door.parts.address} sees no national IDs; look up at a node that admits facilities"
+                f"{self.door.parts.address} looks nobody up elsewhere; a node that admits facilities may"
             )
         return self.lookups
 

@@ -49,10 +49,26 @@ class InvalidTokenError(ExchangeError):
 
 
 class TokenIssuer:
-    """Checks assertions, issues tokens, reads them back."""
+    """Checks assertions, issues tokens, reads them back.
 
-    def __init__(
-        self, *, base_url: str, clients: Mapping[str, Client], seed: Secret, store: Store, clock: Clock
+    Args:
+        base_url: Of the node's door.
+        clients: Who may have tokens, by id.
+        seed: Of the key that signs tokens.
+        store: Where spent assertions are noted.
+        clock: The node's.
+        tokenless: Who shows no token, where such a caller is let in; a wrong token is refused all the same.
+    """
+
+    def __init__(  # the parts of an issuer, each named at the only call
+        self,
+        *,
+        base_url: str,
+        clients: Mapping[str, Client],
+        seed: Secret,
+        store: Store,
+        clock: Clock,
+        tokenless: Client | None = None,
     ) -> None:
         self._audience = f"{base_url}/oauth/token"
         self._issuer = base_url
@@ -61,6 +77,7 @@ class TokenIssuer:
         self._public = self._key.public_key()
         self._store = store
         self._clock = clock
+        self._tokenless = tokenless
 
     async def grant(self, form: Mapping[str, str]) -> dict[str, str | int]:
         """An access token response (RFC 6749, section 5.1) for a form of grant type ``client_credentials``.
@@ -96,6 +113,8 @@ class TokenIssuer:
         Raises:
             InvalidTokenError: No bearer token, not ours, expired, or of a client no longer registered.
         """
+        if authorization is None and self._tokenless is not None:
+            return self._tokenless
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise InvalidTokenError("the request carries no bearer token")

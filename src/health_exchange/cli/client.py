@@ -110,11 +110,16 @@ class RegisteredClient:
                 problem = _BY_STATUS.get(answer.status_code, BadRequestError)(_said(answer))
         except jwt.PyJWTError:
             problem = BadRequestError("the private key is none that assertions can be signed with")
-        except httpx.HTTPStatusError as error:
-            problem = ForbiddenError(f"the node does not accept this client (status {error.response.status_code})")
         except httpx.HTTPError as error:
-            problem = UnavailableError(f"{self.base_url} cannot be reached ({type(error).__name__})")
+            problem = problem_of(error, self.base_url)
         raise problem
+
+
+def problem_of(error: httpx.HTTPError, url: str) -> ExchangeError:
+    """Why no token was to be had, or no answer."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return ForbiddenError(f"the node does not accept this client (status {error.response.status_code})")
+    return UnavailableError(f"{url} cannot be reached ({type(error).__name__})")
 
 
 def _said(answer: httpx.Response) -> str:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
 from health_exchange.cli.client import BadRequestError, RegisteredClient
+from health_exchange.model.loopback import is_loopback
 
 NATIONAL_ID_SYSTEM = "urn:oid:2.16.156.10011.1.3"
 ASK = "?"
@@ -22,10 +24,35 @@ T = TypeVar("T")
 def add_connection(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the words by which a command reaches a node as a registered client."""
     group = parser.add_argument_group("the node, and who asks")
-    group.add_argument("--url", required=required, help="the node's FHIR door, https://host:port")
-    group.add_argument("--ca", type=Path, required=required, help="the network's certificate authority, PEM")
+    add_door(group, required=required)
     group.add_argument("--client-id", required=required, help="as registered at the node")
     group.add_argument("--key", type=Path, required=required, help="the client's private key, PEM")
+
+
+def add_door(parser: argparse._ActionsContainer, *, required: bool = True) -> None:
+    """Add the words that say where a node is, and who vouches that it is that."""
+    parser.add_argument("--url", required=required, help="the node's FHIR door, https://host:port")
+    parser.add_argument("--ca", type=Path, help="the network's certificate authority, PEM; needed for https")
+
+
+def trust_of(arguments: argparse.Namespace) -> ssl.SSLContext | bool:
+    """What a client of the node trusts; plain HTTP is for a node on this very machine.
+
+    Raises:
+        BadRequestError: The words name no door, or a file that cannot be used.
+    """
+    parts = urlsplit(arguments.url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return True
+    if parts.scheme != "https":
+        raise BadRequestError("--url is https://host:port: a token and an identity may go through it")
+    if arguments.ca is None:
+        raise BadRequestError("--ca is missing: the certificate authority that vouches for the node")
+    try:
+        return ssl.create_default_context(cafile=str(arguments.ca))
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "cannot be used"
+    raise BadRequestError(f"{arguments.ca}: {problem}")
 
 
 def typed_identity() -> str:
@@ -58,14 +85,11 @@ async def connected(arguments: argparse.Namespace, use: Callable[[RegisteredClie
     Raises:
         BadRequestError: The authority or the key cannot be read.
     """
-    if not arguments.url.startswith("https://"):
-        raise BadRequestError("--url is https://host:port: a token and an identity go through it")
+    context = trust_of(arguments)
     try:
         key = arguments.key.read_bytes()
-        context = ssl.create_default_context(cafile=str(arguments.ca))
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or "cannot be used"
-        raise BadRequestError(f"{arguments.key} or {arguments.ca}: {problem}") from None
+    except OSError as error:
+        raise BadRequestError(f"{arguments.key}: {error.strerror or 'cannot be read'}") from None
     async with httpx.AsyncClient(verify=context, trust_env=False) as http:
         client = RegisteredClient(
             client_id=arguments.client_id,

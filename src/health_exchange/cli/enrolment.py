@@ -9,6 +9,7 @@ from health_exchange.cli.client import BadRequestError
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import Tier
+from health_exchange.protocol.enrolment import DEPTHS
 from health_exchange.wiring.enrolment import admit_node, prepare_node, write_public
 from health_exchange.wiring.network_folder import CERTIFICATE_DAYS
 from health_exchange.wiring.plan import EMBEDDED
@@ -42,7 +43,7 @@ def _add_request(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("folder", type=Path, help="the node's folder to be")
     parser.add_argument("--network", type=Path, required=True, help="the network's public folder, with nation.key")
     parser.add_argument("--address", required=True, help="its place, cn/33/3305/330522")
-    parser.add_argument("--tier", required=True, choices=[tier.value for tier in Tier if tier is not Tier.NATION])
+    parser.add_argument("--tier", required=True, choices=[tier.value for tier in DEPTHS])
     parser.add_argument("--name", required=True, help="what people call it")
     parser.add_argument("--exchange-url", required=True, help="where peers will find it, https://host:port")
     parser.add_argument("--fhir-url", required=True, help="where facilities and readers will find it")

@@ -9,8 +9,8 @@ import msgspec
 from health_exchange.policy.explanation import Explanation, explain
 from health_exchange.policy.table import DecisionTable, moved
 from health_exchange.policy.wording import read_words
-from health_exchange.wiring.assembly import read_policies
 from health_exchange.wiring.locations import shipped
+from health_exchange.wiring.policy_folder import read_policies
 
 _EXAMPLE = """\
 A question is a line of words in any order: who (kind, 'at' the node that registered it), what (action, type, 'level'

@@ -4,10 +4,8 @@ Exit codes: 0 all is well, 1 something is wrong somewhere, 3 the node that is as
 """
 
 import argparse
-import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import httpx
@@ -17,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from health_exchange.cli.client import BadRequestError
+from health_exchange.cli.connection import add_door, trust_of
 from health_exchange.model.errors import UnavailableError
 from health_exchange.node.network import NetworkStatus, TreeRow, rows_of
 from health_exchange.node.status import NodeStatus
@@ -44,8 +42,7 @@ def add_network_status(commands: "argparse._SubParsersAction[argparse.ArgumentPa
 
 
 def _add_door(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", required=True, help="the node's FHIR door, https://host:port")
-    parser.add_argument("--ca", type=Path, required=True, help="the network's certificate authority, PEM")
+    add_door(parser)
     parser.add_argument("--json", action="store_true", help="print the node's answer as it is")
 
 
@@ -87,7 +84,7 @@ def node_lines(status: NodeStatus) -> Iterator[str]:
         "subjects waiting for key holders": status.waiting_for_pseudonym,
         "envelopes refused here": status.refused,
         "lag of the latest envelope": f"{status.lag_s:.2f} s",
-        "log": f"{status.log.size} entries, cosigned by {', '.join(status.log.cosigned_by) or 'nobody yet'}",
+        "log": f"{status.log.size} entries, cosigned by {', '.join(status.log.cosigned_by) or 'nobody'}",
     }
     yield from (f"  {name + ':':34}{value}" for name, value in numbers.items())
 
@@ -139,12 +136,7 @@ def _fetch(arguments: argparse.Namespace, path: str) -> bytes:
         BadRequestError: The words name no door, or a file that cannot be used.
         UnavailableError: The node does not answer.
     """
-    if not arguments.url.startswith("https://"):
-        raise BadRequestError("--url is https://host:port")
-    try:
-        context = ssl.create_default_context(cafile=str(arguments.ca))
-    except (OSError, ValueError) as error:
-        raise BadRequestError(f"{arguments.ca}: {getattr(error, 'strerror', None) or 'cannot be used'}") from None
+    context = trust_of(arguments)
     url = arguments.url.rstrip("/").removesuffix("/fhir")
     try:
         answer = httpx.get(f"{url}{path}", verify=context, timeout=TIMEOUT_S, trust_env=False)

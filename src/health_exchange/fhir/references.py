@@ -80,7 +80,7 @@ def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
 
 
 def set_identity(raw: bytes, *, id: str, version: int, last_updated: str, source: str | None = None) -> bytes:  # noqa: A002  # FHIR's word
-    """The resource under this id and version; of ``meta`` only what is set here changes.
+    """The resource under this id and version, its members in their order; of ``meta`` only what is set here changes.
 
     Args:
         raw: A resource that was validated.
@@ -98,10 +98,12 @@ def set_identity(raw: bytes, *, id: str, version: int, last_updated: str, source
     if source is not None:
         meta["source"] = quote(source)
         meta.pop("_source", None)
-    head: dict[str, JsonBytes] = {"resourceType": b""} if "resourceType" in members else {}
-    head |= {"id": b"", "meta": b""}
+    own: dict[str, JsonBytes] = {"id": quote(id), "meta": join_object(meta)}
+    # Where they stand already, or else as early as they may, so that all other members keep their order.
+    head: dict[str, JsonBytes] = {"resourceType": b""} if next(iter(members), "") == "resourceType" else {}
+    head |= {name: b"" for name in own if name not in members}
     members.pop("_id", None)
-    return join_object(head | members | {"id": quote(id), "meta": join_object(meta)})
+    return join_object(head | members | own)
 
 
 def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """What a node may do: one table, named by the tier it declares.
 
 Code asks for the power, never the tier; wiring withholds the means where the power is missing. No tier both sees
-national IDs and aggregates: a provincial or national hospital joins through an attached admitting node.
+national IDs and aggregates: a provincial or national hospital joins through an attached admitting node. No tier of a
+tree both sees national IDs and keeps a share of the key that hides them; who stands alone has nobody to hide them from.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ class Tier(StrEnum):
     CITY = "city"
     COUNTY = "county"
     ATTACHED = "attached"  # admits the hospitals of the province or nation it is attached to
+    STANDALONE = "standalone"  # a network of its own: nobody above, below or beside it
 
 
 class Power(StrEnum):
@@ -25,13 +27,15 @@ class Power(StrEnum):
     ADMITS_FACILITIES = "admits-facilities"  # takes records from hospitals, and so originates streams
     SEES_NATIONAL_IDS = "sees-national-ids"  # handles identities in memory
     RELAYS = "relays"  # takes envelopes from below and carries them up
+    LOOKS_UP = "looks-up"  # asks the whole country for a person's records
     LOCATES = "locates"  # may be granted locators: which node holds something of a person
     AGGREGATES = "aggregates"  # builds the unified view
     KEEPS_KEY_SHARE = "keeps-key-share"  # may hold a share of the pseudonym key
     COSIGNS = "cosigns"  # witnesses other nodes' logs
+    TAKES_ANYTHING = "takes-anything"  # any resource of R4: others' AuditEvents too, and references that lead nowhere
 
 
-_ADMITTING = frozenset({Power.ADMITS_FACILITIES, Power.SEES_NATIONAL_IDS, Power.COSIGNS})
+_ADMITTING = frozenset({Power.ADMITS_FACILITIES, Power.SEES_NATIONAL_IDS, Power.LOOKS_UP, Power.COSIGNS})
 
 POWERS: Mapping[Tier, frozenset[Power]] = MappingProxyType(
     {
@@ -40,5 +44,8 @@ POWERS: Mapping[Tier, frozenset[Power]] = MappingProxyType(
         Tier.CITY: frozenset({Power.RELAYS, Power.LOCATES, Power.COSIGNS}),
         Tier.COUNTY: _ADMITTING,
         Tier.ATTACHED: _ADMITTING,
+        Tier.STANDALONE: frozenset(
+            {Power.ADMITS_FACILITIES, Power.SEES_NATIONAL_IDS, Power.KEEPS_KEY_SHARE, Power.TAKES_ANYTHING}
+        ),
     }
 )

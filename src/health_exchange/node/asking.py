@@ -7,12 +7,19 @@ to see national IDs refuses it; an identity that no key holder can be asked abou
 from collections.abc import Mapping, Sequence
 
 from health_exchange.fhir.parameters import offered_for, resource_types
+from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.pseudonym.identities import NATIONAL_ID_SYSTEMS, Identity, looks_like_national_id, read_identity
+from health_exchange.pseudonym.identities import (
+    NATIONAL_ID_SYSTEMS,
+    Identity,
+    is_identity_system,
+    looks_like_national_id,
+    read_identity,
+)
 from health_exchange.search.query import (
     BadSearchError,
     Criterion,
@@ -52,6 +59,18 @@ def read_query(resource_type: str, pairs: Sequence[tuple[str, str]]) -> SearchQu
         if name != _IDENTIFIER and looks_like_national_id(value):
             raise BadSearchError("a national ID is asked for by the parameter identifier only")
     return parse_pairs(resource_type, pairs, offered_for(resource_type))
+
+
+def may_name_identity(card: NodeCard, value: str) -> bool:
+    """Whether an ``identifier`` that is searched for may be an exchange-wide identity, which no URL may carry.
+
+    At a node of the exchange any may. One that takes anything serves people who search by GET; there it is one where
+    its system or its check digit says so.
+    """
+    if not card.may(Power.TAKES_ANYTHING):
+        return True
+    pairs = (each.rpartition("|") for each in value.split(","))
+    return any(is_identity_system(system) or looks_like_national_id(code) for system, _bar, code in pairs)
 
 
 async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | None, query: SearchQuery) -> SearchQuery:

@@ -73,9 +73,9 @@ def settle(tx: Transaction, parts: NodeParts, anchor: str, claim: Claim | None) 
     return subjects.by_sids(tx, [subject.sid])[subject.sid]
 
 
-def why_held(subject: Subject) -> str:
-    """Why nothing of the subject travels, in one word; empty where it does."""
-    return "" if subject.state is SubjectState.KNOWN else str(subject.state)
+def why_held(parts: NodeParts, subject: Subject) -> str:
+    """Why nothing of the subject travels, in one word; empty where it does, and where nothing ever would."""
+    return "" if subject.state is SubjectState.KNOWN or parts.address.parent is None else str(subject.state)
 
 
 def pseudonyms_of(tx: Transaction, sids: Iterable[int]) -> list[Pseudonym]:

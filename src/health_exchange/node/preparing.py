@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
@@ -24,7 +25,7 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, look_up
-from health_exchange.node.writes import WriteRequest, WriteResult
+from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
 from health_exchange.policy.decisions import Action
 from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
@@ -84,8 +85,9 @@ class Preparation:
             ExchangeError: The request cannot be carried out; nothing was written but, for a refusal, its audit entry.
         """
         await _refuse_early(parts, caller, requests)
-        randomness = parts.randomness
-        planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness))
+        refuse_log_writes(parts.card, requests)
+        randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
+        planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness, loose=loose))
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
@@ -117,7 +119,7 @@ class Preparation:
             subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor))
             if was is not None and was.pseudonym and (was.pseudonym, was.state) != (subject.pseudonym, subject.state):
                 left.add(was.pseudonym)
-            sids[anchor], held[anchor] = subject.sid, persons.why_held(subject)
+            sids[anchor], held[anchor] = subject.sid, persons.why_held(self.parts, subject)
         stale = False
         try:
             known = resources.heads(tx, self._named())

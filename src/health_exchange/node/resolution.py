@@ -95,8 +95,13 @@ def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) ->
     return places
 
 
-def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> Questions:
+def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, loose: bool = False) -> Questions:
     """What is referred to beyond the request itself.
+
+    Args:
+        requests: Of one transaction.
+        places: What its entries may be called.
+        loose: Whether a reference may lead nowhere; a conditional one must find its resource all the same.
 
     Raises:
         DanglingReferenceError: A urn that no entry has as its fullUrl.
@@ -112,6 +117,8 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> 
             conditional = _CONDITIONAL.fullmatch(text)
             if conditional:
                 searches.setdefault((conditional[1], conditional[2]), mention)
+                continue
+            if loose:
                 continue
             relative = _RELATIVE.fullmatch(text)
             if relative:

@@ -63,6 +63,8 @@ _PLAIN = ResourceClass(
 
 async def send(parts: NodeParts) -> bool:
     """Put the changes since last time into one envelope; whether there were any."""
+    if parts.address.parent is None:
+        return await parts.store.write(_pass_by)
     batch = await parts.store.read(lambda tx: _read(tx, parts))
     if batch.last == batch.cursor:
         return False
@@ -79,6 +81,15 @@ async def send(parts: NodeParts) -> bool:
     if sequence:
         count = batch.last - batch.cursor
         log_event("envelope-sealed", stream=parts.stream, sequence=sequence, count=count)
+    return True
+
+
+def _pass_by(tx: Transaction) -> bool:
+    """Let the changes pass: nobody is above this node, to whom they could go or from whom they could be held back."""
+    last = feed.last_number(tx)
+    if last == node_state.cursor(tx, CURSOR):
+        return False
+    node_state.set_cursor(tx, CURSOR, last)
     return True
 
 

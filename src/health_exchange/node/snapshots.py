@@ -113,9 +113,9 @@ class Snapshot:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, loose: bool = False
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
-    """Places for all requests, what they hold, and the rewriting of their references.
+    """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
@@ -123,7 +123,7 @@ def look_up(
     planned = _plan(tx, requests, randomness)
     places = entry_places(requests, [each.place for each in planned])
     refuse_cycles(requests, places)
-    asked = questions(requests, places)
+    asked = questions(requests, places, loose=loose)
     found = {condition: _only(tx, condition, mention) for condition, mention in asked.searches.items()}
     _refuse_dangling(tx, asked)
     conditions = {*found, *((each.type, each.if_none_exist) for each in requests if each.if_none_exist)}

@@ -15,7 +15,9 @@ import msgspec
 from health_exchange.fhir.bundle import BundleEntry
 from health_exchange.fhir.references import reference_texts, references
 from health_exchange.fhir.validation import ResourceView
+from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.powers import Power
 from health_exchange.node.findings import Findings, findings_of
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -152,11 +154,8 @@ def make_request(  # each is a part of one HTTP request
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
-        UnsupportedInteractionError: It would write into the log.
         InvalidIdentityError: A Patient's identifier cannot be right.
     """
-    if resource_type == "AuditEvent":
-        raise UnsupportedInteractionError("a node writes its log itself; AuditEvents are read only", where=where)
     if method == "POST" and resource_id is not None:
         raise BadRequestError("a create names a type, not an id", where=where)
     if method != "POST" and resource_id is None:
@@ -181,6 +180,17 @@ def make_request(  # each is a part of one HTTP request
         references=tuple(reference_texts(view.raw)) if view is not None else (),
         found=findings_of(view, where=f"{where}.resource" if where else view.type) if view is not None else None,
     )
+
+
+def refuse_log_writes(card: NodeCard, requests: Sequence[WriteRequest]) -> None:
+    """Refuse AuditEvents where the node's own log is read as such.
+
+    Raises:
+        UnsupportedInteractionError: One is to be written.
+    """
+    first = next((request for request in requests if request.type == "AuditEvent"), None)
+    if first is not None and not card.may(Power.TAKES_ANYTHING):
+        raise UnsupportedInteractionError("a node writes its log itself; AuditEvents are read only", where=first.where)
 
 
 def read_target(url: str, *, where: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""Requests to peers within one process: for the federation's stories and for trying out a tree without sockets.
+"""Requests to peers within one process: for the federation's stories, and for a node that has no peer but itself.
 
 Same signatures, same doors; only the wire is missing. What a story does to the wire (drop, delay, partition) it does
 around this class.
@@ -62,3 +62,6 @@ class InProcessTransport:
         )
         headers[REQUEST_ID] = current_request_id()
         return await door(method, path, headers, body)
+
+    async def close(self) -> None:
+        """Nothing is held open."""

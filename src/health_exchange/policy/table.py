@@ -42,6 +42,7 @@ _NODES: Mapping[Tier, Mapping[str, str]] = MappingProxyType(
         Tier.CITY: {"above": "cn/33/3305", "elsewhere": "cn/51/5101"},
         Tier.COUNTY: {"origin": ORIGIN, "elsewhere": "cn/51/5101/510121"},
         Tier.ATTACHED: {"origin": ORIGIN, "elsewhere": "cn/51/5100"},
+        Tier.STANDALONE: {"elsewhere": "zz"},
     }
 )
 _CONSENTS: Mapping[str, str] = MappingProxyType(

@@ -5,23 +5,24 @@ and no client of key holders, one that keeps no share cannot evaluate.
 """
 
 import os
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from health_exchange.api.audit_door import AuditDoor
-from health_exchange.api.clients import Client, read_registry
+from health_exchange.api.clients import ANYONE, Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
 from health_exchange.api.fhir_door import FhirDoor, problem_response
 from health_exchange.api.lookup_door import LookupDoor
+from health_exchange.api.nearness import NearOnly
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
@@ -51,18 +52,19 @@ from health_exchange.node.refusals import Refusals
 from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
-from health_exchange.peers.https import HttpsTransport, client_context
-from health_exchange.policy.engine import BadPolicyError, PolicySet
+from health_exchange.peers.https import HttpsTransport
+from health_exchange.peers.in_process import Door, InProcessTransport
 from health_exchange.store import incarnations, node_state
 from health_exchange.store.engine import Store
 from health_exchange.telemetry.events import log_event
 from health_exchange.wiring.currency import Currency
 from health_exchange.wiring.directory_files import DirectoryFiles, newest_directory
 from health_exchange.wiring.key_file import KeyFile
-from health_exchange.wiring.locations import shipped
+from health_exchange.wiring.policy_folder import policy_folder, read_policies
 from health_exchange.wiring.processes import Processes
 from health_exchange.wiring.settings import SQLITE, BadSettingsError, Settings, database_password, read_named
 from health_exchange.wiring.share_file import ShareFile
+from health_exchange.wiring.transports import peer_context, transport_of
 
 BACKGROUND_NICENESS = 10
 """Of work nobody waits for at a door: what travels up gives way to what is being admitted."""
@@ -78,7 +80,7 @@ class Node:
         pseudonyms: Its client of key holders, where it sees national IDs.
         admission: Its admission, where it admits facilities.
         reading: Reads and searches.
-        lookups: Looks persons up across the country, where it sees national IDs.
+        lookups: Looks persons up across the country, where it has the power.
         exchange: Its door for peers.
         turns: Its recurring work.
     """
@@ -100,14 +102,14 @@ def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
     reading = Reading(parts, pseudonyms)
-    admits = pseudonyms is not None and parts.card.may(Power.ADMITS_FACILITIES)
+    admits, asks = parts.card.may(Power.ADMITS_FACILITIES), parts.card.may(Power.LOOKS_UP)
     return Node(
         parts=parts,
         holders=holders,
         pseudonyms=pseudonyms,
         admission=Admission(parts, pseudonyms) if admits and pseudonyms else None,
         reading=reading,
-        lookups=LookUps(parts, holders, pseudonyms, reading) if pseudonyms is not None else None,
+        lookups=LookUps(parts, holders, pseudonyms, reading) if asks and pseudonyms else None,
         exchange=ExchangeDoor(parts, pseudonyms),
         turns=turns_of(parts, pseudonyms, contacts, directory_file),
     )
@@ -132,7 +134,7 @@ class AssembledNode:
     run: str
     fhir_app: RequestLog
     exchange_app: Starlette
-    transport: HttpsTransport
+    transport: HttpsTransport | InProcessTransport
     currency: Currency
     workers: Processes
     background: Processes
@@ -161,8 +163,13 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     joined = bool(run)
     store = _open_store(settings, key_file, upgrades=not joined)
     membership = _membership(settings, key_file, share_file, store)
-    context = _client_context(settings)
-    transport = _transport(settings, membership, context)
+    doors: dict[NodeAddress, Door] = {}
+    try:
+        context = peer_context(settings) if settings.exchange_port else None
+        transport = transport_of(settings, membership, context, doors)
+    except ExchangeError:
+        store.close()
+        raise
     if joined:
         store.join(run)
     else:
@@ -172,7 +179,7 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
         membership=membership,
         stream=store.write_now(node_state.own_stream),
         incarnation=store.read_now(incarnations.current),
-        policies=read_policies(Path(settings.policies) if settings.policies else shipped("policies")),
+        policies=read_policies(policy_folder(settings, membership.card.tier)),
         store=store,
         transport=transport,
         clock=membership.clock,
@@ -185,10 +192,11 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
     if starts and not joined:
         note_start(parts)
     node = make_node(parts, directory_files.changed)
+    doors[membership.address] = node.exchange.answer
     return AssembledNode(
         node=node,
         run=run,
-        fhir_app=fhir_app(node, read_registry(read_named(settings.clients))),
+        fhir_app=fhir_app(node, read_registry(read_named(settings.clients)), is_open=settings.open_to_anyone),
         exchange_app=Starlette(routes=exchange_routes(node.exchange), exception_handlers=_HANDLERS),
         transport=transport,
         currency=Currency(settings, parts, key_file, share_file, context),
@@ -218,41 +226,15 @@ def _membership(settings: Settings, key_file: KeyFile, share_file: ShareFile | N
         raise
 
 
-def _transport(settings: Settings, membership: Membership, context: ssl.SSLContext) -> HttpsTransport:
-    """What carries the node's requests: to whom and as whom the directory says just then."""
-    return HttpsTransport(
-        address=membership.address,
-        url_of=lambda peer: settings.routes.get(str(peer)) or membership.directory.nodes[peer].exchange_url,
-        seed=lambda: membership.keys.log_seed,
-        clock=membership.clock,
-        randomness=os.urandom,
-        context=context,
-    )
-
-
-def _client_context(settings: Settings) -> ssl.SSLContext:
-    """What the node shows and demands as a TLS client.
-
-    Raises:
-        BadSettingsError: Certificate and key do not fit each other, or a file cannot be read.
-    """
-    problem = ""
-    try:
-        return client_context(
-            authority=Path(settings.authority),
-            certificate=Path(settings.certificate),
-            key=Path(settings.certificate_key),
-        )
-    except OSError as error:
-        problem = error.strerror or str(error.args[-1])
-    raise BadSettingsError(f"{settings.certificate} and {settings.certificate_key} cannot be used: {problem}")
-
-
 def _premises(settings: Settings) -> Premises:
     """What the node stands on; a database that is a server has its own operators."""
     is_here = settings.database.startswith(SQLITE)
     return Premises(
-        certificates={"node": Path(settings.certificate), "authority": Path(settings.authority)},
+        certificates={
+            name: Path(path)
+            for name, path in (("node", settings.certificate), ("authority", settings.authority))
+            if path
+        },
         database=Path(settings.database.removeprefix(SQLITE)) if is_here else None,
     )
 
@@ -292,20 +274,14 @@ def _worker_count() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def read_policies(folder: Path) -> PolicySet:
-    """The base policy set in ``folder``: every ``*.cedar`` file, and the schema.
+def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False) -> RequestLog:
+    """The FHIR door, the operator door and the status page on one listener.
 
-    Raises:
-        BadPolicyError: There are none, or they do not fit each other; the node must not start.
+    Args:
+        node: The node.
+        clients: Who may have tokens.
+        is_open: Whether who shows no token is :data:`ANYONE`.
     """
-    if not (folder / "schema.cedarschema").is_file():
-        raise BadPolicyError(f"{folder} holds no policies: it has no schema.cedarschema")
-    texts = {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.cedar"))}
-    return PolicySet.load(texts, (folder / "schema.cedarschema").read_text("utf-8"))
-
-
-def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
-    """The FHIR door, the operator door and the status page on one listener."""
     parts = node.parts
     issuer = TokenIssuer(
         base_url=parts.card.fhir_url,
@@ -313,6 +289,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
         seed=parts.keys.access_tokens,
         store=parts.store,
         clock=parts.clock,
+        tokenless=ANYONE if is_open else None,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)
@@ -321,7 +298,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
     routes = [
         *lookups.routes(),
         *AuditDoor(door=door, oversight=oversight).routes(),
-        *EventDoor(door=door, oversight=oversight).routes(),
+        *([] if parts.card.may(Power.TAKES_ANYTHING) else EventDoor(door=door, oversight=oversight).routes()),
         *door.routes(),
         *datacenter.routes(),
         *_person_routes(node, door),
@@ -329,7 +306,8 @@ def fhir_app(node: Node, clients: Mapping[str, Client]) -> RequestLog:
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    return RequestLog(Starlette(routes=routes, exception_handlers=_HANDLERS), parts.address, parts.store.meters)
+    app = Starlette(routes=routes, exception_handlers=_HANDLERS, middleware=[Middleware(NearOnly)] if is_open else [])
+    return RequestLog(app, parts.address, parts.store.meters)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:

@@ -23,7 +23,7 @@ class Currency:
         parts: The node's.
         key_file: Its keys.
         share_file: Its shares of the pseudonym key, where it keeps any.
-        context: What it shows as a TLS client; takes a new certificate for new connections.
+        context: What it shows as a TLS client, where it has peers; takes a new certificate for new connections.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class Currency:
         parts: NodeParts,
         key_file: KeyFile,
         share_file: ShareFile | None,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
     ) -> None:
         self._pair = (Path(settings.certificate), Path(settings.certificate_key))
+        self._has_pair = bool(settings.certificate)
         self._parts = parts
         self._key_file = key_file
         self._share_file = share_file
@@ -75,7 +76,8 @@ class Currency:
         certificate, key = self._pair
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key)
-            self._context.load_cert_chain(certificate, key)
+            if self._context is not None:
+                self._context.load_cert_chain(certificate, key)
         except (OSError, ssl.SSLError):
             if stamps != self._unfit:
                 detail = f"{certificate} and its key do not fit each other; the former certificate is served on"
@@ -87,4 +89,4 @@ class Currency:
         return True
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(map(stamp_of, self._pair))
+        return tuple(map(stamp_of, self._pair)) if self._has_pair else ()

@@ -21,7 +21,7 @@ class Listener:
     """One port.
 
     Args:
-        settings: Name certificate and key.
+        settings: Name certificate and key; where they name none, the port speaks plain HTTP.
         app: What it serves.
         port: Where.
         mutual: Whether clients show a certificate of the network's authority.
@@ -91,6 +91,7 @@ def _closing(send: Send) -> Send:
 
 def _server(settings: Settings, app: ASGIApp, port: int, *, mutual: bool) -> Server:
     """A server with the certificate as the files have it now."""
+    certificate = Path(settings.certificate) if settings.certificate else None
     return Server(
         app,
         address=settings.host,
@@ -98,8 +99,8 @@ def _server(settings: Settings, app: ASGIApp, port: int, *, mutual: bool) -> Ser
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         log_enabled=False,
-        ssl_cert=Path(settings.certificate),
-        ssl_key=Path(settings.certificate_key),
+        ssl_cert=certificate,
+        ssl_key=Path(settings.certificate_key) if certificate is not None else None,
         ssl_protocol_min=SSLProtocols.tls13,
         ssl_ca=Path(settings.authority) if mutual else None,
         ssl_client_verify=mutual,

@@ -43,8 +43,8 @@ class NetworkPlan:
         threshold: How many of them it takes.
 
     Raises:
-        ValueError: A parent is missing, an address occurs twice, a holder is no node or its tier may not keep a share,
-            or the threshold is not between 1 and the number of holders.
+        ValueError: A parent is missing or relays nothing, an address occurs twice, a holder is no node or its tier may
+            not keep a share, or the threshold is not between 1 and the number of holders.
     """
 
     nodes: tuple[PlannedNode, ...]
@@ -58,6 +58,8 @@ class NetworkPlan:
         for address in tiers:
             if address.parent is not None and address.parent not in tiers:
                 raise ValueError(f"{address} reports to {address.parent}, which is not in the plan")
+            if address.parent is not None and Power.RELAYS not in POWERS[tiers[address.parent]]:
+                raise ValueError(f"{address} reports to {address.parent}, which takes no envelopes")
         for holder in self.holders:
             if holder not in tiers or Power.KEEPS_KEY_SHARE not in POWERS[tiers[holder]]:
                 raise ValueError(f"{holder} may not keep a key share")

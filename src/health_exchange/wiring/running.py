@@ -98,11 +98,11 @@ def _stop_on_signal(stop: asyncio.Event) -> None:
 
 
 def _listeners(settings: Settings, assembled: AssembledNode) -> list[Listener]:
-    """Both doors."""
-    return [
-        Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False),
-        Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True),
-    ]
+    """The FHIR door, and where the node has peers the exchange door."""
+    listeners = [Listener(settings, assembled.fhir_app, settings.fhir_port, mutual=False)]
+    if settings.exchange_port:
+        listeners.append(Listener(settings, assembled.exchange_app, settings.exchange_port, mutual=True))
+    return listeners
 
 
 async def _drain(listeners: Sequence[Listener], tasks: Sequence[asyncio.Task[None]]) -> None:
