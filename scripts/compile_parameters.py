@@ -1,6 +1,8 @@
 # ruff: noqa: INP001  # a script, in no package
 """Make ``parameters.json`` of ``health_exchange.fhir.definitions`` from the official search parameters of FHIR R4.
 
+``patient_compartment.json`` is made beside it: by which parameters the resources of each type belong to a Patient.
+
 For each type, and for ``Resource`` what all types have: name of the parameter, and a row ``kind path:Type ...``.
 
 - ``kind`` is that of FHIR; that of a reference is followed by what it may refer to (``reference>Patient,Group``), where
@@ -178,14 +180,24 @@ def _at(place: str) -> str:
 
 
 def main() -> None:
-    """Write the table, one line a type, so that a change shows where it is."""
+    """Write the tables."""
     with tarfile.open(SOURCE) as archive:
         file = archive.extractfile("search-parameters.json")
         if file is None:
             raise SystemExit("the definitions hold no search parameters")
         table = parameter_rows(json.load(file))
-    lines = [json.dumps(name) + ":" + json.dumps(row, separators=(",", ":")) for name, row in table.items()]
-    (TARGET / "parameters.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        file = archive.extractfile("compartmentdefinition-patient.json")
+        if file is None:
+            raise SystemExit("the definitions hold no compartments")
+        compartment = {row["code"]: " ".join(row["param"]) for row in json.load(file)["resource"] if row.get("param")}
+    write("parameters.json", table)
+    write("patient_compartment.json", compartment)
+
+
+def write(name: str, table: Mapping[str, Any]) -> None:
+    """One line a type, so that a change shows where it is."""
+    lines = [json.dumps(key) + ":" + json.dumps(row, separators=(",", ":")) for key, row in table.items()]
+    (TARGET / name).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

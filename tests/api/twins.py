@@ -341,7 +341,7 @@ class Adversary:
     def _pair(self, kind: str) -> tuple[str, str]:
         dice = self._dice
         asked = {*_VALUES, "date", "_lastUpdated"}
-        offered = sorted(offered_for(kind) & asked if dice.random() < 0.97 else asked)
+        offered = sorted((offered_for(kind) & asked if dice.random() < 0.97 else asked) or asked)
         name = dice.choice(offered)
         return name, ",".join(self._value(name) for _each in range(dice.choices((1, 2, 4), (6, 2, 1))[0]))
 

@@ -29,6 +29,9 @@ SEARCHES = (
 )
 AUDIT_EVENT = "AuditEvent"
 _READS = ("read", "vread", "search-type")
+_BUNDLES = ("transaction", "batch")
+BASIC = "Basic"
+"""A type whose common parameters are those of all types."""
 _WRITES = ("create", "update", "delete")
 
 
@@ -78,7 +81,13 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
                     _resource(resource_type, writes=writes, takes_identities=takes_identities)
                     for resource_type in resource_types()
                 ],
-                **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}),
+                "interaction": [{"code": code} for code in (*(_BUNDLES if writes else ()), "search-system")],
+                "searchParam": [
+                    _parameter(parameter, takes_identities=takes_identities)
+                    for parameter in parameters_of(BASIC).values()
+                    if parameter.name.startswith("_")
+                ],
+                "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
             }
         ],
     }

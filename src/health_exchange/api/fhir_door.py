@@ -25,7 +25,7 @@ from health_exchange.api.tokens import TokenIssuer
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.fhir.validation import ResourceView, validate
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError, NotFoundError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
@@ -86,14 +86,18 @@ class FhirDoor:
     def routes(self) -> list[Route]:
         """Everything under ``/fhir``, and the token endpoint."""
         by_path: list[tuple[str, str, Endpoint]] = [
+            ("/fhir/_search", "POST", self._search_by_post),
             ("/fhir/{type}/_search", "POST", self._search_by_post),
+            ("/fhir/{compartment}/{id}/{type}/_search", "POST", self._search_by_post),
             ("/fhir/{type}/{id}/$everything", "GET", self._everything),
             ("/fhir/{type}/{id}/_history/{version}", "GET", self._vread),
+            ("/fhir/{compartment}/{id}/{type}", "GET", self._search),
             ("/fhir/{type}/{id}", "GET", self._read),
             ("/fhir/{type}/{id}", "PUT", self._update),
             ("/fhir/{type}/{id}", "DELETE", self._delete),
             ("/fhir/{type}", "GET", self._search),
             ("/fhir/{type}", "POST", self._create),
+            ("/fhir", "GET", self._search),
             ("/fhir", "POST", self._bundle),
         ]
         return [
@@ -206,8 +210,16 @@ class FhirDoor:
 
     async def _found(self, request: Request, pairs: list[tuple[str, str]], caller: Caller) -> Response:
         """The answer to a search."""
-        lenient = is_lenient(request.headers.getlist("prefer"))
-        page = await self.reading.search(request.path_params["type"], pairs, caller, lenient=lenient)
+        place = request.path_params
+        if place.get("compartment", "Patient") != "Patient":
+            raise NotFoundError("the compartments that are searched are those of Patients")
+        page = await self.reading.search(
+            place.get("type", "").replace("*", ""),
+            pairs,
+            caller,
+            patient=place["id"] if "compartment" in place else "",
+            lenient=is_lenient(request.headers.getlist("prefer")),
+        )
         return Response(page, media_type=FHIR_JSON)
 
     async def _everything(self, request: Request, caller: Caller) -> Response:

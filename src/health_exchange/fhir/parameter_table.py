@@ -75,6 +75,16 @@ def parameters_of(resource_type: str) -> Mapping[str, Parameter]:
     return MappingProxyType({name: _parameter(name, row) for name, row in sorted(rows.items())})
 
 
+def compartment_of(resource_type: str) -> tuple[str, ...]:
+    """By which parameters a resource of a type belongs to a Patient; none where it never does."""
+    return tuple(_compartment().get(resource_type, "").split())
+
+
+def compartment_types() -> tuple[str, ...]:
+    """The types that may belong to a Patient, Patient among them."""
+    return tuple(_compartment())
+
+
 def located(decoded: Any, parameter: Parameter) -> list[Located]:  # noqa: ANN401  # any JSON value
     """Every value of a parameter that is no composite, in the order of its paths.
 
@@ -148,6 +158,14 @@ def _path(text: str) -> Path:
 def _steps(text: str) -> tuple[Step, ...]:
     """The elements of a path."""
     return tuple(Step(match[1], match[2] or "", match[3] or "") for match in _STEP.finditer(text))
+
+
+@functools.cache
+def _compartment() -> Mapping[str, str]:
+    """The parameters by which each type belongs to a Patient."""
+    path = files("health_exchange.fhir.definitions").joinpath("patient_compartment.json")
+    table: Mapping[str, str] = json.loads(path.read_bytes())
+    return table
 
 
 @functools.cache

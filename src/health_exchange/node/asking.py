@@ -9,13 +9,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import structs
 
 from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import compartment_types
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.pseudonym.identities import NATIONAL_ID_SYSTEMS, Identity, looks_like_national_id, read_identity
-from health_exchange.search.query import last_of, parse_pairs
+from health_exchange.pseudonym.identities import (
+    NATIONAL_ID_SYSTEMS,
+    Identity,
+    holds_national_id,
+    looks_like_national_id,
+    read_identity,
+)
+from health_exchange.search.query import last_of, parse_over_types
 from health_exchange.search.terms import (
     ChainTerm,
     Criterion,
@@ -43,14 +50,15 @@ class IdentityNotSeenHereError(ExchangeError):
     code = "identity-not-seen-here"
 
 
-def read_query(
-    resource_type: str, pairs: Sequence[tuple[str, str]], *, base: str = "", lenient: bool = False
+def read_query(  # a search with its parts
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
 ) -> SearchQuery:
     """The search as asked, checked.
 
     Args:
-        resource_type: What is searched.
+        resource_type: What is searched; empty for all types, or those that ``_type`` names.
         pairs: Names and values. Untrusted.
+        patient: Id of the Patient whose compartment is searched; empty for no compartment.
         base: URL of this node's FHIR door, that its own resources may be referred to by.
         lenient: Whether what is not offered is named in the answer instead of refused.
 
@@ -59,12 +67,21 @@ def read_query(
         UnknownParameterError: It asks for what this door does not offer.
         BadSearchError: A value is none, or a national ID stands where it does not belong.
     """
-    if resource_type not in resource_types():
+    if resource_type and resource_type not in resource_types():
         raise NotFoundError("there is no such resource type")
     for name, value in pairs:
-        if last_of(name) != _IDENTIFIER and looks_like_national_id(value):
+        if last_of(name) != _IDENTIFIER and holds_national_id(value):
             raise BadSearchError(_BY_IDENTIFIER)
-    return parse_pairs(resource_type, pairs, base=base, lenient=lenient)
+    types: Sequence[str] = [resource_type]
+    if not resource_type:
+        named = [value for name, value in pairs if name == "_type"]
+        pairs = [(name, value) for name, value in pairs if name != "_type"]
+        types = sorted({each for text in named for each in text.split(",")} if named else resource_types())
+        if patient and not named:
+            types = compartment_types()
+    if not set(types) <= (set(compartment_types()) if patient else resource_types()):
+        raise BadSearchError("there is no such type of resource, or none that belongs to a Patient", where="_type")
+    return parse_over_types(types, pairs, patient=patient, base=base, lenient=lenient)
 
 
 async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | None, query: SearchQuery) -> SearchQuery:
@@ -75,7 +92,7 @@ async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | Non
         InvalidIdentityError: An identity cannot be right.
         BadSearchError: It asks by an identity otherwise than by a plain parameter ``identifier``.
     """
-    named = dict(_named(query.type, query.criteria))
+    named = dict(each for branch in query.each for each in _named(branch.type, branch.criteria))
     if not named:
         return query
     if pseudonyms is None or not parts.card.may(Power.SEES_NATIONAL_IDS):
@@ -94,7 +111,10 @@ async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | Non
                 terms.append(term)
         return structs.replace(criterion, terms=tuple(terms))
 
-    return structs.replace(query, criteria=tuple(replaced(query.type, criterion) for criterion in query.criteria))
+    def plain(branch: SearchQuery) -> SearchQuery:
+        return structs.replace(branch, criteria=tuple(replaced(branch.type, each) for each in branch.criteria))
+
+    return structs.replace(plain(query), branches=tuple(plain(branch) for branch in query.branches))
 
 
 def _named(resource_type: str, criteria: Iterable[Criterion]) -> Iterator[tuple[tuple[str, TokenTerm], Identity]]:

@@ -21,6 +21,7 @@ from health_exchange.search.chains import is_chained
 from health_exchange.search.finding import FoundPage, find, pseudonyms_of, total
 from health_exchange.search.pages import (
     LIFETIME,
+    TOKEN_CHARACTERS_MAX,
     BadPageError,
     Continuation,
     packed_rows,
@@ -38,15 +39,22 @@ _PAGE = "_page"
 class Searching(Reading):
     """The reading side of one node's FHIR door, with searches."""
 
-    async def search(
-        self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller, *, lenient: bool = False
+    async def search(  # a search with its parts
+        self,
+        resource_type: str,
+        pairs: Sequence[tuple[str, str]],
+        caller: Caller,
+        *,
+        patient: str = "",
+        lenient: bool = False,
     ) -> bytes:
         """A searchset Bundle: one page, with links to itself and to the next.
 
         Args:
-            resource_type: What is searched.
+            resource_type: What is searched; empty for all types, or those that ``_type`` names.
             pairs: Names and values. Untrusted.
             caller: Who asks.
+            patient: Id of the Patient whose compartment is searched; empty for no compartment.
             lenient: Whether what is not offered is named in the Bundle instead of refused.
 
         Raises:
@@ -59,12 +67,13 @@ class Searching(Reading):
         """
         continuation = self._continued(resource_type, pairs, caller)
         if continuation is None:
-            continuation = await self._begun(resource_type, pairs, caller, lenient=lenient)
+            continuation = await self._begun(resource_type, pairs, caller, patient=patient, lenient=lenient)
         query = continuation.query
         answer = await self._asked(caller, lambda tx: self._page(tx, caller, continuation))
         page = answer.page or FoundPage(resources=())
         base = f"{self._parts.card.fhir_url}/fhir"
-        links = {"self": self._self_link(base, continuation, pairs, caller)}
+        place = f"{base}/Patient/{patient}/{resource_type or '*'}" if patient else _place(base, resource_type)
+        links = {"self": self._self_link(base, place, continuation, pairs, caller)}
         if not page.is_last:
             links["next"] = self._link(base, query, page, answer.total, caller)
         return searchset(
@@ -79,11 +88,11 @@ class Searching(Reading):
     def _page(self, tx: Transaction, caller: Caller, continuation: Continuation) -> Answer:
         """One page of a search, or why not."""
         query = continuation.query
-        held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type)
+        held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type or None)
         if held.is_refused:
             return refused_by(held.question, held.decision, summary=query.type)
         permitted = held.permitted
-        if is_chained(query) or query.inclusions:
+        if query.type and (is_chained(query) or query.inclusions):
             permitted = rights(tx, self._parts, caller, Action.SEARCH).permitted
         page, counted, error = FoundPage(resources=()), continuation.total, None
         try:
@@ -93,8 +102,8 @@ class Searching(Reading):
         except TooCostlyError as too_costly:
             page, error = FoundPage(resources=()), too_costly
         kept = [*page.resources, *page.included]
-        whose = {*pseudonyms_of(tx, {each.sid for each in kept}), *_persons_in(query.criteria)}
-        counts = Counter(each.type for each in kept) or {query.type: 0}
+        whose = {*pseudonyms_of(tx, {each.sid for each in kept}), *_persons_in(query)}
+        counts = Counter(each.type for each in kept) or {query.type or "resources": 0}
         found = ", ".join(f"{number} {name}" for name, number in counts.items())
         return Answer(
             action=Action.SEARCH,
@@ -121,12 +130,13 @@ class Searching(Reading):
             raise BadPageError("this link to a page is for another resource type", where=_PAGE)
         return continuation
 
-    async def _begun(
-        self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller, *, lenient: bool
+    async def _begun(  # a search with its parts
+        self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller, *, patient: str, lenient: bool
     ) -> Continuation:
         """A search at its first page, without any identity left in it."""
         parts = self._parts
-        query = read_query(resource_type, pairs, base=f"{parts.card.fhir_url}/fhir", lenient=lenient)
+        base = f"{parts.card.fhir_url}/fhir"
+        query = read_query(resource_type, pairs, patient=patient, base=base, lenient=lenient)
         try:
             query = await without_identities(parts, self._pseudonyms, query)
         except IdentityNotSeenHereError as error:
@@ -154,16 +164,22 @@ class Searching(Reading):
         token = write_page_token(
             parts.keys.tokens, continuation, caller=_holder(caller), nonce=parts.randomness(NONCE_BYTES)
         )
-        return f"{base}/{continuation.query.type}?{_PAGE}={token}"
+        if len(token) > TOKEN_CHARACTERS_MAX:
+            raise TooCostlyError("the search is too long to go on with; ask for fewer types or values")
+        return f"{_place(base, continuation.query.type)}?{_PAGE}={token}"
 
     def _self_link(
-        self, base: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
+        self, base: str, place: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
     ) -> str:
         """The URL of this page: as asked, unless it was asked by identifier or is a further page."""
-        query = continuation.query
         if any(asks_by_identifier(name) or name == _PAGE for name, _value in pairs):
             return self._url(base, continuation, caller)
-        return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
+        return f"{place}?{urlencode(pairs)}" if pairs else place
+
+
+def _place(base: str, resource_type: str) -> str:
+    """The URL that a type, or all of them, are searched at."""
+    return f"{base}/{resource_type}" if resource_type else base
 
 
 def _ignored(names: Sequence[str]) -> bytes:
@@ -181,9 +197,9 @@ def _holder(caller: Caller) -> str:
     return f"{caller.principal.kind}|{caller.principal.id}|{caller.purpose}"
 
 
-def _persons_in(criteria: Sequence[Criterion]) -> set[Pseudonym]:
+def _persons_in(query: SearchQuery) -> set[Pseudonym]:
     """Persons whom a query names: asking for someone is logged even where nothing is found."""
-    terms = (term for criterion in _leaves(criteria) for term in criterion.terms)
+    terms = (term for branch in query.each for criterion in _leaves(branch.criteria) for term in criterion.terms)
     return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)} - {NOBODY}
 
 
@@ -196,4 +212,5 @@ def _leaves(criteria: Sequence[Criterion]) -> Iterator[Criterion]:
 
 def _asked_by(query: SearchQuery) -> str:
     """Names of the parameters, for the log; never their values."""
-    return ", ".join(sorted({criterion.name for criterion in _leaves(query.criteria)})) or "type"
+    names = {criterion.name for branch in query.each for criterion in _leaves(branch.criteria)}
+    return ", ".join(sorted(names)) or "type"

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_
 
+from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
@@ -99,6 +100,8 @@ def conditions(
 ) -> list[ColumnElement[bool]]:
     """The query as conditions that no match fails; some that hold for more are checked again on the body."""
     found: list[ColumnElement[bool]] = [] if permitted is None else [is_permitted(permitted)]
+    if query.branches:
+        return [*found, or_(*(and_(*conditions(tx, branch, sids, None)) for branch in query.branches))]
     # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
     if not any(_has_tokens_only(query.type, criterion) for criterion in query.criteria):
         found.append(resources.c.type == query.type)
@@ -109,24 +112,25 @@ def conditions(
 def is_guessed(query: SearchQuery) -> bool:
     """Whether candidates may be more than matches."""
     return any(
-        criterion.modifier or not _is_exact(query.type, criterion.name, term)
-        for criterion in query.criteria
+        criterion.modifier or not _is_exact(branch.type, criterion.name, term)
+        for branch in query.each
+        for criterion in branch.criteria
         for term in criterion.terms
     )
 
 
 def sids_of(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
     """Subjects of every person the query names."""
-    named = {term.pseudonym for criterion in query.criteria for term in criterion.terms if isinstance(term, PersonTerm)}
+    terms = [term for branch in query.each for criterion in branch.criteria for term in criterion.terms]
+    named = {term.pseudonym for term in terms if isinstance(term, PersonTerm)}
     return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
 
 
 def too_costly(resource_type: str) -> TooCostlyError:
     """Says what would help."""
-    by = ", ".join(["_id", *sorted(HASHED & offered_for(resource_type))])
-    return TooCostlyError(
-        f"more than {SCAN_MAX} of {resource_type} would have to be opened; what narrows a search for them is {by}"
-    )
+    by = ", ".join(["_id", *sorted(HASHED & offered_for(resource_type) if resource_type else HASHED)])
+    what = resource_type or "several types"
+    return TooCostlyError(f"more than {SCAN_MAX} of {what} would have to be opened; a search is narrowed by {by}")
 
 
 def _batch(
@@ -152,7 +156,10 @@ def _is_tokened(resource_type: str, name: str, term: Term) -> bool:
         case AmongTerm():
             return is_hashed(ReferenceTerm(None, ""), resource_type, name)
         case CompartmentTerm():
-            return all(is_hashed(ReferenceTerm("Patient", term.id), resource_type, by) for by in term.by)
+            by_tokens = all(
+                is_hashed(ReferenceTerm("Patient", term.id), resource_type, by) for by in compartment_of(resource_type)
+            )
+            return by_tokens and resource_type != "Patient"
         case _:
             return is_hashed(term, resource_type, name)
 
@@ -207,7 +214,8 @@ def _tokens(tx: Transaction, resource_type: str, name: str, term: Term) -> Itera
         case AmongTerm():
             return named_tokens(key, resource_type, name, sorted(term.names))
         case CompartmentTerm():
-            return [token for by in term.by for token in named_tokens(key, resource_type, by, [f"Patient/{term.id}"])]
+            names, by = [f"Patient/{term.id}"], compartment_of(resource_type)
+            return [token for each in by for token in named_tokens(key, resource_type, each, names)]
         case _:
             return tokens_asked(key, resource_type, name, term) if is_hashed(term, resource_type, name) else []
 

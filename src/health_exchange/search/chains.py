@@ -31,12 +31,14 @@ def followed(tx: Transaction, query: SearchQuery, permitted: Permitted) -> Searc
     if not is_chained(query):
         return query
     criteria = tuple(_followed(tx, query.type, criterion, permitted) for criterion in query.criteria)
-    return msgspec.structs.replace(query, criteria=criteria)
+    branches = tuple(followed(tx, branch, permitted) for branch in query.branches)
+    return msgspec.structs.replace(query, criteria=criteria, branches=branches)
 
 
 def is_chained(query: SearchQuery) -> bool:
     """Whether a query looks at other resources."""
-    return any(isinstance(term, ChainTerm | HasTerm) for criterion in query.criteria for term in criterion.terms)
+    criteria = [criterion for branch in query.each for criterion in branch.criteria]
+    return any(isinstance(term, ChainTerm | HasTerm) for criterion in criteria for term in criterion.terms)
 
 
 def _followed(tx: Transaction, resource_type: str, criterion: Criterion, permitted: Permitted) -> Criterion:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from health_exchange.fhir.parameter_table import located, parameters_of
+from health_exchange.fhir.parameter_table import compartment_of, located, parameters_of
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.comparing import coded, is_met_by
 from health_exchange.search.spans import compare, span_of
@@ -49,6 +49,7 @@ class Matcher:
         self._query = query
         self._sids = sids
         self._key = key
+        self._branches = {branch.type: Matcher(branch, sids, key) for branch in query.branches}
         self._looks_inside = any(
             not isinstance(term, IdTerm | IdsTerm | PersonTerm) and criterion.name != "_lastUpdated"
             for criterion in query.criteria
@@ -57,6 +58,9 @@ class Matcher:
 
     def matches(self, kept: StoredResource) -> bool:
         """Whether ``kept`` is of the type and meets every criterion."""
+        if self._branches:
+            branch = self._branches.get(kept.type)
+            return branch is not None and branch.matches(kept)
         if kept.type != self._query.type:
             return False
         inside = decoded(kept) if self._looks_inside else {}
@@ -79,7 +83,10 @@ class Matcher:
                 holds = kept.sid in self._sids[term.pseudonym]
             case CompartmentTerm():
                 patient = ReferenceTerm("Patient", term.id)
-                holds = any(is_met_by(patient, "", parameters_of(kept.type)[by], inside) for by in term.by)
+                is_it = (kept.type, kept.id) == ("Patient", term.id)
+                holds = is_it or any(
+                    is_met_by(patient, "", parameters_of(kept.type)[by], inside) for by in compartment_of(kept.type)
+                )
             case DateTerm() if name == "_lastUpdated":
                 holds = compare(term.comparator, term.span, span_of(kept.changed_at))
             case MissingTerm():

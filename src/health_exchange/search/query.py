@@ -8,9 +8,11 @@ Source: FHIR R4, section 3.1.1 "Search" (search.html).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import parse_qsl
+
+from msgspec import structs
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, parameters_of
@@ -19,6 +21,7 @@ from health_exchange.search.spans import Comparator
 from health_exchange.search.terms import (
     COUNT_DEFAULT,
     ChainTerm,
+    CompartmentTerm,
     Criterion,
     DateTerm,
     HasTerm,
@@ -117,6 +120,32 @@ def parse_pairs(
         inclusions=tuple(inclusions),
         ignored=tuple(ignored),
     )
+
+
+def parse_over_types(  # a search with its parts
+    types: Sequence[str], pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
+) -> SearchQuery:
+    """The search that names and values ask for over several types, or over what belongs to a Patient.
+
+    Args:
+        types: Of which resources are searched; one where the search is for one type.
+        pairs: As for :func:`parse_pairs`; every type has to have the parameters.
+        patient: Id of the Patient whose compartment is searched; empty for no compartment.
+        base: URL that this node's own resources stand under.
+        lenient: As for :func:`parse_pairs`.
+
+    Raises:
+        UnknownParameterError: As :func:`parse_pairs`, for any of the types.
+        BadSearchError: As :func:`parse_pairs`.
+    """
+    branches = [parse_pairs(each, pairs, base=base, lenient=lenient) for each in types]
+    if patient:
+        read_value(parameters_of("Patient")["_id"], "", patient)
+        belongs = Criterion(name="_compartment", terms=(CompartmentTerm(patient),))
+        branches = [structs.replace(branch, criteria=(*branch.criteria, belongs)) for branch in branches]
+    if len(branches) == 1:
+        return branches[0]
+    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches))
 
 
 def parse_text(resource_type: str, text: str) -> SearchQuery:

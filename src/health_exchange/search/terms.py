@@ -38,13 +38,13 @@ class Total(StrEnum):
     ACCURATE = "accurate"
 
 
-class IdTerm(msgspec.Struct, frozen=True, tag_field="term", tag="id"):
+class IdTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="id"):
     """The resource has this id."""
 
     id: str
 
 
-class DateTerm(msgspec.Struct, frozen=True, tag_field="term", tag="date"):
+class DateTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="date"):
     """A date of the resource lies so to the span from ``start`` to ``end``."""
 
     comparator: Comparator
@@ -57,14 +57,14 @@ class DateTerm(msgspec.Struct, frozen=True, tag_field="term", tag="date"):
         return Span(self.start, self.end)
 
 
-class TokenTerm(msgspec.Struct, frozen=True, tag_field="term", tag="token"):
+class TokenTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="token"):
     """A coded value: of any system where that is ``None``, of none where it is empty; any code where that is empty."""
 
     system: str | None
     code: str
 
 
-class TypedTerm(msgspec.Struct, frozen=True, tag_field="term", tag="typed"):
+class TypedTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="typed"):
     """An Identifier of a type: the type's system and code, and the value."""
 
     system: str
@@ -72,20 +72,20 @@ class TypedTerm(msgspec.Struct, frozen=True, tag_field="term", tag="typed"):
     value: str
 
 
-class TextTerm(msgspec.Struct, frozen=True, tag_field="term", tag="text"):
+class TextTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="text"):
     """A text, or a URI; how it is compared is the parameter's and the modifier's matter."""
 
     text: str
 
 
-class NumberTerm(msgspec.Struct, frozen=True, tag_field="term", tag="number"):
+class NumberTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="number"):
     """A number, written as precisely as ``number`` is."""
 
     comparator: Comparator
     number: Decimal
 
 
-class QuantityTerm(msgspec.Struct, frozen=True, tag_field="term", tag="quantity"):
+class QuantityTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="quantity"):
     """A quantity: in any unit where ``code`` is empty, in a unit of any system where ``system`` is ``None``."""
 
     comparator: Comparator
@@ -94,7 +94,7 @@ class QuantityTerm(msgspec.Struct, frozen=True, tag_field="term", tag="quantity"
     code: str
 
 
-class ReferenceTerm(msgspec.Struct, frozen=True, tag_field="term", tag="reference"):
+class ReferenceTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="reference"):
     """A reference to ``type/id``, or to that id of any type; to that ``version`` of it where one is named."""
 
     type: str | None
@@ -102,44 +102,44 @@ class ReferenceTerm(msgspec.Struct, frozen=True, tag_field="term", tag="referenc
     version: str = ""
 
 
-class UrlTerm(msgspec.Struct, frozen=True, tag_field="term", tag="url"):
+class UrlTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="url"):
     """A reference by this URL, to something that is not kept under a type and an id here."""
 
     url: str
 
 
-class PersonTerm(msgspec.Struct, frozen=True, tag_field="term", tag="person"):
+class PersonTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="person"):
     """The resource is of the person with this pseudonym; what a national ID becomes before anything is searched."""
 
     pseudonym: str
 
 
-class KeyedTerm(msgspec.Struct, frozen=True, tag_field="term", tag="keyed"):
+class KeyedTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="keyed"):
     """The resource has this search token; what a value becomes that must not be kept as text."""
 
     token: int
 
 
-class MissingTerm(msgspec.Struct, frozen=True, tag_field="term", tag="missing"):
+class MissingTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="missing"):
     """The resource has no value of the parameter, or has one."""
 
     missing: bool
 
 
-class CompositeTerm(msgspec.Struct, frozen=True, tag_field="term", tag="composite"):
+class CompositeTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="composite"):
     """Every component has its value, in the same place."""
 
     parts: "tuple[Term, ...]"
 
 
-class ChainTerm(msgspec.Struct, frozen=True, tag_field="term", tag="chain"):
+class ChainTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="chain"):
     """What the parameter refers to is of this type and meets a criterion."""
 
     type: str
     criterion: "Criterion"
 
 
-class HasTerm(msgspec.Struct, frozen=True, tag_field="term", tag="has"):
+class HasTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="has"):
     """A resource of a type refers to this one by a parameter and meets a criterion."""
 
     type: str
@@ -147,23 +147,22 @@ class HasTerm(msgspec.Struct, frozen=True, tag_field="term", tag="has"):
     criterion: "Criterion"
 
 
-class AmongTerm(msgspec.Struct, frozen=True, tag_field="term", tag="among"):
+class AmongTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="among"):
     """A reference to one of these, as ``Type/id``; what a chain becomes when it is followed."""
 
     names: frozenset[str]
 
 
-class IdsTerm(msgspec.Struct, frozen=True, tag_field="term", tag="ids"):
+class IdsTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="ids"):
     """The resource has one of these ids."""
 
     ids: frozenset[str]
 
 
-class CompartmentTerm(msgspec.Struct, frozen=True, tag_field="term", tag="compartment"):
-    """The resource refers to this Patient by one of these parameters."""
+class CompartmentTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="compartment"):
+    """The resource belongs to this Patient by a parameter of its type's compartment, or is this Patient."""
 
     id: str
-    by: tuple[str, ...]
 
 
 Term: TypeAlias = (
@@ -188,7 +187,7 @@ Term: TypeAlias = (
 )
 
 
-class Criterion(msgspec.Struct, frozen=True, kw_only=True):
+class Criterion(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One condition: any of its alternatives.
 
     Attributes:
@@ -202,14 +201,14 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
     modifier: str = ""
 
 
-class Sorting(msgspec.Struct, frozen=True, kw_only=True):
+class Sorting(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One rank of an order."""
 
     name: str
     descending: bool = False
 
 
-class Inclusion(msgspec.Struct, frozen=True, kw_only=True):
+class Inclusion(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What is handed out beside what is found.
 
     Attributes:
@@ -227,17 +226,18 @@ class Inclusion(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
 
 
-class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One search: all of its criteria.
 
     Attributes:
-        type: Resource type.
+        type: Resource type; empty for a search over several.
         criteria: Empty for all resources of the type.
         count: Most resources on one page; 0 asks for the total alone.
         sorting: In what order; newest row first where that is empty.
         total: Whether to count; where it is not said, as far as that takes few bodies.
         inclusions: What comes beside what is found.
         ignored: What was asked for and is not offered, where the caller takes that.
+        branches: Of a search over several types, the criteria of each.
     """
 
     type: str
@@ -247,3 +247,9 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
     total: Total | None = None
     inclusions: tuple[Inclusion, ...] = ()
     ignored: tuple[str, ...] = ()
+    branches: "tuple[SearchQuery, ...]" = ()
+
+    @property
+    def each(self) -> "tuple[SearchQuery, ...]":
+        """The criteria of every type that is searched."""
+        return self.branches or (self,)
