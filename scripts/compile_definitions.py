@@ -3,7 +3,7 @@
 
 ``elements.json``: for each type and backbone element its elements, as ``types [?!*+]``: optional, required, a list, a
 list that must be there; ``value[x]`` names the types of a choice. ``schema.json``: the official JSON Schema without its
-prose, checked here to expand to the very same schema. ``parameters.json``: element paths of search parameters.
+prose, checked here to expand to the very same schema.
 
 Usage: ``python scripts/compile_definitions.py``
 """
@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT.parent / "shared/definitions/fhir-r4-definitions.tar.xz"
 TARGET = ROOT / "src/health_exchange/fhir/definitions"
 RELEASE = "4.0.1"
-PARAMETERS = ("patient", "subject", "date", "code", "category", "status", "identifier")
 CARDINALITY = {(0, "1"): "?", (1, "1"): "!", (0, "*"): "*", (1, "*"): "+"}
 STRING = "http://hl7.org/fhirpath/System.String"
 
@@ -138,43 +137,6 @@ def is_prose(name: str, inner: object) -> bool:
     return name == "description" and isinstance(inner, str)
 
 
-def parameter_rows(search: Any, tables: Tables, resources: list[str]) -> Tables:  # noqa: ANN401  # JSON
-    """For each type its parameters, as kind and typed element paths."""
-    rows: Tables = {}
-    for entry in search["entry"]:
-        parameter = entry["resource"]
-        if parameter["code"] not in PARAMETERS:
-            continue
-        for base in parameter["base"]:
-            terms = [term.strip() for term in parameter["expression"].split("|")]
-            found = [path for term in terms for path in typed_paths(term, base, tables)]
-            if base in resources and found:
-                row = " ".join([parameter["type"], *dict.fromkeys(found)])
-                rows.setdefault(base, {})[parameter["code"]] = row
-    return dict(sorted(rows.items()))
-
-
-def typed_paths(term: str, base: str, tables: Tables) -> Iterator[str]:
-    """``path:Type`` of one alternative of an expression; a reference that must be to a patient is ``Patient``'s."""
-    match = re.fullmatch(r"\(?(\w+)\.([\w.]+?)(\.where\(resolve\(\) is Patient\))?( as (\w+)\))?", term)
-    if match is None:
-        raise SystemExit(f"no rule for the expression {term}")
-    if match[1] != base:
-        return
-    *steps, last = match[2].split(".")
-    table = base
-    for step in steps:
-        table = tables[table][step].split()[0]
-    if last in tables[table]:
-        kinds, names = tables[table][last].split()[:-1], None
-    else:
-        kinds = names = tables[table][f"{last}[x]"].split()[:-1]
-    for kind in kinds:
-        if match[5] in (None, kind):
-            name = last if names is None else f"{last}{kind[0].upper()}{kind[1:]}"
-            yield ".".join([*steps, name]) + ":" + ("Patient" if match[3] else kind)
-
-
 def write(name: str, table: Any) -> None:  # noqa: ANN401  # JSON
     """One line a type, so that a change shows where it is."""
     lines = [
@@ -190,14 +152,13 @@ def main() -> None:
         sources = {
             member.name.rpartition("/")[2]: json.load(file)
             for member in archive.getmembers()
-            if member.name.endswith(("types.json", "resources.json", "parameters.json", "schema.json"))
+            if member.name.endswith(("types.json", "resources.json", "schema.json"))
             and (file := archive.extractfile(member))
         }
     tables, resources = element_tables(structures(sources["profiles-types.json"], sources["profiles-resources.json"]))
     write("elements.json", tables)
     compact = compact_schema(sources["fhir.schema.json"], resources)
     write("schema.json", {"(primitives)": compact["primitives"], **compact["complex"]})
-    write("parameters.json", parameter_rows(sources["search-parameters.json"], tables, resources))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@ import json
 import pytest
 
 from health_exchange.api.capability import capability_statement
-from health_exchange.fhir.parameters import offered_for
+from health_exchange.fhir.parameter_table import parameters_of
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import Tier
-from health_exchange.search.query import ALWAYS, PARAMETERS, UnknownParameterError, parse_pairs
+from health_exchange.search.query import modifiers_of, parse_pairs
+from health_exchange.search.values import BadSearchError
 
 
 def statement(tier: Tier, *, writes: bool) -> dict[str, object]:
@@ -29,12 +30,16 @@ def test_it_says_r4_where_it_is_and_what_it_takes() -> None:
     said = statement(Tier.COUNTY, writes=True)
     assert said["fhirVersion"] == "4.0.1"
     assert said["implementation"] == {"description": "浙江 (cn/33)", "url": "https://node.example/fhir"}
-    assert said["rest"][0]["interaction"] == [{"code": "transaction"}, {"code": "batch"}]  # type: ignore[index]  # JSON of any shape
+    assert said["rest"][0]["interaction"] == [  # type: ignore[index]  # JSON of any shape
+        {"code": "transaction"},
+        {"code": "batch"},
+        {"code": "search-system"},
+    ]
 
 
 def test_a_node_that_admits_nobody_offers_no_writes() -> None:
     rest = statement(Tier.NATION, writes=False)["rest"][0]  # type: ignore[index]  # JSON of any shape
-    assert "interaction" not in rest
+    assert rest["interaction"] == [{"code": "search-system"}]
     offered = {one["code"] for resource in rest["resource"] for one in resource["interaction"]}
     assert offered == {"read", "vread", "search-type"}
 
@@ -43,12 +48,15 @@ def test_a_node_that_admits_nobody_offers_no_writes() -> None:
 def test_the_search_parameters_it_names_are_those_the_parser_takes(resource_type: str) -> None:
     rest = statement(Tier.COUNTY, writes=True)["rest"][0]  # type: ignore[index]  # JSON of any shape
     resource = next(one for one in rest["resource"] if one["type"] == resource_type)
-    named = {one["name"] for one in resource["searchParam"]}
-    for name in PARAMETERS:
-        value = "2024" if name in {"date", "_lastUpdated"} else "x"
-        if name in named:
-            assert parse_pairs(resource_type, [(name, value)], offered_for(resource_type)).criteria
-        else:
-            with pytest.raises(UnknownParameterError):
-                parse_pairs(resource_type, [(name, value)], offered_for(resource_type))
-    assert named >= ALWAYS
+    named = {one["name"]: one for one in resource["searchParam"]}
+    assert named.keys() == parameters_of(resource_type).keys()
+    for name, parameter in parameters_of(resource_type).items():
+        assert named[name]["type"] == parameter.kind
+        for modifier in modifiers_of(parameter):
+            assert modifier in named[name]["documentation"]
+            try:
+                assert parse_pairs(resource_type, [(f"{name}:{modifier}", "true")]).criteria
+            except BadSearchError:
+                assert modifier == "of-type"
+    for include in resource["searchInclude"]:
+        assert parse_pairs(resource_type, [("_include", include)]).inclusions

@@ -33,7 +33,6 @@ from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
 from health_exchange.policy.decisions import Principal
-from health_exchange.search.query import PARAMETERS
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import resources, subjects
 from health_exchange.store.bodies import pack_body
@@ -244,12 +243,50 @@ _VALUES: Mapping[str, Sequence[str]] = {
 }
 _MALFORMED = ("", "%", "*", "a" * 70, "\\", "'; --", "_", "Patient/", "https://x/Patient/h0", "a|b|c", "sa2020")
 _COUNTS = ("0", "1", "1", "2", "2", "3", "5", "7", "20", "200", "999999")
+_ANYWHERE = (("_sort", "-_lastUpdated"), ("_sort", "_id"), ("_total", "accurate"), ("_summary", "count"))
+_OF_PATIENTS = (
+    *_ANYWHERE,
+    ("patient.gender", "male"),
+    ("patient.gender:not", "female"),
+    ("patient._id", "h0,h1,p1,hp1"),
+    ("patient:Patient._has:Condition:patient:code", "B20"),
+    ("patient._has:Observation:subject:_id", "ho1,hr1,o10"),
+    ("patient:missing", "false"),
+)
+_AROUND: Mapping[str, Sequence[tuple[str, str]]] = {
+    "Patient": (
+        *_ANYWHERE,
+        ("_has:Condition:patient:code", "B20,F20,I10"),
+        ("_has:Condition:patient:code:not", "I10"),
+        ("_has:Observation:patient:_has:Condition:focus:code", "x"),
+        ("_has:Immunization:patient:status", "completed"),
+        ("_revinclude", "Condition:patient"),
+        ("_revinclude", "Observation:subject:Patient"),
+        ("_revinclude:iterate", "FamilyMemberHistory:patient"),
+        ("gender:not", "female"),
+    ),
+    "Observation": (
+        *_OF_PATIENTS,
+        ("_include", "Observation:subject"),
+        ("_include", "Observation:patient:Patient"),
+        ("_revinclude:iterate", "Condition:patient"),
+        ("_sort", "-date"),
+        ("_sort", "date,_id"),
+        ("value-quantity", "gt1"),
+        ("status:not", "final"),
+        ("code-value-quantity", "14771-0$gt1"),
+    ),
+    "Condition": (*_OF_PATIENTS, ("_include", "Condition:subject"), ("code:text", "a")),
+    "Immunization": (*_OF_PATIENTS, ("_include:iterate", "Immunization:patient")),
+    "FamilyMemberHistory": (*_OF_PATIENTS, ("_include", "FamilyMemberHistory:patient")),
+}
+"""What looks beyond one resource, or deep into it: the sort of question that could tell of what is hidden."""
 _UNOFFERED = re.findall(
     r"\S+",
     """
-    _include _revinclude _has:Condition:patient:code _sort _summary _total _elements _filter _text _content _list _page
+    _include _revinclude _has:Condition:patient _sort _summary _total _elements _filter _text _content _list _page
     _contained _format _security _tag _profile _source code:not code:in _count:exact patient.name subject._id _ID name
-    subject:Patient.birthdate Patient.code code-value-quantity value-quantity
+    subject:Patient.birthdate Patient.code code-value-quantity value-quantity focus.status
     """,
 )
 
@@ -296,12 +333,15 @@ class Adversary:
             yield self._pair(kind)
         if dice.random() < 0.7:
             yield "_count", dice.choice(_COUNTS) if dice.random() < 0.97 else dice.choice(("-1", "x", ""))
+        if dice.random() < 0.35:
+            yield dice.choice(_AROUND.get(kind, _ANYWHERE))
         if dice.random() < 0.04:
             yield dice.choice(_UNOFFERED), dice.choice((*_PLACES, "Observation:subject", "-date"))
 
     def _pair(self, kind: str) -> tuple[str, str]:
         dice = self._dice
-        offered = sorted(offered_for(kind) & PARAMETERS.keys()) if dice.random() < 0.97 else tuple(PARAMETERS)
+        asked = {*_VALUES, "date", "_lastUpdated"}
+        offered = sorted((offered_for(kind) & asked if dice.random() < 0.97 else asked) or asked)
         name = dice.choice(offered)
         return name, ",".join(self._value(name) for _each in range(dice.choices((1, 2, 4), (6, 2, 1))[0]))
 

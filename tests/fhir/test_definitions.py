@@ -12,7 +12,7 @@ from health_exchange.fhir.elements import elements_of, resource_types
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "src/health_exchange/fhir/definitions"
 SOURCE = ROOT.parent / "shared/definitions/fhir-r4-definitions.tar.xz"
-TABLES_BYTES_MAX = 600_000
+TABLES_BYTES_MAX = 650_000
 
 
 def test_the_tables_are_small() -> None:
@@ -32,15 +32,18 @@ def test_a_choice_appears_as_its_alternatives() -> None:
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_very_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["compile_definitions", "compile_parameters"])
+def test_the_scripts_make_the_very_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     if not SOURCE.exists():
         pytest.skip(f"{SOURCE} is not here")
-    spec = importlib.util.spec_from_file_location("compile_definitions", ROOT / "scripts/compile_definitions.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     script: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     monkeypatch.setattr(script, "TARGET", tmp_path)
     script.main()
-    for path in TABLES.glob("*.json"):
-        assert json.loads((tmp_path / path.name).read_bytes()) == json.loads(path.read_bytes())
+    made = sorted(tmp_path.glob("*.json"))
+    assert made
+    for path in made:
+        assert json.loads(path.read_bytes()) == json.loads((TABLES / path.name).read_bytes())

@@ -84,9 +84,9 @@ def test_other_types_are_found_by(resource: dict[str, Any], param: str, expected
 
 
 def test_what_is_offered_is_what_fhir_defines() -> None:
-    assert offered_for("Patient") == {"_id", "_lastUpdated", "identifier"}
+    assert {"_id", "_lastUpdated", "_tag", "identifier", "family", "birthdate"} < offered_for("Patient")
     assert {"patient", "subject", "date", "code", "category", "status", "identifier"} < offered_for("Observation")
-    assert offered_for("Binary") == {"_id", "_lastUpdated"}
+    assert offered_for("Binary") == {"_id", "_lastUpdated", "_profile", "_security", "_source", "_tag"}
     assert "Observation" in resource_types()
     assert "Horoscope" not in resource_types()
 

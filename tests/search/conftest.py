@@ -12,7 +12,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.search.finding import Permitted, classes_of, consents_of
+from health_exchange.search.permission import Permitted, classes_of, consents_of
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import resources, subjects
 from health_exchange.store.bodies import pack_body

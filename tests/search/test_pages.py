@@ -5,7 +5,7 @@ import pytest
 
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
-from health_exchange.search.query import Criterion, PersonTerm, SearchQuery
+from health_exchange.search.terms import Criterion, PersonTerm, SearchQuery
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 KEY = Secret(bytes(32))

@@ -32,7 +32,7 @@ def test_every_form_a_query_may_name_has_its_token() -> None:
         ("subject", "p1"),
         ("subject", "Patient/p1"),
     ]:
-        term = parse_pairs("Observation", [(name, value)], {name}).criteria[0].terms[0]
+        term = parse_pairs("Observation", [(name, value)]).criteria[0].terms[0]
         asked = tokens_asked(KEY, "Observation", name, term)  # type: ignore[arg-type]  # hashed kinds only
         assert len(set(asked).intersection(tokens)) == 1
 
@@ -48,7 +48,7 @@ def test_no_token_is_kept_that_another_finds_as_well() -> None:
 
 def test_a_type_that_has_patients_and_no_subjects_finds_them_as_patients() -> None:
     allergy = {"resourceType": "AllergyIntolerance", "patient": {"reference": "Patient/p1"}}
-    term = parse_pairs("AllergyIntolerance", [("patient", "p1")], {"patient"}).criteria[0].terms[0]
+    term = parse_pairs("AllergyIntolerance", [("patient", "p1")]).criteria[0].terms[0]
     asked = tokens_asked(KEY, "AllergyIntolerance", "patient", term)  # type: ignore[arg-type]  # a reference
     assert asked == tokens_of(KEY, "AllergyIntolerance", extract(allergy))
 

@@ -7,27 +7,31 @@ from functools import lru_cache
 from importlib.metadata import version
 
 from health_exchange.api.event_search import PARAMETERS as EVENT_PARAMETERS
-from health_exchange.fhir.parameters import offered_for, resource_types
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import Parameter, parameters_of
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import POWERS, Power
-from health_exchange.search.query import ALWAYS, PARAMETERS, Kind
+from health_exchange.search.query import is_included, modifiers_of
 
 PUBLISHED = "2026-01-01"
-_SEARCH_TYPES = {
-    Kind.ID: "token",
-    Kind.INSTANT: "date",
-    Kind.REFERENCE: "reference",
-    Kind.DATE: "date",
-    Kind.TOKEN: "token",
-}
 _LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
 _OPERATIONS = {
     ("everything", False): "GET gives what this node keeps of the person.",
     ("everything", True): f"GET gives what this node keeps of the person; {_LOOKUP} in the whole country.",
     ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
 }
+SEARCHES = (
+    "Unknown search parameters and modifiers are refused, or named in the Bundle with Prefer: handling=lenient; never "
+    "ignored. Prefixes of dates, numbers and quantities: eq, ne, gt, ge, lt, le, sa, eb, ap; units are not converted. "
+    "References may be chained, and reversed by _has. _sort by _id, _lastUpdated, dates and numbers; _total, "
+    "_summary=count, _include and _revinclude (by the references of each type) with :iterate. A search that would open "
+    "too many resources is refused, and says what narrows it."
+)
 AUDIT_EVENT = "AuditEvent"
 _READS = ("read", "vread", "search-type")
+_BUNDLES = ("transaction", "batch")
+BASIC = "Basic"
+"""A type whose common parameters are those of all types."""
 _WRITES = ("create", "update", "delete")
 
 
@@ -58,7 +62,7 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
         "rest": [
             {
                 "mode": "server",
-                "documentation": "Unknown search parameters and modifiers are refused, never ignored.",
+                "documentation": SEARCHES,
                 "security": {
                     "cors": False,
                     "service": [
@@ -76,7 +80,13 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
                 "resource": [
                     _resource(resource_type, writes=writes, powers=powers) for resource_type in resource_types()
                 ],
-                **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}),
+                "interaction": [{"code": code} for code in (*(_BUNDLES if writes else ()), "search-system")],
+                "searchParam": [
+                    _parameter(parameter, powers=powers)
+                    for parameter in parameters_of(BASIC).values()
+                    if parameter.name.startswith("_")
+                ],
+                "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
             }
         ],
     }
@@ -88,13 +98,15 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
     """What is offered for one type."""
     if resource_type == AUDIT_EVENT and Power.TAKES_ANYTHING not in powers:
         return _audit_events()
-    offered = sorted(ALWAYS | (set(offered_for(resource_type)) & PARAMETERS.keys()))
+    offered = parameters_of(resource_type).values()
+    references = [f"{resource_type}:{parameter.name}" for parameter in offered if is_included(parameter)]
     entry: dict[str, object] = {
         "type": resource_type,
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
         "versioning": "versioned-update" if writes else "versioned",
         "readHistory": True,
-        "searchParam": [_parameter(name, powers=powers) for name in offered],
+        "searchParam": [_parameter(parameter, powers=powers) for parameter in offered],
+        **({"searchInclude": references} if references else {}),
     }
     if writes:
         entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
@@ -129,13 +141,15 @@ def _audit_events() -> dict[str, object]:
     }
 
 
-def _parameter(name: str, *, powers: frozenset[Power]) -> dict[str, str]:
+def _parameter(parameter: Parameter, *, powers: frozenset[Power]) -> dict[str, str]:
     """One search parameter."""
-    parameter = {"name": name, "type": _SEARCH_TYPES[PARAMETERS[name]]}
-    if name == "identifier":
+    said: list[str] = []
+    if parameter.name == "identifier":
         limit = "" if Power.SEES_NATIONAL_IDS in powers else " National IDs are refused at this node."
         what = "Identities of persons by" if Power.TAKES_ANYTHING in powers else "By"
-        parameter["documentation"] = f"{what} POST _search only.{limit}"
-    elif PARAMETERS[name] in {Kind.DATE, Kind.INSTANT}:
-        parameter["documentation"] = "Prefixes eq, ne, gt, ge, lt, le."
-    return parameter
+        said.append(f"{what} POST _search only.{limit}")
+    modifiers = modifiers_of(parameter)
+    if modifiers:
+        said.append(f"Modifiers: {', '.join(modifiers)}.")
+    row = {"name": parameter.name, "type": parameter.kind}
+    return {**row, "documentation": " ".join(said)} if said else row

@@ -25,8 +25,9 @@ from health_exchange.audit.balp import (
 )
 from health_exchange.audit.questions import LogQuestion
 from health_exchange.pseudonym.identities import NATIONAL_ID_SYSTEMS, looks_like_national_id
-from health_exchange.search.query import BadSearchError, UnknownParameterError
+from health_exchange.search.query import UnknownParameterError
 from health_exchange.search.spans import Comparator, span_of
+from health_exchange.search.values import BadSearchError
 
 COUNT_DEFAULT, COUNT_MAX = 50, 200
 BEFORE = "_before"

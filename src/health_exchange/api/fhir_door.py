@@ -6,7 +6,8 @@ OperationOutcome by one table (``problems``). National IDs in URLs are refused b
 Source: FHIR R4 (4.0.1), section 3.1 "RESTful API".
 """
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -24,15 +25,17 @@ from health_exchange.api.tokens import TokenIssuer
 from health_exchange.fhir.limits import Limits as FhirLimits
 from health_exchange.fhir.validation import ResourceView, validate
 from health_exchange.model.addresses import NodeAddress
-from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError, NotFoundError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.node.admission import Admission
 from health_exchange.node.asking import may_name_identity
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.reading import Kept, Reading
+from health_exchange.node.reading import Kept
+from health_exchange.node.searching import Searching
 from health_exchange.node.writes import UnsupportedInteractionError, WriteResult, make_request
 from health_exchange.policy.decisions import Principal
+from health_exchange.search.query import asks_by_identifier
 from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import LONG_DIGITS, current_request_id
 
@@ -77,21 +80,25 @@ class FhirDoor:
 
     parts: NodeParts
     issuer: TokenIssuer
-    reading: Reading
+    reading: Searching
     admission: Admission | None
     limits: FhirLimits
 
     def routes(self) -> list[Route]:
         """Everything under ``/fhir``, and the token endpoint."""
         by_path: list[tuple[str, str, Endpoint]] = [
+            ("/fhir/_search", "POST", self._search_by_post),
             ("/fhir/{type}/_search", "POST", self._search_by_post),
+            ("/fhir/{compartment}/{id}/{type}/_search", "POST", self._search_by_post),
             ("/fhir/{type}/{id}/$everything", "GET", self._everything),
             ("/fhir/{type}/{id}/_history/{version}", "GET", self._vread),
+            ("/fhir/{compartment}/{id}/{type}", "GET", self._search),
             ("/fhir/{type}/{id}", "GET", self._read),
             ("/fhir/{type}/{id}", "PUT", self._update),
             ("/fhir/{type}/{id}", "DELETE", self._delete),
             ("/fhir/{type}", "GET", self._search),
             ("/fhir/{type}", "POST", self._create),
+            ("/fhir", "GET", self._search),
             ("/fhir", "POST", self._bundle),
         ]
         return [
@@ -194,16 +201,27 @@ class FhirDoor:
 
     async def _search(self, request: Request, caller: Caller) -> Response:
         pairs = list(request.query_params.multi_items())
-        if any(
-            may_name_identity(self.parts.card, value) for name, value in pairs if name.split(":")[0] == "identifier"
-        ):
+        card = self.parts.card
+        if any(asks_by_identifier(name) and may_name_identity(card, value) for name, value in pairs):
             raise IdentityInUrlError("search by identifier with POST _search: a URL stands in every log on the way")
-        page = await self.reading.search(request.path_params["type"], pairs, caller)
-        return Response(page, media_type=FHIR_JSON)
+        return await self._found(request, pairs, caller)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
         pairs = [*request.query_params.multi_items(), *parse_form(await read_body(request, FORM_BYTES_MAX))]
-        page = await self.reading.search(request.path_params["type"], pairs, caller)
+        return await self._found(request, pairs, caller)
+
+    async def _found(self, request: Request, pairs: list[tuple[str, str]], caller: Caller) -> Response:
+        """The answer to a search."""
+        place = request.path_params
+        if place.get("compartment", "Patient") != "Patient":
+            raise NotFoundError("the compartments that are searched are those of Patients")
+        page = await self.reading.search(
+            place.get("type", "").replace("*", ""),
+            pairs,
+            caller,
+            patient=place["id"] if "compartment" in place else "",
+            lenient=is_lenient(request.headers.getlist("prefer")),
+        )
         return Response(page, media_type=FHIR_JSON)
 
     async def _everything(self, request: Request, caller: Caller) -> Response:
@@ -284,6 +302,12 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
             raise OversizedBodyError(f"a body has at most {bytes_max} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def is_lenient(preferences: Iterable[str]) -> bool:
+    """Whether a caller prefers that what is not offered is left out; who says nothing prefers a refusal."""
+    said = {part.strip().lower() for preference in preferences for part in re.split("[,;]", preference)}
+    return "handling=lenient" in said
 
 
 def parse_form(body: bytes) -> list[tuple[str, str]]:

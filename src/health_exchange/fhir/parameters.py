@@ -1,26 +1,24 @@
-"""What a resource can be found by: search parameters as element paths, compiled ahead from FHIR's expressions.
+"""What a resource is found by before anybody opens it: values of its tokens and references, and its clinical date.
 
-Nothing of FHIRPath runs here: the few forms of the offered parameters became paths when the table was made.
-
-Source: FHIR R4, search-parameters.json; section 3.1.1.4 "Search Parameter Types".
+Source: FHIR R4, section 3.1.1.4 "Search Parameter Types".
 """
 
 import functools
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
 from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import parameters_of
 
 __all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types", "settle", "written_values"]
 
 
+_KINDS = frozenset({"token", "reference", "date"})
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 LOCAL_OFFSET = "+08:00"
 """Of a date without a zone: local time of the country."""
@@ -88,8 +86,8 @@ class _Row(NamedTuple):
 
 
 def offered_for(resource_type: str) -> frozenset[str]:
-    """Names of the offered parameters that FHIR defines for a type; ``_id`` and ``_lastUpdated`` for every one."""
-    return frozenset({"_id", "_lastUpdated"} | {row.param for row in _rows(resource_type)})
+    """Names of the parameters that a type can be searched by."""
+    return frozenset(parameters_of(resource_type))
 
 
 def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
@@ -165,29 +163,19 @@ def instant_of(decoded: Mapping[str, Any]) -> str | None:
 
 @functools.cache
 def _rows(resource_type: str) -> tuple[_Row, ...]:
-    """The compiled rows of a type."""
-    rows: list[_Row] = []
-    for param, row in _table().get(resource_type, {}).items():
-        kind, *paths = row.split()
-        for path in paths:
-            steps, _, type_name = path.partition(":")
-            if type_name in _READERS:
-                rows.append(_Row(param, kind, tuple(steps.split(".")), type_name))
-    return tuple(rows)
+    """The paths whose values are read here: of tokens, references and dates."""
+    return tuple(
+        _Row(parameter.name, parameter.kind, tuple(step.name for step in path.steps), path.type)
+        for parameter in parameters_of(resource_type).values()
+        for path in parameter.paths
+        if parameter.kind in _KINDS and path.type in _READERS and not any(step.key for step in path.steps)
+    )
 
 
 @functools.cache
 def _wanted_rows(resource_type: str, wanted: frozenset[str]) -> tuple[_Row, ...]:
     """Those of some parameters."""
     return tuple(row for row in _rows(resource_type) if row.param in wanted)
-
-
-@functools.cache
-def _table() -> Mapping[str, Mapping[str, str]]:
-    """The compact table."""
-    path = files("health_exchange.fhir.definitions").joinpath("parameters.json")
-    table: Mapping[str, Mapping[str, str]] = json.loads(path.read_bytes())
-    return table
 
 
 def _at(value: Any, steps: Sequence[str]) -> list[Any]:  # noqa: ANN401  # any JSON value
@@ -265,7 +253,6 @@ _READERS: Mapping[str, Callable[[_Row, Any], list[SearchValue]]] = MappingProxyT
         "CodeableConcept": _concept,
         "Identifier": _identifier,
         "Reference": _reference,
-        "Patient": _reference,
         "date": _date,
         "dateTime": _date,
         "instant": _date,

@@ -4,9 +4,12 @@ A national ID is in memory only here, between the form it came in and the pseudo
 to see national IDs refuses it; an identity that no key holder can be asked about is looked for by its local tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from health_exchange.fhir.parameters import offered_for, resource_types
+from msgspec import structs
+
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import compartment_types
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
@@ -16,23 +19,27 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.pseudonym.identities import (
     NATIONAL_ID_SYSTEMS,
     Identity,
+    holds_national_id,
     is_identity_system,
     looks_like_national_id,
     read_identity,
 )
-from health_exchange.search.query import (
-    BadSearchError,
+from health_exchange.search.query import last_of, parse_over_types
+from health_exchange.search.terms import (
+    ChainTerm,
     Criterion,
+    HasTerm,
     KeyedTerm,
     PersonTerm,
     SearchQuery,
     Term,
     TokenTerm,
-    parse_pairs,
 )
 from health_exchange.search.tokens import code_form, token_of
+from health_exchange.search.values import BadSearchError
 
 _IDENTIFIER = "identifier"
+_BY_IDENTIFIER = "a national ID is asked for by the parameter identifier only"
 NOBODY = Pseudonym("0" * 26)
 """Stands where a person would stand who is not known here: no pseudonym has this digit. So a search for somebody
 unknown looks, sealed into the link to a page, as long as one for somebody known."""
@@ -45,20 +52,38 @@ class IdentityNotSeenHereError(ExchangeError):
     code = "identity-not-seen-here"
 
 
-def read_query(resource_type: str, pairs: Sequence[tuple[str, str]]) -> SearchQuery:
+def read_query(  # a search with its parts
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
+) -> SearchQuery:
     """The search as asked, checked.
+
+    Args:
+        resource_type: What is searched; empty for all types, or those that ``_type`` names.
+        pairs: Names and values. Untrusted.
+        patient: Id of the Patient whose compartment is searched; empty for no compartment.
+        base: URL of this node's FHIR door, that its own resources may be referred to by.
+        lenient: Whether what is not offered is named in the answer instead of refused.
 
     Raises:
         NotFoundError: There is no such resource type.
         UnknownParameterError: It asks for what this door does not offer.
         BadSearchError: A value is none, or a national ID stands where it does not belong.
     """
-    if resource_type not in resource_types():
+    if resource_type and resource_type not in resource_types():
         raise NotFoundError("there is no such resource type")
     for name, value in pairs:
-        if name != _IDENTIFIER and looks_like_national_id(value):
-            raise BadSearchError("a national ID is asked for by the parameter identifier only")
-    return parse_pairs(resource_type, pairs, offered_for(resource_type))
+        if last_of(name) != _IDENTIFIER and holds_national_id(value):
+            raise BadSearchError(_BY_IDENTIFIER)
+    types: Sequence[str] = [resource_type]
+    if not resource_type:
+        named = [value for name, value in pairs if name == "_type"]
+        pairs = [(name, value) for name, value in pairs if name != "_type"]
+        types = sorted({each for text in named for each in text.split(",")} if named else resource_types())
+        if patient and not named:
+            types = compartment_types()
+    if not set(types) <= (set(compartment_types()) if patient else resource_types()):
+        raise BadSearchError("there is no such type of resource, or none that belongs to a Patient", where="_type")
+    return parse_over_types(types, pairs, patient=patient, base=base, lenient=lenient)
 
 
 def may_name_identity(card: NodeCard, value: str) -> bool:
@@ -79,35 +104,46 @@ async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | Non
     Raises:
         IdentityNotSeenHereError: It asks by an identity, and this node may see none.
         InvalidIdentityError: An identity cannot be right.
+        BadSearchError: It asks by an identity otherwise than by a plain parameter ``identifier``.
     """
-    named = {
-        term: identity
-        for criterion in query.criteria
-        if criterion.name == _IDENTIFIER
-        for term in criterion.terms
-        if isinstance(term, TokenTerm) and (identity := _identity(term)) is not None
-    }
+    named = dict(each for branch in query.each for each in _named(branch.type, branch.criteria))
     if not named:
         return query
     if pseudonyms is None or not parts.card.may(Power.SEES_NATIONAL_IDS):
         raise IdentityNotSeenHereError(f"{parts.address} sees no national IDs; ask a node that admits facilities")
-    known = await pseudonyms.resolve(list(dict.fromkeys(named.values()))) if query.type == "Patient" else {}
-    criteria = tuple(
-        Criterion(
-            name=criterion.name,
-            terms=tuple(
-                replaced
-                for term in criterion.terms
-                for replaced in (
-                    _replaced(parts, query.type, term, named[term], known)
-                    if isinstance(term, TokenTerm) and criterion.name == _IDENTIFIER and term in named
-                    else (term,)
-                )
-            ),
-        )
-        for criterion in query.criteria
-    )
-    return SearchQuery(type=query.type, criteria=criteria, count=query.count)
+    of_patients = [identity for (resource_type, _term), identity in named.items() if resource_type == "Patient"]
+    known = await pseudonyms.resolve(list(dict.fromkeys(of_patients))) if of_patients else {}
+
+    def replaced(resource_type: str, criterion: Criterion) -> Criterion:
+        terms: list[Term] = []
+        for term in criterion.terms:
+            if isinstance(term, ChainTerm | HasTerm):
+                terms.append(structs.replace(term, criterion=replaced(term.type, term.criterion)))
+            elif isinstance(term, TokenTerm) and criterion.name == _IDENTIFIER and (resource_type, term) in named:
+                terms += _replaced(parts, resource_type, term, named[resource_type, term], known)
+            else:
+                terms.append(term)
+        return structs.replace(criterion, terms=tuple(terms))
+
+    def plain(branch: SearchQuery) -> SearchQuery:
+        return structs.replace(branch, criteria=tuple(replaced(branch.type, each) for each in branch.criteria))
+
+    return structs.replace(plain(query), branches=tuple(plain(branch) for branch in query.branches))
+
+
+def _named(resource_type: str, criteria: Iterable[Criterion]) -> Iterator[tuple[tuple[str, TokenTerm], Identity]]:
+    """Every exchange-wide identity that a search asks by, under the type it is asked of and the term that names it."""
+    for criterion in criteria:
+        for term in criterion.terms:
+            if isinstance(term, ChainTerm | HasTerm):
+                yield from _named(term.type, [term.criterion])
+            elif isinstance(term, TokenTerm) and _IDENTIFIER in {criterion.name, criterion.modifier}:
+                identity = _identity(term)
+                if identity is None:
+                    continue
+                if criterion.modifier:
+                    raise BadSearchError(_BY_IDENTIFIER)
+                yield (resource_type, term), identity
 
 
 def _identity(term: TokenTerm) -> Identity | None:

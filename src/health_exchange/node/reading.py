@@ -1,4 +1,4 @@
-"""Reading and searching what this node keeps: decided by policy, entered in the log, and only then handed out.
+"""Reading what this node keeps: decided by policy, entered in the log, and only then handed out.
 
 Every answer, refusal and miss is an entry in the log, durable before the first byte leaves. A refused resource and an
 absent one look alike to a caller who may see some resources of the type.
@@ -7,14 +7,12 @@ absent one look alike to a caller who may see some resources of the type.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 
 import msgspec
 
 from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
 from health_exchange.node.callers import Caller
 from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
@@ -24,18 +22,14 @@ from health_exchange.node.rights import consent_for, most_open, question_of, ref
 from health_exchange.node.searchsets import searchset, with_source
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
-from health_exchange.search.finding import FoundPage, find, of_subjects, pseudonyms_of, total
-from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
-from health_exchange.search.query import PersonTerm, SearchQuery
+from health_exchange.search.finding import FoundPage, of_subjects
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
 
 EVERYTHING_MAX = 20_000
-NONCE_BYTES = 12
 ABSENT = "nothing is kept here under that reference"
-_PAGE = "_page"
 
 
 class GoneError(ExchangeError):
@@ -118,28 +112,6 @@ class Reading:
         answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, version))
         return _kept(answer.kept[0])
 
-    async def search(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> bytes:
-        """A searchset Bundle: one page, with links to itself and to the next.
-
-        Raises:
-            ForbiddenError: The caller may see no resource of this type.
-            IdentityNotSeenHereError: It asks by national ID at a node that sees none.
-            UnknownParameterError: It asks for what this door does not offer.
-            BadSearchError: A value cannot be.
-            BadPageError: The link to a page is no longer good.
-        """
-        parts = self._parts
-        continuation = self._continued(resource_type, pairs, caller)
-        if continuation is None:
-            continuation = await self._begun(resource_type, pairs, caller)
-        query = continuation.query
-        answer = await self._asked(caller, lambda tx: self._page(tx, caller, continuation))
-        base = f"{parts.card.fhir_url}/fhir"
-        links = {"self": self._self_link(base, continuation, pairs, caller)}
-        if answer.page is not None and answer.page.after is not None:
-            links["next"] = self._link(base, query, answer.page.after, answer.total, caller)
-        return searchset(answer.kept, base=base, total=answer.total, links=links)
-
     async def everything(self, person: str, caller: Caller) -> bytes:
         """Every resource of a person that the caller may see, from all sources, latest clinical date first.
 
@@ -156,7 +128,7 @@ class Reading:
         base = f"{self._parts.card.fhir_url}/fhir"
         here = str(self._parts.address)
         sourced = [msgspec.structs.replace(kept, body=with_source(kept, here=here)) for kept in found]
-        return searchset(sourced, base=base, total=len(sourced), links={}, matched=False)
+        return searchset(sourced, base=base, total=len(sourced), links={}, mode="")
 
     async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:
         """As :meth:`everything`, for views that are made inside the node; logged alike."""
@@ -201,7 +173,7 @@ class Reading:
         name = f"1 {resource_type}"
         if now is None or wanted is None:
             if not general.allowed:
-                return _refused(asked, general, summary=name)
+                return refused_by(asked, general, summary=name)
             return Answer(
                 action=Action.READ,
                 outcome="failed",
@@ -220,7 +192,7 @@ class Reading:
             decision = decision_on(self._parts.policies, asked)
             if not decision.allowed:
                 error = NotFoundError(ABSENT) if general.allowed else refusal(general)
-                return _refused(asked, decision, error=error, subjects=whose, summary=name)
+                return refused_by(asked, decision, error=error, subjects=whose, summary=name)
         gone = wanted.deleted or wanted.body is None
         return Answer(
             action=Action.READ,
@@ -232,33 +204,13 @@ class Reading:
             summary=f"{name}, deleted" if gone else name,
         )
 
-    def _page(self, tx: Transaction, caller: Caller, continuation: Continuation) -> Answer:
-        """One page of a search, or the refusal."""
-        query = continuation.query
-        held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type)
-        if held.is_refused:
-            return _refused(held.question, held.decision, summary=query.type)
-        page = find(tx, query, held.permitted, continuation.after)
-        counted = continuation.total if continuation.after is not None else total(tx, query, held.permitted)
-        whose = {*pseudonyms_of(tx, {kept.sid for kept in page.resources}), *_persons_in(query)}
-        return Answer(
-            action=Action.SEARCH,
-            outcome="allowed",
-            kept=page.resources,
-            page=page,
-            total=counted,
-            policy=held.decision.digest,
-            subjects=tuple(sorted(whose)),
-            summary=f"{len(page.resources)} {query.type} by {_asked_by(query)}",
-        )
-
     def _all_of(self, tx: Transaction, caller: Caller, person: str) -> Answer:
         """Everything of a person, or why not."""
         owners, patient = _named(tx, person)
         whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
         if not held.decision.allowed:
-            return _refused(held.question, held.decision, subjects=whose)
+            return refused_by(held.question, held.decision, subjects=whose)
         # An id names a person only to those who may see the Patient with that id; else it would tell whose it is.
         by_name = self._on_kept(caller, owners, patient)
         may_name = by_name is None or decision_on(self._parts.policies, by_name).allowed
@@ -268,7 +220,7 @@ class Reading:
             hidden = self._on_kept(caller, owners, example) if may_name else by_name
             refused = decision_on(self._parts.policies, hidden) if hidden is not None else held.decision
             if hidden is not None and not refused.allowed:
-                return _refused(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
+                return refused_by(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
         error: ExchangeError | None = None
         if not found:
             error = NotFoundError(ABSENT)
@@ -292,56 +244,6 @@ class Reading:
         plain = consent_for(self._parts, caller, owners[kept.sid].consent, data_at=kept.instant)
         return question_of(caller, Action.VIEW_PERSON, kept.resource_class, plain)
 
-    def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
-        """Where a link to a page goes on; ``None`` where the request is no such link."""
-        if not any(name == _PAGE for name, _value in pairs):
-            return None
-        if len(pairs) > 1:
-            raise BadPageError("a link to a page is used as it is, without further parameters", where=_PAGE)
-        parts = self._parts
-        continuation = read_page_token(parts.keys.tokens, pairs[0][1], caller=_holder(caller), now=parts.clock.now())
-        if continuation.query.type != resource_type:
-            raise BadPageError("this link to a page is for another resource type", where=_PAGE)
-        return continuation
-
-    async def _begun(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation:
-        """A search at its first page, without any identity left in it."""
-        parts = self._parts
-        query = read_query(resource_type, pairs)
-        try:
-            query = await without_identities(parts, self._pseudonyms, query)
-        except IdentityNotSeenHereError as error:
-            refused = Answer(
-                action=Action.SEARCH,
-                outcome="refused",
-                error=error,
-                reason=error.code,
-                summary=f"{resource_type} by identifier",
-            )
-            await self._enter(caller, refused)
-            raise
-        return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME)
-
-    def _link(self, base: str, query: SearchQuery, after: int | None, counted: int | None, caller: Caller) -> str:
-        """The URL of the page after ``after``."""
-        parts = self._parts
-        token = write_page_token(
-            parts.keys.tokens,
-            Continuation(query=query, after=after, total=counted, expires_at=parts.clock.now() + LIFETIME),
-            caller=_holder(caller),
-            nonce=parts.randomness(NONCE_BYTES),
-        )
-        return f"{base}/{query.type}?{_PAGE}={token}"
-
-    def _self_link(
-        self, base: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
-    ) -> str:
-        """The URL of this page: as asked, unless it was asked by identifier or is a further page."""
-        query = continuation.query
-        if any(name in {"identifier", _PAGE} for name, _value in pairs):
-            return self._link(base, query, continuation.after, continuation.total, caller)
-        return f"{base}/{query.type}?{urlencode(pairs)}" if pairs else f"{base}/{query.type}"
-
 
 def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredResource | None]:
     """The subjects that a pseudonym or the id of a Patient names, and that Patient."""
@@ -354,7 +256,7 @@ def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredReso
     return owners, patient
 
 
-def _refused(
+def refused_by(
     question: Question,
     decision: Decision,
     *,
@@ -377,19 +279,3 @@ def _refused(
 
 def _kept(kept: StoredResource) -> Kept:
     return Kept(body=kept.body or b"", version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))
-
-
-def _holder(caller: Caller) -> str:
-    """Whose a link to a page is."""
-    return f"{caller.principal.kind}|{caller.principal.id}|{caller.purpose}"
-
-
-def _persons_in(query: SearchQuery) -> set[Pseudonym]:
-    """Persons whom a query names: asking for someone is logged even where nothing is found."""
-    terms = (term for criterion in query.criteria for term in criterion.terms)
-    return {Pseudonym(term.pseudonym) for term in terms if isinstance(term, PersonTerm)} - {NOBODY}
-
-
-def _asked_by(query: SearchQuery) -> str:
-    """Names of the parameters, for the log; never their values."""
-    return ", ".join(sorted({criterion.name for criterion in query.criteria})) or "type"

@@ -15,7 +15,7 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.policy.consent_rules import effective
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
-from health_exchange.search.finding import Permitted, classes_of, consents_of
+from health_exchange.search.permission import Permitted, classes_of, consents_of
 from health_exchange.store.engine import Transaction
 
 NO_CONSENT = ""

@@ -9,8 +9,15 @@ from health_exchange.fhir.splicing import JsonBytes, fields, join_array, join_ob
 from health_exchange.store.resources import StoredResource
 
 
-def searchset(
-    resources: Sequence[StoredResource], *, base: str, total: int | None, links: Mapping[str, str], matched: bool = True
+def searchset(  # the parts of a Bundle
+    resources: Sequence[StoredResource],
+    *,
+    base: str,
+    total: int | None,
+    links: Mapping[str, str],
+    mode: str = "match",
+    included: Sequence[StoredResource] = (),
+    outcome: JsonBytes | None = None,
 ) -> bytes:
     """The Bundle.
 
@@ -19,7 +26,9 @@ def searchset(
         base: The door's base URL.
         total: How many there are on all pages; ``None`` where that was not counted.
         links: URLs by relation (``self``, ``next``).
-        matched: Whether entries say that they match a search.
+        mode: Why these entries are in it; empty for what is no search.
+        included: What comes beside them.
+        outcome: An OperationOutcome about the search itself.
     """
     members: dict[str, JsonBytes] = {"resourceType": b'"Bundle"', "type": b'"searchset"'}
     if total is not None:
@@ -28,8 +37,12 @@ def searchset(
         members["link"] = join_array(
             join_object({"relation": quote(relation), "url": quote(url)}) for relation, url in links.items()
         )
-    if resources:
-        members["entry"] = join_array(_entry(kept, base, matched=matched) for kept in resources)
+    entries = [_entry(kept, base, mode) for kept in resources]
+    entries += [_entry(kept, base, "include") for kept in included]
+    if outcome is not None:
+        entries.append(join_object({"resource": outcome, "search": b'{"mode":"outcome"}'}))
+    if entries:
+        members["entry"] = join_array(entries)
     return join_object(members)
 
 
@@ -51,12 +64,12 @@ def with_source(kept: StoredResource, *, here: str) -> bytes:
     return join_object({**members, "meta": join_object(named)})
 
 
-def _entry(kept: StoredResource, base: str, *, matched: bool) -> bytes:
+def _entry(kept: StoredResource, base: str, mode: str) -> bytes:
     """One entry."""
     members: dict[str, JsonBytes] = {
         "fullUrl": quote(f"{base}/{kept.type}/{kept.id}"),
         "resource": kept.body or b"null",
     }
-    if matched:
-        members["search"] = b'{"mode":"match"}'
+    if mode:
+        members["search"] = join_object({"mode": quote(mode)})
     return join_object(members)

@@ -1,63 +1,46 @@
 """Finding resources: candidates by index, under what policy permits, checked again on the opened body.
 
-What policy permits is part of the SQL, before anything is counted or cut into pages, so that neither a total nor a page
-tells of resources the caller may not see. The order is by row number, newest first: a row keeps its number for life, so
-no page repeats or skips what was there when the first one was read.
+What policy permits is part of the SQL, before anything is counted, followed or cut into pages, so that neither a total
+nor a page tells of resources the caller may not see. Without another order it is by row number, newest first: a row
+keeps its number for life, so no page repeats or skips what was there when the first one was read. In another order the
+first page decides all of it, and the rest of its rows stands in the link to the next page.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import func, select
 
-from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.search.matching import Matcher
-from health_exchange.search.query import (
-    BadSearchError,
-    Criterion,
-    DateTerm,
-    IdTerm,
-    KeyedTerm,
-    PersonTerm,
-    ReferenceTerm,
-    SearchQuery,
-    Term,
-    TokenTerm,
-    parse_text,
+from health_exchange.search.candidates import (
+    SCAN_MAX,
+    TooCostlyError,
+    among_rows,
+    conditions,
+    is_guessed,
+    matches_of,
+    sids_of,
+    too_costly,
 )
-from health_exchange.search.spans import LATEST, Comparator
-from health_exchange.search.tokens import is_found_exactly, tokens_asked
+from health_exchange.search.chains import followed
+from health_exchange.search.including import included
+from health_exchange.search.matching import Matcher
+from health_exchange.search.ordering import ordered
+from health_exchange.search.permission import Permitted, is_permitted
+from health_exchange.search.query import parse_text
+from health_exchange.search.terms import SearchQuery, Total
+from health_exchange.search.values import BadSearchError
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
-from health_exchange.store.schema import classes, resources, subjects
-from health_exchange.store.token_index import has_token
+from health_exchange.store.schema import resources, subjects
 from health_exchange.store.transaction import Transaction
 
-BATCH = 200
-SCAN_MAX = 5_000
-"""Most candidates opened for one page or one total; beyond, a page may be short and a total is left out."""
 CONDITIONAL_MAX = 1_000
 """Most candidates a conditional create or reference may have."""
-_HASHED = (TokenTerm, ReferenceTerm, KeyedTerm)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted:
-    """Which resources the caller may see: class numbers by the consent class of their subject.
-
-    A consent class that is not named permits nothing.
-    """
-
-    classes: Mapping[str, frozenset[int]] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing at all is permitted."""
-        return not any(self.classes.values())
+SORTED_MAX = 1_000
+"""Most resources that are handed out in an order that is not that of rows: the link to a next page holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,88 +48,90 @@ class FoundPage:
     """One page.
 
     Attributes:
-        resources: Newest row first.
-        after: Row number to go on from; ``None`` at the end.
+        resources: What matches, in order.
+        included: What comes beside it.
+        after: Row number to go on from; ``None`` at the end, and where there are ``rest``.
+        rest: Rows of the next pages, in an order of their own.
     """
 
     resources: Sequence[StoredResource]
-    after: int | None
+    included: Sequence[StoredResource] = ()
+    after: int | None = None
+    rest: tuple[int, ...] = ()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no page follows."""
+        return self.after is None and not self.rest
 
 
-def classes_of(tx: Transaction, resource_type: str | None = None) -> dict[int, ResourceClass]:
-    """Every class that this node has met, or those of one type, by number."""
-    statement = select(classes)
-    if resource_type is not None:
-        statement = statement.where(classes.c.type == resource_type)
-    return {
-        row.class_id: ResourceClass(
-            type=row.type,
-            sensitivity=Sensitivity(row.sensitivity),
-            category=SensitiveCategory(row.category),
-            jurisdiction=row.jurisdiction,
-        )
-        for row in tx.execute(statement)
-    }
-
-
-def consents_of(tx: Transaction, sids: Iterable[int] | None = None) -> list[str]:
-    """Every consent class that a subject here has, or that one of ``sids`` has."""
-    statement = select(subjects.c.consent).distinct()
-    if sids is not None:
-        statement = statement.where(subjects.c.sid.in_(list(sids)))
-    return sorted(tx.execute(statement).scalars())
-
-
-def find(tx: Transaction, query: SearchQuery, permitted: Permitted, after: int | None = None) -> FoundPage:
+def find(
+    tx: Transaction, query: SearchQuery, permitted: Permitted, after: int | None = None, rest: Sequence[int] = ()
+) -> FoundPage:
     """The next page of what a query finds.
 
     Args:
         tx: The transaction.
         query: What is asked.
-        permitted: What the caller may see.
+        permitted: What the caller may see, of every type that the query looks at.
         after: Where the page before ended.
+        rest: The rows that the page before left.
+
+    Raises:
+        TooCostlyError: Too many resources would have to be opened, followed, sorted or included.
     """
     if query.count == 0:
-        return FoundPage(resources=(), after=None)
-    sids = _sids(tx, query)
-    matcher = Matcher(query, sids, tx.keys.tokens)
-    where = [*_criteria(tx, query, sids), _is_permitted(permitted)]
-    limit = BATCH if _is_guessed(query) else min(BATCH, query.count + 1)
-    found: list[StoredResource] = []
-    scanned = 0
-    while scanned < SCAN_MAX:
-        batch = _batch(tx, where, after, limit)
-        for kept in batch:
-            if matcher.matches(kept):
-                if len(found) == query.count:
-                    return FoundPage(resources=found, after=found[-1].rid)
-                found.append(kept)
-        if len(batch) < limit:
-            return FoundPage(resources=found, after=None)
-        after, scanned = batch[-1].rid, scanned + len(batch)
-    return FoundPage(resources=found, after=after)
+        return FoundPage(resources=())
+    plain = followed(tx, query, permitted)
+    if rest:
+        page = FoundPage(
+            resources=list(among_rows(tx, plain, permitted, rest[: query.count])), rest=tuple(rest[query.count :])
+        )
+    elif query.sorting:
+        page = _sorted_page(tx, plain, permitted)
+    else:
+        found = list(islice(matches_of(tx, plain, permitted, after=after, wanted=query.count + 1), query.count + 1))
+        more = len(found) > query.count
+        found = found[: query.count]
+        page = FoundPage(resources=found, after=found[-1].rid if more else None)
+    beside = included(tx, page.resources, query.inclusions, permitted)
+    return FoundPage(resources=page.resources, included=beside, after=page.after, rest=page.rest)
+
+
+def _sorted_page(tx: Transaction, query: SearchQuery, permitted: Permitted) -> FoundPage:
+    """The first page in the order that is asked for, and the rows of all others."""
+    found = ordered(matches_of(tx, query, permitted), query.sorting)
+    if len(found) > query.count + SORTED_MAX:
+        raise TooCostlyError(f"more than {SORTED_MAX} resources would be sorted; ask for fewer, or in no order")
+    return FoundPage(resources=found[: query.count], rest=tuple(kept.rid for kept in found[query.count :]))
 
 
 def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | None:
-    """How many resources a query finds; ``None`` where counting would mean opening more than ``SCAN_MAX``.
+    """How many resources a query finds; ``None`` where it is not to be counted, or nobody insists and it costs much.
 
     What the index only guesses is counted on opened bodies, everything else in the index (where two values share a
     token once in 2^64).
+
+    Raises:
+        TooCostlyError: Counting would mean opening more than ``SCAN_MAX``, and the total is insisted on.
     """
-    sids = _sids(tx, query)
-    where = [*_criteria(tx, query, sids), _is_permitted(permitted)]
+    if query.total is Total.NONE and query.count:
+        return None
+    plain = followed(tx, query, permitted)
+    sids = sids_of(tx, plain)
     count: int = tx.execute(
         select(func.count())
         .select_from(resources)
         .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *where)
+        .where(resources.c.deleted.is_(False), *conditions(tx, plain, sids, permitted))
     ).scalar_one()
-    if not _is_guessed(query):
+    if not is_guessed(plain):
         return count
-    if count > SCAN_MAX:
-        return None
-    matcher = Matcher(query, sids, tx.keys.tokens)
-    return sum(matcher.matches(kept) for kept in _all(tx, where))
+    if count <= SCAN_MAX:
+        return sum(1 for _kept in matches_of(tx, plain, permitted))
+    if query.total is Total.ACCURATE or not query.count:
+        raise too_costly(query.type)
+    return None
 
 
 def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
@@ -161,13 +146,15 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
         UnknownParameterError: It asks for what this door does not offer.
         BadSearchError: It names no criterion, or so weak a one that too many resources would have to be opened.
     """
-    query = parse_text(resource_type, query_text, offered_for(resource_type))
-    sids = _sids(tx, query)
+    query = parse_text(resource_type, query_text)
+    sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    candidates = _batch(tx, _criteria(tx, query, sids), None, CONDITIONAL_MAX + 1)
-    if len(candidates) > CONDITIONAL_MAX:
+    where = conditions(tx, query, sids, None)
+    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by(resources.c.rid.desc())
+    rows = tx.execute(statement.limit(CONDITIONAL_MAX + 1)).all()
+    if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
-    return [kept.id for kept in candidates if matcher.matches(kept)]
+    return [kept.id for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
 
 
 def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> tuple[tuple[int, int], ...]:
@@ -179,117 +166,21 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
         UnknownParameterError: As :func:`find_ids`.
         BadSearchError: As :func:`find_ids`.
     """
-    query = parse_text(resource_type, query_text, offered_for(resource_type))
+    query = parse_text(resource_type, query_text)
     rows = tx.execute(
         select(resources.c.rid, resources.c.version)
         .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *_criteria(tx, query, _sids(tx, query)))
+        .where(resources.c.deleted.is_(False), *conditions(tx, query, sids_of(tx, query), None))
         .order_by(resources.c.rid.desc())
         .limit(CONDITIONAL_MAX + 1)
     )
     return tuple((row.rid, row.version) for row in rows)
 
 
-def _is_guessed(query: SearchQuery) -> bool:
-    """Whether candidates may be many more than matches: dates, and codes in no system, are told by opened bodies."""
-    return any(
-        isinstance(term, DateTerm) or (isinstance(term, TokenTerm) and not is_found_exactly(term))
-        for criterion in query.criteria
-        for term in criterion.terms
-    )
-
-
-def _batch(
-    tx: Transaction, where: Sequence[ColumnElement[bool]], after: int | None, limit: int
-) -> list[StoredResource]:
-    """The next candidates, opened."""
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where)
-    if after is not None:
-        statement = statement.where(resources.c.rid < after)
-    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid.desc()).limit(limit))]
-
-
-def _all(tx: Transaction, where: Sequence[ColumnElement[bool]]) -> Iterable[StoredResource]:
-    """Every candidate, a batch at a time."""
-    after: int | None = None
-    while batch := _batch(tx, where, after, BATCH):
-        yield from batch
-        after = batch[-1].rid
-
-
-def _sids(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
-    """Subjects of every person the query names."""
-    named = {term.pseudonym for criterion in query.criteria for term in criterion.terms if isinstance(term, PersonTerm)}
-    return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
-
-
-def _is_permitted(permitted: Permitted) -> ColumnElement[bool]:
-    """The caller's rights as a condition; texts that permit the same are one, for there may be as many as persons."""
-    texts: dict[frozenset[int], list[str]] = {}
-    for consent, numbers in sorted(permitted.classes.items()):
-        if numbers:
-            texts.setdefault(numbers, []).append(consent)
-    return or_(
-        false(),
-        *(
-            and_(subjects.c.consent.in_(consents), resources.c.class_id.in_(sorted(numbers)))
-            for numbers, consents in texts.items()
-        ),
-    )
-
-
-def _criteria(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]]) -> list[ColumnElement[bool]]:
-    """The query as conditions that no match fails; some that hold for more are checked again on the body."""
-    conditions: list[ColumnElement[bool]] = []
-    # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
-    if not any(all(isinstance(term, _HASHED) for term in criterion.terms) for criterion in query.criteria):
-        conditions.append(resources.c.type == query.type)
-    for criterion in query.criteria:
-        alternatives = [_condition(tx, query.type, criterion, term, sids) for term in criterion.terms]
-        narrowing = [condition for condition in alternatives if condition is not None]
-        if len(narrowing) == len(alternatives):
-            conditions.append(or_(*narrowing))
-    return conditions
-
-
-def _condition(
-    tx: Transaction, resource_type: str, criterion: Criterion, term: Term, sids: Mapping[str, frozenset[int]]
-) -> ColumnElement[bool] | None:
-    """One alternative as a condition; ``None`` where the index does not help."""
-    match term:
-        case IdTerm():
-            return resources.c.id == term.id
-        case PersonTerm():
-            return resources.c.sid.in_(sorted(sids[term.pseudonym]))
-        case KeyedTerm():
-            return has_token(tx, [term.token])
-        case TokenTerm() | ReferenceTerm():
-            return has_token(tx, tokens_asked(tx.keys.tokens, resource_type, criterion.name, term))
-        case DateTerm():
-            return _changed(term) if criterion.name == "_lastUpdated" else None
-
-
-def _changed(term: DateTerm) -> ColumnElement[bool] | None:
-    """A wide guess at ``changed_at`` by the day: its text may be in any zone, a day wide at most."""
-    day = timedelta(days=1)
-    from_day = (term.start - day).date().isoformat()
-    # The calendar ends: a span up to its edge has no two days after it.
-    to_day = (min(term.end, LATEST - day) + 2 * day).date().isoformat()
-    match term.comparator:
-        case Comparator.GT | Comparator.GE:
-            return resources.c.changed_at >= from_day
-        case Comparator.LT | Comparator.LE:
-            return resources.c.changed_at < to_day
-        case Comparator.EQ:
-            return and_(resources.c.changed_at >= from_day, resources.c.changed_at < to_day)
-        case Comparator.NE:
-            return None
-
-
 def of_subjects(tx: Transaction, sids: Iterable[int], permitted: Permitted, limit: int) -> list[StoredResource]:
     """Everything of these subjects that the caller may see, latest clinical date first; at most ``limit``."""
     statement: Any = CURRENT.where(
-        resources.c.sid.in_(sorted(set(sids))), resources.c.deleted.is_(False), _is_permitted(permitted)
+        resources.c.sid.in_(sorted(set(sids))), resources.c.deleted.is_(False), is_permitted(permitted)
     )
     ordered = statement.order_by(resources.c.instant.desc(), resources.c.rid.desc()).limit(limit)
     return [opened(tx, row) for row in tx.execute(ordered)]

@@ -1,29 +1,43 @@
 """Whether an opened resource is what a query asks for: exact, where the index only guesses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from health_exchange.fhir.parameters import SearchValue, extract
+from health_exchange.fhir.parameter_table import compartment_of, located, parameters_of
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.query import (
+from health_exchange.search.comparing import coded, is_met_by
+from health_exchange.search.spans import compare, span_of
+from health_exchange.search.terms import (
+    CompartmentTerm,
     Criterion,
     DateTerm,
+    IdsTerm,
     IdTerm,
     KeyedTerm,
+    MissingTerm,
+    Modifier,
     PersonTerm,
     ReferenceTerm,
     SearchQuery,
     Term,
-    TokenTerm,
 )
-from health_exchange.search.spans import Span, compare, span_of
-from health_exchange.search.tokens import dates_of, form_of, forms_of, token_of
+from health_exchange.search.tokens import code_form, token_of
 from health_exchange.store.resources import StoredResource
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def decoded(kept: StoredResource) -> Mapping[str, Any]:
+    """An opened resource, its decimals as they are written."""
+    found: Mapping[str, Any] = _DECODER.decode(kept.body) if kept.body is not None else {}
+    return found
 
 
 class Matcher:
-    """Checks opened resources against one query.
+    """Checks opened resources against one query, whose chains have been followed already.
 
     Args:
         query: What is asked.
@@ -35,45 +49,60 @@ class Matcher:
         self._query = query
         self._sids = sids
         self._key = key
+        self._branches = {branch.type: Matcher(branch, sids, key) for branch in query.branches}
         self._looks_inside = any(
-            not isinstance(term, IdTerm | PersonTerm) and criterion.name != "_lastUpdated"
+            not isinstance(term, IdTerm | IdsTerm | PersonTerm) and criterion.name != "_lastUpdated"
             for criterion in query.criteria
             for term in criterion.terms
         )
 
     def matches(self, kept: StoredResource) -> bool:
         """Whether ``kept`` is of the type and meets every criterion."""
+        if self._branches:
+            branch = self._branches.get(kept.type)
+            return branch is not None and branch.matches(kept)
         if kept.type != self._query.type:
             return False
-        values: Sequence[SearchValue] = ()
-        if self._looks_inside and kept.body is not None:
-            values = extract(msgspec.json.decode(kept.body))
-        return all(self._meets(criterion, kept, values) for criterion in self._query.criteria)
+        inside = decoded(kept) if self._looks_inside else {}
+        return all(self._meets(criterion, kept, inside) for criterion in self._query.criteria)
 
-    def _meets(self, criterion: Criterion, kept: StoredResource, values: Sequence[SearchValue]) -> bool:
-        """Whether any alternative holds."""
-        ours = [value for value in values if value.param == criterion.name]
-        forms = frozenset(form for value in ours for form in forms_of(value))
-        spans = _spans(criterion, kept, ours)
-        return any(self._holds(term, criterion.name, kept, forms, spans) for term in criterion.terms)
+    def _meets(self, criterion: Criterion, kept: StoredResource, inside: Mapping[str, Any]) -> bool:
+        """Whether any alternative holds, or none where that is asked for."""
+        holds = any(self._holds(term, criterion, kept, inside) for term in criterion.terms)
+        return holds != (criterion.modifier == Modifier.NOT)
 
-    def _holds(self, term: Term, name: str, kept: StoredResource, forms: frozenset[str], spans: Sequence[Span]) -> bool:
+    def _holds(self, term: Term, criterion: Criterion, kept: StoredResource, inside: Mapping[str, Any]) -> bool:
         """Whether one alternative does."""
+        name = criterion.name
         match term:
             case IdTerm():
-                return kept.id == term.id
+                holds = kept.id == term.id
+            case IdsTerm():
+                holds = kept.id in term.ids
             case PersonTerm():
-                return kept.sid in self._sids[term.pseudonym]
-            case TokenTerm() | ReferenceTerm():
-                return form_of(term) in forms
+                holds = kept.sid in self._sids[term.pseudonym]
+            case CompartmentTerm():
+                patient = ReferenceTerm("Patient", term.id)
+                is_it = (kept.type, kept.id) == ("Patient", term.id)
+                holds = is_it or any(
+                    is_met_by(patient, "", parameters_of(kept.type)[by], inside) for by in compartment_of(kept.type)
+                )
+            case DateTerm() if name == "_lastUpdated":
+                holds = compare(term.comparator, term.span, span_of(kept.changed_at))
+            case MissingTerm():
+                holds = term.missing != bool(located(inside, parameters_of(kept.type)[name]))
             case KeyedTerm():
-                return any(token_of(self._key, kept.type, name, form) == term.token for form in forms)
-            case DateTerm():
-                return any(compare(term.comparator, term.span, span) for span in spans)
+                holds = self._has_token(term.token, name, kept.type, inside)
+            case _:
+                holds = is_met_by(term, criterion.modifier, parameters_of(kept.type)[name], inside)
+        return holds
 
-
-def _spans(criterion: Criterion, kept: StoredResource, values: Sequence[SearchValue]) -> list[Span]:
-    """The resource's dates that a criterion is about; none where it is about something else."""
-    if criterion.name == "_lastUpdated":
-        return [span_of(kept.changed_at)]
-    return [span for value in values for span in dates_of(value)]
+    def _has_token(self, token: int, name: str, resource_type: str, inside: Mapping[str, Any]) -> bool:
+        """Whether a coded value of a parameter has this token."""
+        return any(
+            token_of(self._key, resource_type, name, form) == token
+            for found in located(inside, parameters_of(resource_type)[name])
+            for system, code in coded(found)
+            if code
+            for form in (code_form(None, code), code_form(system or "", code))
+        )

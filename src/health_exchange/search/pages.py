@@ -6,6 +6,7 @@ nothing of the place: the number of a row grows with the rows that the caller ma
 """
 
 from base64 import b32decode, b32encode
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
@@ -14,12 +15,13 @@ import msgspec
 from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.query import SearchQuery
+from health_exchange.search.terms import SearchQuery
 
 LIFETIME = timedelta(hours=1)
 TOKEN_CHARACTERS_MAX = 16_000
 _KEY_NAME = b"search-pages"
 _ROW_BYTES = 8
+_PACKED_BYTES = 5
 _FIRST_PAGE = -1
 
 
@@ -38,12 +40,25 @@ class Continuation(msgspec.Struct, frozen=True, kw_only=True):
         after: Row number the page before ended at; ``None`` for the first page.
         total: As counted for the first page.
         expires_at: When the link ends.
+        rows: Where rows have an order of their own, those that are left of it (:func:`packed_rows`).
     """
 
     query: SearchQuery
     after: int | None
     total: int | None
     expires_at: datetime
+    rows: bytes = b""
+
+    @property
+    def rest(self) -> tuple[int, ...]:
+        """The rows of this and all later pages, in their order; none where they come by number."""
+        width = _PACKED_BYTES
+        return tuple(int.from_bytes(self.rows[at : at + width], "big") for at in range(0, len(self.rows), width))
+
+
+def packed_rows(rows: Sequence[int]) -> bytes:
+    """Rows as a continuation holds them, each as wide as any other."""
+    return b"".join(row.to_bytes(_PACKED_BYTES, "big") for row in rows)
 
 
 _DECODER = msgspec.msgpack.Decoder(Continuation)

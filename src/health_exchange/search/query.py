@@ -1,30 +1,68 @@
-"""A FHIR search as asked: parsed strictly, checked against what this door offers, never silently narrowed or widened.
+"""A FHIR search as asked: parsed strictly, checked against FHIR's parameters, never silently narrowed or widened.
 
-A comma separates alternatives, a repeated parameter is a further condition. Whatever is not in the table below (another
-parameter, a modifier, a prefix, a chain) is refused by name, so that nobody mistakes a wider answer for his own.
+A comma separates alternatives, a repeated parameter is a further condition. Whatever this door does not do (another
+parameter, a modifier that the parameter does not have) is refused by name, so that nobody mistakes a wider answer for
+his own; who asks to be lenient is told by name what was left out.
 
 Source: FHIR R4, section 3.1.1 "Search" (search.html).
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-import msgspec
+from msgspec import structs
 
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import Parameter, parameters_of
 from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.search.spans import BadDateError, Comparator, Span, span_of
+from health_exchange.search.spans import Comparator
+from health_exchange.search.terms import (
+    COUNT_DEFAULT,
+    ChainTerm,
+    CompartmentTerm,
+    Criterion,
+    DateTerm,
+    HasTerm,
+    Inclusion,
+    Modifier,
+    NumberTerm,
+    QuantityTerm,
+    SearchQuery,
+    Sorting,
+    Total,
+)
+from health_exchange.search.values import BadSearchError, read_value, split_escaped
 
-COUNT_DEFAULT = 20
 COUNT_MAX = 200
 CRITERIA_MAX = 20
 ALTERNATIVES_MAX = 100
 TEXT_MAX = 2_000
 """Most characters of all values together: they come back inside the link to the next page."""
+DEPTH_MAX = 6
+"""Most resources on the way of a chain."""
+INCLUSIONS_MAX = 10
+MODIFIERS: Mapping[str, frozenset[Modifier]] = MappingProxyType(
+    {
+        "token": frozenset({Modifier.MISSING, Modifier.NOT, Modifier.TEXT}),
+        "string": frozenset({Modifier.MISSING, Modifier.EXACT, Modifier.CONTAINS}),
+        "reference": frozenset({Modifier.MISSING, Modifier.IDENTIFIER}),
+        "uri": frozenset({Modifier.MISSING, Modifier.ABOVE, Modifier.BELOW}),
+        "date": frozenset({Modifier.MISSING}),
+        "number": frozenset({Modifier.MISSING}),
+        "quantity": frozenset({Modifier.MISSING}),
+        "composite": frozenset(),
+    }
+)
+"""What each kind may have behind its name; a token of Identifiers ``of-type`` too, a reference a type of resource."""
+_UNMODIFIED = frozenset({"_id", "_lastUpdated"})
+_SORTED = frozenset({"date", "number"})
+_LABELLED = frozenset({"CodeableConcept", "Coding", "Identifier"})
+_HAS = "_has"
+_ITERATE = "iterate"
+_SHOWABLE = re.compile(r"[A-Za-z_:.\-]{1,80}")
+_BEFORE_QUERY = re.compile(r"^[A-Za-z/]*\?")
 
 
 class UnknownParameterError(ExchangeError):
@@ -34,224 +72,244 @@ class UnknownParameterError(ExchangeError):
     code = "unknown-parameter"
 
 
-class BadSearchError(ExchangeError):
-    """A value that its parameter cannot have."""
-
-    category = Category.INCORRECT
-    code = "bad-search"
-
-
-class Kind(StrEnum):
-    """What the values of a parameter are."""
-
-    ID = "id"
-    INSTANT = "instant"
-    REFERENCE = "reference"
-    DATE = "date"
-    TOKEN = "token"  # noqa: S105  # FHIR's word for a coded value
-
-
-PARAMETERS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "_id": Kind.ID,
-        "_lastUpdated": Kind.INSTANT,
-        "patient": Kind.REFERENCE,
-        "subject": Kind.REFERENCE,
-        "date": Kind.DATE,
-        "code": Kind.TOKEN,
-        "category": Kind.TOKEN,
-        "status": Kind.TOKEN,
-        "identifier": Kind.TOKEN,
-    }
-)
-ALWAYS = frozenset({"_id", "_lastUpdated"})
-"""Offered for every type; the others where FHIR defines them."""
-
-
-class IdTerm(msgspec.Struct, frozen=True, tag_field="term", tag="id"):
-    """The resource has this id."""
-
-    id: str
-
-
-class DateTerm(msgspec.Struct, frozen=True, tag_field="term", tag="date"):
-    """A date of the resource lies so to the span from ``start`` to ``end``."""
-
-    comparator: Comparator
-    start: datetime
-    end: datetime
-
-    @property
-    def span(self) -> Span:
-        """What was asked for."""
-        return Span(self.start, self.end)
-
-
-class TokenTerm(msgspec.Struct, frozen=True, tag_field="term", tag="token"):
-    """A coded value: of any system where that is ``None``, of none where it is empty."""
-
-    system: str | None
-    code: str
-
-
-class ReferenceTerm(msgspec.Struct, frozen=True, tag_field="term", tag="reference"):
-    """A reference to ``type/id``, or to that id of any type."""
-
-    type: str | None
-    id: str
-
-
-class PersonTerm(msgspec.Struct, frozen=True, tag_field="term", tag="person"):
-    """The resource is of the person with this pseudonym; what a national ID becomes before anything is searched."""
-
-    pseudonym: str
-
-
-class KeyedTerm(msgspec.Struct, frozen=True, tag_field="term", tag="keyed"):
-    """The resource has this search token; what a value becomes that must not be kept as text."""
-
-    token: int
-
-
-Term: TypeAlias = IdTerm | DateTerm | TokenTerm | ReferenceTerm | PersonTerm | KeyedTerm
-
-
-class Criterion(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition: any of its alternatives."""
-
-    name: str
-    terms: tuple[Term, ...]
-
-
-class SearchQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One search: all of its criteria.
-
-    Attributes:
-        type: Resource type.
-        criteria: Empty for all resources of the type.
-        count: Most resources on one page; 0 asks for the total alone.
-    """
-
-    type: str
-    criteria: tuple[Criterion, ...] = ()
-    count: int = COUNT_DEFAULT
-
-
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-_REFERENCE = re.compile(r"(?:([A-Z][A-Za-z]{1,63})/)?([A-Za-z0-9\-.]{1,64})")
-_SHOWABLE = re.compile(r"[A-Za-z_:.\-]{1,40}")
-_BEFORE_QUERY = re.compile(r"^[A-Za-z/]*\?")
-_PREFIX = re.compile(r"[a-z]{2}(?=[0-9])")
-
-
-def parse_pairs(resource_type: str, pairs: Iterable[tuple[str, str]], offered: Iterable[str]) -> SearchQuery:
+def parse_pairs(
+    resource_type: str, pairs: Iterable[tuple[str, str]], *, base: str = "", lenient: bool = False
+) -> SearchQuery:
     """The search that decoded names and values ask for.
 
     Args:
         resource_type: What is searched.
         pairs: As in the URL or form, in order. Untrusted.
-        offered: Parameters that FHIR defines for the type.
+        base: URL that this node's own resources stand under.
+        lenient: Whether what is not offered is left out, and named in the query, instead of refused.
 
     Raises:
         UnknownParameterError: A parameter, modifier or chain that is not offered for the type.
         BadSearchError: A value that its parameter cannot have, or too many of them.
     """
-    known = ALWAYS | (set(offered) & PARAMETERS.keys())
     criteria: list[Criterion] = []
-    count: int | None = None
+    results: dict[str, str] = {}
+    inclusions: list[Inclusion] = []
+    ignored: list[str] = []
     text = 0
     for name, value in pairs:
-        if name == "_count":
-            if count is not None:
-                raise BadSearchError("_count is given more than once", where="_count")
-            count = _count(value)
-            continue
-        if name not in known:
-            raise UnknownParameterError(_refusal(resource_type, name))
         text += len(value)
-        criteria.append(_criterion(name, value))
-    if len(criteria) > CRITERIA_MAX or text > TEXT_MAX:
+        try:
+            if name in _RESULTS:
+                if name in results:
+                    raise BadSearchError(f"{name} is given more than once", where=name)
+                _check_result(resource_type, name, value)
+                results[name] = value
+            elif name.partition(":")[0] in {"_include", "_revinclude"}:
+                inclusions.append(_inclusion(name, value))
+            else:
+                criteria.append(_criterion(resource_type, name, value, base))
+        except UnknownParameterError:
+            if not lenient:
+                raise
+            ignored.append(_shown(name))
+    if len(criteria) > CRITERIA_MAX or len(inclusions) > INCLUSIONS_MAX or text > TEXT_MAX:
         raise BadSearchError(f"a search has at most {CRITERIA_MAX} parameters and {TEXT_MAX} characters of values")
-    return SearchQuery(type=resource_type, criteria=tuple(criteria), count=COUNT_DEFAULT if count is None else count)
+    only_counted = results.get("_summary") == "count"
+    return SearchQuery(
+        type=resource_type,
+        criteria=tuple(criteria),
+        count=0 if only_counted else _count(results["_count"]) if "_count" in results else COUNT_DEFAULT,
+        sorting=tuple(_sorting(results.get("_sort", ""))),
+        total=Total(results["_total"]) if "_total" in results else None,
+        inclusions=tuple(inclusions),
+        ignored=tuple(ignored),
+    )
 
 
-def parse_text(resource_type: str, text: str, offered: Iterable[str]) -> SearchQuery:
+def parse_over_types(  # a search with its parts
+    types: Sequence[str], pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
+) -> SearchQuery:
+    """The search that names and values ask for over several types, or over what belongs to a Patient.
+
+    Args:
+        types: Of which resources are searched; one where the search is for one type.
+        pairs: As for :func:`parse_pairs`; every type has to have the parameters.
+        patient: Id of the Patient whose compartment is searched; empty for no compartment.
+        base: URL that this node's own resources stand under.
+        lenient: As for :func:`parse_pairs`.
+
+    Raises:
+        UnknownParameterError: As :func:`parse_pairs`, for any of the types.
+        BadSearchError: As :func:`parse_pairs`.
+    """
+    branches = [parse_pairs(each, pairs, base=base, lenient=lenient) for each in types]
+    if patient:
+        read_value(parameters_of("Patient")["_id"], "", patient)
+        belongs = Criterion(name="_compartment", terms=(CompartmentTerm(patient),))
+        branches = [structs.replace(branch, criteria=(*branch.criteria, belongs)) for branch in branches]
+    if len(branches) == 1:
+        return branches[0]
+    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches))
+
+
+def parse_text(resource_type: str, text: str) -> SearchQuery:
     """As :func:`parse_pairs` for the text behind a question mark, as in ``ifNoneExist`` and conditional references.
 
     Raises:
-        BadSearchError: As :func:`parse_pairs`; or the text names no criterion, which would match anything.
+        BadSearchError: As :func:`parse_pairs`; or the text names no criterion, which would match anything, or looks at
+            other resources, which may change while it is decided.
     """
     try:
         asked = _BEFORE_QUERY.sub("", text)
         pairs = parse_qsl(asked, keep_blank_values=True, strict_parsing=True, max_num_fields=50)
     except ValueError:
         pairs = []
-    query = parse_pairs(resource_type, pairs, offered)
+    query = parse_pairs(resource_type, pairs)
     if not query.criteria:
         raise BadSearchError("a conditional search names at least one parameter")
+    if any(isinstance(term, ChainTerm | HasTerm) for criterion in query.criteria for term in criterion.terms):
+        raise BadSearchError("a conditional search is not chained")
     return query
 
 
-def _criterion(name: str, value: str) -> Criterion:
+def asks_by_identifier(name: str) -> bool:
+    """Whether the value of a parameter may be an identifier, at whatever end of a chain."""
+    return "identifier" in re.split(r"[.:]", name)
+
+
+def last_of(name: str) -> str:
+    """The parameter at the end of a chain, with its modifier."""
+    while True:
+        if name.startswith(f"{_HAS}:"):
+            name = name.partition(":")[2].partition(":")[2].partition(":")[2]
+        elif "." in name:
+            name = name.partition(".")[2]
+        else:
+            return name
+
+
+def _criterion(resource_type: str, name: str, value: str, base: str, depth: int = 1) -> Criterion:
     """One parameter's alternatives."""
+    if depth > DEPTH_MAX:
+        raise BadSearchError(f"a chain has at most {DEPTH_MAX} parameters")
+    if name.startswith(f"{_HAS}:"):
+        return _has(resource_type, name, value, base, depth)
+    head, is_chain, rest = name.partition(".")
+    plain, _, modifier = head.partition(":")
+    parameter = parameters_of(resource_type).get(plain)
+    if parameter is None:
+        raise UnknownParameterError(_refusal(resource_type, name))
+    if is_chain:
+        return _chain(resource_type, parameter, modifier, rest, value, base, depth)
+    if modifier and not _may_have(parameter, modifier):
+        raise UnknownParameterError(f"{_shown(name)}: this modifier is not offered")
     values = split_escaped(value, ",")
     if len(values) > ALTERNATIVES_MAX:
-        raise BadSearchError(f"a parameter has at most {ALTERNATIVES_MAX} alternatives", where=name)
-    terms = tuple(_term(name, one) for one in values)
-    if PARAMETERS[name] in {Kind.DATE, Kind.INSTANT} and len(terms) > 1:
-        negated = [term for term in terms if isinstance(term, DateTerm) and term.comparator is Comparator.NE]
-        if negated:
-            raise BadSearchError("ne among alternatives would match everything", where=name)
-    return Criterion(name=name, terms=terms)
+        raise BadSearchError(f"a parameter has at most {ALTERNATIVES_MAX} alternatives", where=plain)
+    terms = tuple(read_value(parameter, modifier, one, base) for one in values)
+    negated = any(
+        isinstance(term, DateTerm | NumberTerm | QuantityTerm) and term.comparator is Comparator.NE for term in terms
+    )
+    if negated and len(terms) > 1:
+        raise BadSearchError("ne among alternatives would match everything", where=plain)
+    return Criterion(name=plain, terms=terms, modifier="" if modifier in resource_types() else modifier)
 
 
-def _term(name: str, value: str) -> Term:
-    """One alternative."""
-    if not value:
-        raise BadSearchError("the parameter has an empty value", where=name)
-    kind = PARAMETERS[name]
-    if kind is Kind.ID:
-        if not _ID.fullmatch(value):
-            raise BadSearchError("an id has 1 to 64 letters, digits, hyphens and dots", where=name)
-        return IdTerm(value)
-    if kind is Kind.REFERENCE:
-        return _reference(name, value)
-    if kind is Kind.TOKEN:
-        return _token(name, value)
-    return _date(name, value)
+def _chain(  # a parameter with its parts
+    resource_type: str, parameter: Parameter, modifier: str, rest: str, value: str, base: str, depth: int
+) -> Criterion:
+    """A condition on what a parameter refers to."""
+    if parameter.kind != "reference" or (modifier and not _is_target(parameter, modifier)):
+        raise UnknownParameterError(_refusal(resource_type, f"{parameter.name}.{rest}"))
+    if not modifier and not parameter.targets:
+        raise BadSearchError(
+            "it may refer to anything: say to which type, as in subject:Patient.name", where=parameter.name
+        )
+    first = re.split(r"[.:]", rest)[0]
+    types = [modifier] if modifier else [each for each in parameter.targets if first in {_HAS, *parameters_of(each)}]
+    if not types:
+        raise UnknownParameterError(_refusal(resource_type, f"{parameter.name}.{rest}"))
+    terms = tuple(ChainTerm(each, _criterion(each, rest, value, base, depth + 1)) for each in types)
+    return Criterion(name=parameter.name, terms=terms)
 
 
-def _reference(name: str, value: str) -> ReferenceTerm:
-    match = _REFERENCE.fullmatch(value)
-    if match is None:
-        raise BadSearchError("a reference is written Type/id or id", where=name)
-    if name == "patient" and match[1] not in {None, "Patient"}:
-        raise BadSearchError("patient refers to a Patient", where=name)
-    return ReferenceTerm("Patient" if name == "patient" else match[1], match[2])
+def _has(resource_type: str, name: str, value: str, base: str, depth: int) -> Criterion:
+    """A condition on what refers to the resource."""
+    _, _, rest = name.partition(":")
+    source, _, rest = rest.partition(":")
+    by, _, rest = rest.partition(":")
+    parameter = parameters_of(source).get(by)
+    if parameter is None or parameter.kind != "reference" or not rest or not _is_target(parameter, resource_type):
+        raise UnknownParameterError(_refusal(resource_type, name))
+    return Criterion(name=_HAS, terms=(HasTerm(source, by, _criterion(source, rest, value, base, depth + 1)),))
 
 
-def _token(name: str, value: str) -> TokenTerm:
-    parts = split_escaped(value, "|")
-    if len(parts) == 1:
-        return TokenTerm(None, unescape(parts[0]))
-    system, code = unescape(parts[0]), unescape(parts[1])
-    if len(parts) > 2 or not code:  # noqa: PLR2004  # system and code
-        raise BadSearchError("a token is written code, system|code or |code", where=name)
-    return TokenTerm(system, code)
+def modifiers_of(parameter: Parameter) -> list[str]:
+    """What may stand behind a parameter's name; a reference's type besides."""
+    if parameter.name in _UNMODIFIED:
+        return []
+    types = {path.type for path in parameter.paths}
+    found = set(MODIFIERS[parameter.kind])
+    if not types <= _LABELLED:
+        found.discard(Modifier.TEXT)
+    if types == {"Identifier"}:
+        found.add(Modifier.OF_TYPE)
+    if "Reference" not in types:
+        found.discard(Modifier.IDENTIFIER)
+    return sorted(found)
 
 
-def _date(name: str, value: str) -> DateTerm:
-    prefix = _PREFIX.match(value)
-    comparator = Comparator.EQ
-    if prefix is not None:
-        if prefix[0] not in {one.value for one in Comparator}:
-            raise BadSearchError("the date prefixes offered are eq, ne, gt, ge, lt, le", where=name)
-        comparator, value = Comparator(prefix[0]), value[2:]
-    try:
-        span = span_of(value)
-    except BadDateError as error:
-        raise BadSearchError(error.detail, where=name) from None
-    return DateTerm(comparator, span.start, span.end)
+def is_included(parameter: Parameter) -> bool:
+    """Whether what a parameter refers to may come beside what is found."""
+    return parameter.kind == "reference" and any(path.type == "Reference" for path in parameter.paths)
+
+
+def _may_have(parameter: Parameter, modifier: str) -> bool:
+    """Whether a parameter has a modifier."""
+    is_type = modifier in resource_types() and parameter.kind == "reference"
+    return modifier in modifiers_of(parameter) or (is_type and _is_target(parameter, modifier))
+
+
+def _is_target(parameter: Parameter, resource_type: str) -> bool:
+    """Whether a reference may be to a type."""
+    return resource_type in (parameter.targets or resource_types())
+
+
+def _inclusion(name: str, value: str) -> Inclusion:
+    """What comes beside what is found."""
+    plain, _, modifier = name.partition(":")
+    source, _, rest = value.partition(":")
+    by, _, target = rest.partition(":")
+    parameter = parameters_of(source).get(by)
+    if modifier not in {"", _ITERATE} or parameter is None or not is_included(parameter):
+        raise UnknownParameterError(
+            f"{_shown(name)} is offered as Type:parameter or Type:parameter:Type, for references"
+        )
+    if target and not _is_target(parameter, target):
+        raise UnknownParameterError(f"{_shown(name)}: that parameter does not refer to that")
+    return Inclusion(source=source, by=by, target=target, reverse=plain == "_revinclude", again=modifier == _ITERATE)
+
+
+def _check_result(resource_type: str, name: str, value: str) -> None:
+    """Raise where a parameter of the result has a value that it cannot have."""
+    if name == "_count":
+        _count(value)
+    elif name == "_total":
+        if value not in set(Total):
+            raise BadSearchError("_total is none, estimate or accurate", where=name)
+    elif name == "_summary":
+        if value != "count":
+            raise UnknownParameterError("_summary is offered as count in a search")
+    else:
+        for rank in _sorting(value):
+            parameter = parameters_of(resource_type).get(rank.name)
+            if parameter is None or (rank.name not in _UNMODIFIED and parameter.kind not in _SORTED):
+                raise UnknownParameterError("_sort is offered by _id, _lastUpdated, dates and numbers of the type")
+
+
+_RESULTS = frozenset({"_count", "_total", "_summary", "_sort"})
+
+
+def _sorting(value: str) -> Iterator[Sorting]:
+    """The ranks of an order."""
+    for name in value.split(",") if value else ():
+        yield Sorting(name=name.removeprefix("-"), descending=name.startswith("-"))
 
 
 def _count(value: str) -> int:
@@ -261,30 +319,11 @@ def _count(value: str) -> int:
     return min(int(value), COUNT_MAX)
 
 
+def _shown(name: str) -> str:
+    """A name that carries nothing but a name."""
+    return name if _SHOWABLE.fullmatch(name) else "a parameter"
+
+
 def _refusal(resource_type: str, name: str) -> str:
     """Why a parameter is refused; a name that may carry more than a name is not repeated."""
-    shown = name if _SHOWABLE.fullmatch(name) else "a parameter"
-    if ":" in name:
-        return f"{shown}: modifiers are not offered"
-    if "." in name:
-        return f"{shown}: chained parameters are not offered"
-    return f"{shown} is not offered in a search for {resource_type}" if name.isidentifier() else f"{shown} is unknown"
-
-
-def split_escaped(text: str, separator: str) -> Sequence[str]:
-    r"""``text`` cut at each separator that has no backslash before it; escapes stay as they are."""
-    parts, start, index = [], 0, 0
-    while index < len(text):
-        if text[index] == "\\":
-            index += 2
-            continue
-        if text[index] == separator:
-            parts.append(text[start:index])
-            start = index + 1
-        index += 1
-    return [*parts, text[start:]]
-
-
-def unescape(text: str) -> str:
-    r"""``text`` with ``\,``, ``\|``, ``\$`` and ``\\`` as the characters they stand for."""
-    return re.sub(r"\\([,|$\\])", r"\1", text)
+    return f"{_shown(name)} is not offered in a search for {resource_type}"

@@ -35,7 +35,7 @@ class BadDateError(ExchangeError):
 
 
 class Comparator(StrEnum):
-    """The prefixes of a date in a query that we offer."""
+    """The prefixes of a date, number or quantity in a query."""
 
     EQ = "eq"
     NE = "ne"
@@ -43,6 +43,9 @@ class Comparator(StrEnum):
     GE = "ge"
     LT = "lt"
     LE = "le"
+    SA = "sa"
+    EB = "eb"
+    AP = "ap"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -99,6 +102,7 @@ def period_of(start: str | None, end: str | None) -> Span:
 def compare(comparator: Comparator, asked: Span, kept: Span) -> bool:
     """Whether the resource's ``kept`` span is what ``asked`` with its prefix looks for."""
     within = asked.start <= kept.start and kept.end <= asked.end
+    nearly = _widened(asked) if comparator is Comparator.AP else asked
     above, below = kept.end > asked.end, kept.start < asked.start
     return {
         Comparator.EQ: within,
@@ -107,7 +111,17 @@ def compare(comparator: Comparator, asked: Span, kept: Span) -> bool:
         Comparator.GE: above or within,
         Comparator.LT: below,
         Comparator.LE: below or within,
+        Comparator.SA: kept.start >= asked.end,
+        Comparator.EB: kept.end <= asked.start,
+        Comparator.AP: kept.end > nearly.start and kept.start < nearly.end,
     }[comparator]
+
+
+def _widened(asked: Span) -> Span:
+    """A span with as much again before and after it: what is approximately then, by how precisely it was said."""
+    length = asked.end - asked.start
+    start = EARLIEST if asked.start - EARLIEST < length else asked.start - length
+    return Span(start, LATEST if LATEST - asked.end < length else asked.end + length)
 
 
 def _zone(text: str | None) -> timezone:

@@ -12,14 +12,15 @@ found as ``patient`` by the same token.
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from hashlib import blake2b
+from typing import TypeGuard
 
 from health_exchange.fhir.parameters import SearchValue, offered_for, resource_types
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.query import PARAMETERS, Kind, ReferenceTerm, TokenTerm
-from health_exchange.search.spans import BadDateError, Span, period_of
+from health_exchange.search.terms import ReferenceTerm, Term, TokenTerm
 
 TOKEN_BYTES = 8
-_HASHED = frozenset(name for name, kind in PARAMETERS.items() if kind in {Kind.TOKEN, Kind.REFERENCE})
+HASHED = frozenset({"patient", "subject", "code", "category", "status", "identifier"})
+"""The parameters whose values have tokens, where a type has them: tokens or references, all of them."""
 _IDENTIFIER = "identifier"
 """The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
 _PATIENT, _SUBJECT = "patient", "subject"
@@ -33,31 +34,6 @@ def code_form(system: str | None, code: str) -> str:
 def reference_form(resource_type: str | None, resource_id: str) -> str:
     """A reference as hashed: with its type, or without regard to it."""
     return f"={resource_id}" if resource_type is None else f"{resource_type}/{resource_id}"
-
-
-def forms_of(value: SearchValue) -> tuple[str, ...]:
-    """Every form under which a value can be asked for; none for a date, which is not hashed."""
-    if value.reference:
-        resource_type, _, resource_id = value.reference.rpartition("/")
-        return (value.reference, reference_form(None, resource_id)) if resource_type else (value.reference,)
-    if value.code:
-        return code_form(None, value.code), code_form(value.system or "", value.code)
-    return ()
-
-
-def dates_of(value: SearchValue) -> tuple[Span, ...]:
-    """The span of a date; none for a value of another kind, or for a date that no calendar has."""
-    try:
-        return (period_of(value.start, value.end),) if value.start or value.end else ()
-    except BadDateError:
-        return ()
-
-
-def form_of(term: TokenTerm | ReferenceTerm) -> str:
-    """The form that a query names."""
-    if isinstance(term, TokenTerm):
-        return code_form(term.system, term.code)
-    return reference_form(term.type, term.id)
 
 
 def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
@@ -75,9 +51,21 @@ def tokens_asked(key: Secret, resource_type: str, parameter: str, term: TokenTer
     return [token_of(key, resource_type, _indexed(resource_type, parameter), form) for form in forms]
 
 
-def is_found_exactly(term: TokenTerm) -> bool:
-    """Whether its token finds nothing else; a code in no system has that of the code in whatever system."""
-    return term.system != ""
+def named_tokens(key: Secret, resource_type: str, parameter: str, names: Iterable[str]) -> list[int]:
+    """The tokens of references to these, each written ``Type/id``."""
+    return [token_of(key, resource_type, _indexed(resource_type, parameter), name) for name in names]
+
+
+def is_hashed(term: Term, resource_type: str, parameter: str) -> TypeGuard[TokenTerm | ReferenceTerm]:
+    """Whether whatever a term finds has a token by which it is found."""
+    if parameter not in HASHED or parameter not in offered_for(resource_type):
+        return False
+    return isinstance(term, ReferenceTerm) or (isinstance(term, TokenTerm) and bool(term.code))
+
+
+def is_found_exactly(term: TokenTerm | ReferenceTerm) -> bool:
+    """Whether its tokens find nothing else; a code in no system has that of the code in whatever system."""
+    return not term.version if isinstance(term, ReferenceTerm) else term.system != ""
 
 
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
@@ -100,7 +88,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
 @cache
 def hashed_for(resource_type: str) -> frozenset[str]:
     """The parameters of a type whose values are hashed."""
-    names = _HASHED & offered_for(resource_type)
+    names = HASHED & offered_for(resource_type)
     return frozenset(name for name in names if _indexed(resource_type, name) == name)
 
 

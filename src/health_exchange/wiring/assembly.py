@@ -47,8 +47,8 @@ from health_exchange.node.oversight import Oversight
 from health_exchange.node.parts import Limits, NodeParts
 from health_exchange.node.premises import Premises
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import Refusals
+from health_exchange.node.searching import Searching
 from health_exchange.node.starting import note_start
 from health_exchange.node.statistics import Statistics
 from health_exchange.node.turns import Turn, turns_of
@@ -89,7 +89,7 @@ class Node:
     holders: Holders
     pseudonyms: PseudonymClient | None
     admission: Admission | None
-    reading: Reading
+    reading: Searching
     lookups: LookUps | None
     exchange: ExchangeDoor
     turns: tuple[Turn, ...]
@@ -101,7 +101,7 @@ def make_node(parts: NodeParts, directory_file: DirectoryFile = no_file) -> Node
     parts = replace(parts, transport=contacts)
     holders = Holders(parts)
     pseudonyms = PseudonymClient(parts, holders) if parts.card.may(Power.SEES_NATIONAL_IDS) else None
-    reading = Reading(parts, pseudonyms)
+    reading = Searching(parts, pseudonyms)
     admits, asks = parts.card.may(Power.ADMITS_FACILITIES), parts.card.may(Power.LOOKS_UP)
     return Node(
         parts=parts,

@@ -1,0 +1,74 @@
+"""What a search hands out beside what it finds: what that refers to, and what refers to it, under the caller's rights.
+
+Source: FHIR R4, section 3.1.1.5.4 "Including other resources in result".
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from health_exchange.fhir.parameter_table import located, parameters_of
+from health_exchange.search.candidates import TooCostlyError, matches_of
+from health_exchange.search.comparing import named_by
+from health_exchange.search.matching import decoded
+from health_exchange.search.permission import Permitted
+from health_exchange.search.terms import AmongTerm, Criterion, IdsTerm, Inclusion, SearchQuery
+from health_exchange.store.resources import StoredResource
+from health_exchange.store.transaction import Transaction
+
+INCLUDED_MAX = 1_000
+"""Most resources beside one page."""
+
+
+def included(
+    tx: Transaction, matches: Sequence[StoredResource], inclusions: Iterable[Inclusion], permitted: Permitted
+) -> list[StoredResource]:
+    """Everything that comes beside a page, each resource once and none that is on the page.
+
+    Raises:
+        TooCostlyError: There is more than :data:`INCLUDED_MAX` of it.
+    """
+    there = {kept.rid for kept in matches}
+    found: list[StoredResource] = []
+    asked, frontier = tuple(inclusions), list(matches)
+    while frontier and asked:
+        added: dict[int, StoredResource] = {}
+        for inclusion in asked:
+            for kept in _included(tx, frontier, inclusion, permitted):
+                if kept.rid not in there:
+                    added[kept.rid] = kept
+                if len(found) + len(added) > INCLUDED_MAX:
+                    raise TooCostlyError(
+                        f"a page would include more than {INCLUDED_MAX} resources; ask for smaller pages"
+                    )
+        there |= added.keys()
+        frontier = list(added.values())
+        found += frontier
+        asked = tuple(inclusion for inclusion in asked if inclusion.again)
+    return found
+
+
+def _included(
+    tx: Transaction, around: Sequence[StoredResource], inclusion: Inclusion, permitted: Permitted
+) -> Iterator[StoredResource]:
+    """What one inclusion adds to some resources."""
+    parameter = parameters_of(inclusion.source)[inclusion.by]
+    if inclusion.reverse:
+        names = {f"{kept.type}/{kept.id}" for kept in around if inclusion.target in {"", kept.type}}
+        criterion = Criterion(name=inclusion.by, terms=(AmongTerm(frozenset(names)),))
+        yield from _found(tx, inclusion.source, criterion, permitted) if names else ()
+        return
+    ids: dict[str, set[str]] = {}
+    for kept in around:
+        if kept.type == inclusion.source:
+            for value in located(decoded(kept), parameter):
+                resource_type, _, resource_id = named_by(value.value).partition("/")
+                if resource_id and inclusion.target in {"", resource_type}:
+                    ids.setdefault(resource_type, set()).add(resource_id)
+    for resource_type, wanted in sorted(ids.items()):
+        yield from _found(tx, resource_type, Criterion(name="_id", terms=(IdsTerm(frozenset(wanted)),)), permitted)
+
+
+def _found(tx: Transaction, resource_type: str, criterion: Criterion, permitted: Permitted) -> Iterable[StoredResource]:
+    """What one criterion finds, up to one more than may be included."""
+    query = SearchQuery(type=resource_type, criteria=(criterion,))
+    return islice(matches_of(tx, query, permitted), INCLUDED_MAX + 1)

@@ -1,0 +1,64 @@
+"""What a caller may see, as a condition that is part of the SQL: before anything is counted, cut or followed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.store.schema import classes, resources, subjects
+from health_exchange.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """Which resources the caller may see: class numbers by the consent class of their subject.
+
+    A consent class that is not named permits nothing.
+    """
+
+    classes: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all is permitted."""
+        return not any(self.classes.values())
+
+
+def classes_of(tx: Transaction, resource_type: str | None = None) -> dict[int, ResourceClass]:
+    """Every class that this node has met, or those of one type, by number."""
+    statement = select(classes)
+    if resource_type is not None:
+        statement = statement.where(classes.c.type == resource_type)
+    return {
+        row.class_id: ResourceClass(
+            type=row.type,
+            sensitivity=Sensitivity(row.sensitivity),
+            category=SensitiveCategory(row.category),
+            jurisdiction=row.jurisdiction,
+        )
+        for row in tx.execute(statement)
+    }
+
+
+def consents_of(tx: Transaction, sids: Iterable[int] | None = None) -> list[str]:
+    """Every consent class that a subject here has, or that one of ``sids`` has."""
+    statement = select(subjects.c.consent).distinct()
+    if sids is not None:
+        statement = statement.where(subjects.c.sid.in_(list(sids)))
+    return sorted(tx.execute(statement).scalars())
+
+
+def is_permitted(permitted: Permitted) -> ColumnElement[bool]:
+    """The caller's rights as a condition; texts that permit the same are one, for there may be as many as persons."""
+    texts: dict[frozenset[int], list[str]] = {}
+    for consent, numbers in sorted(permitted.classes.items()):
+        if numbers:
+            texts.setdefault(numbers, []).append(consent)
+    return or_(
+        false(),
+        *(
+            and_(subjects.c.consent.in_(consents), resources.c.class_id.in_(sorted(numbers)))
+            for numbers, consents in texts.items()
+        ),
+    )

@@ -1,0 +1,177 @@
+"""Searches over HTTP as strangers' clients make them: both methods, compartments, all types, what is not offered."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from tests.api.door import FHIR, Door, issue_of
+from tests.federation.records import (
+    NATIONAL_ID,
+    condition,
+    immunization,
+    national_id,
+    observation,
+    patient,
+    transaction,
+)
+
+NUMBER = national_id(1)
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> Door:
+    opened = Door(tmp_path)
+    records = [
+        patient("p1", identity=NUMBER),
+        patient("p2", identity=None),
+        *(observation(f"o{number}", f"p{number % 2 + 1}") for number in range(4)),
+        condition("c1", "p1", "I10"),
+        immunization("i1", "p2"),
+    ]
+    await opened.send("POST", "/fhir", transaction(*records))
+    return opened
+
+
+async def asked(door: Door, path: str, pairs: dict[str, str], *, post: bool = False, **headers: str) -> Any:  # noqa: ANN401  # JSON
+    """The answer to a search by either method."""
+    headers = await door.headers() | headers
+    if post:
+        form = headers | {"Content-Type": FORM}
+        answer = await door.http.post(f"/fhir{path}/_search", content=urlencode(pairs).encode(), headers=form)
+    else:
+        answer = await door.http.get(f"/fhir{path}?{urlencode(pairs)}", headers=headers)
+    return answer
+
+
+def ids(answer: Any, mode: str = "match") -> list[str]:  # noqa: ANN401  # an answer
+    """What an answer holds, in no order."""
+    assert answer.headers["content-type"] == FHIR
+    entries = answer.json().get("entry", [])
+    return sorted(
+        f"{entry['resource']['resourceType'][0]}/{entry['resource']['id']}"
+        for entry in entries
+        if entry["search"]["mode"] == mode
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "pairs", "expected"),
+    [
+        ("/Observation", {"patient.family:missing": "true", "code": "14771-0"}, "O/o0 O/o1 O/o2 O/o3"),
+        ("/Observation", {"subject:Patient._id": "p1", "value-quantity": "1.50"}, "O/o0 O/o2"),
+        ("/Patient", {"_has:Condition:patient:code": "I10"}, "P/p1"),
+        ("/Patient", {"name:contains": "\u8bd5", "birthdate": "1970", "gender": "female"}, "P/p1 P/p2"),
+        ("/Patient/p1/Observation", {}, "O/o0 O/o2"),
+        ("/Patient/p1/Observation", {"status": "amended"}, ""),
+        ("/Patient/p2/*", {}, "I/i1 O/o1 O/o3 P/p2"),
+        ("/Patient/p2/*", {"_type": "Immunization,Condition"}, "I/i1"),
+        ("/Patient/nobody/*", {}, ""),
+        ("", {"_type": "Patient,Condition"}, "C/c1 P/p1 P/p2"),
+        ("", {"_type": "Observation,Condition", "patient": "p1"}, "C/c1 O/o0 O/o2"),
+        ("", {"_id": "p1,c1,o1"}, "C/c1 O/o1 P/p1"),
+    ],
+)
+async def test_a_search_gives_the_same_by_get_and_by_post(
+    door: Door, path: str, pairs: dict[str, str], expected: str
+) -> None:
+    for post in (False, True):
+        answer = await asked(door, path, pairs, post=post)
+        assert answer.status_code == 200, answer.text
+        assert ids(answer) == expected.split()
+        assert answer.json()["total"] == len(expected.split())
+
+
+async def test_pages_over_several_types_follow_each_other(door: Door) -> None:
+    answer = await asked(door, "/Patient/p1/*", {"_count": "2"})
+    seen = ids(answer)
+    while following := [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]:
+        answer = await door.http.get(following[0], headers=await door.headers())
+        assert answer.status_code == 200, answer.text
+        seen += ids(answer)
+    assert sorted(seen) == ["C/c1", "O/o0", "O/o2", "P/p1"]
+
+
+async def test_sorted_pages_follow_each_other_with_what_they_include(door: Door) -> None:
+    answer = await asked(door, "/Observation", {"_sort": "-_id", "_count": "3", "_include": "Observation:subject"})
+    assert [entry["resource"]["id"] for entry in answer.json()["entry"][:3]] == ["o3", "o2", "o1"]
+    assert ids(answer, "include") == ["P/p1", "P/p2"]
+    [following] = [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]
+    answer = await door.http.get(following, headers=await door.headers())
+    assert (ids(answer), ids(answer, "include")) == (["O/o0"], ["P/p1"])
+    assert [link["relation"] for link in answer.json()["link"]] == ["self"]
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        {"code:in": "x"},
+        {"_text": "x"},
+        {"_filter": "x"},
+        {"near": "x"},
+        {"_sort": "status"},
+        {"_include": "Patient:name"},
+    ],
+)
+async def test_what_is_not_offered_is_refused_or_named_and_never_left_out_silently(
+    door: Door, pairs: dict[str, str]
+) -> None:
+    for preference in ("", "handling=strict"):
+        refused = await asked(door, "/Observation", pairs, Prefer=preference)
+        assert refused.status_code == 400
+        assert issue_of(refused)["details"]["coding"][0]["code"] == "unknown-parameter"
+    answer = await asked(door, "/Observation", pairs, Prefer="return=minimal; handling=lenient")
+    assert len(ids(answer)) == 4
+    [outcome] = [entry for entry in answer.json()["entry"] if entry["search"]["mode"] == "outcome"]
+    assert next(iter(pairs)) in outcome["resource"]["issue"][0]["diagnostics"]
+
+
+async def test_a_total_is_given_as_it_is_asked_for(door: Door) -> None:
+    assert "total" not in (await asked(door, "/Observation", {"_total": "none"})).json()
+    for pairs in ({"_summary": "count"}, {"_count": "0"}):
+        counted = (await asked(door, "/Observation", {"value-quantity": "gt1", **pairs})).json()
+        assert (counted["total"], "entry" in counted) == (4, False)
+
+
+@pytest.mark.parametrize("name", ["patient.identifier", "subject:Patient.identifier"])
+async def test_a_chain_by_national_id_is_asked_by_post_and_leaves_no_number_behind(door: Door, name: str) -> None:
+    pairs = {name: f"{NATIONAL_ID}|{NUMBER}", "_count": "1"}
+    answer = await asked(door, "/Observation", pairs, post=True)
+    assert answer.json()["total"] == 2
+    assert NUMBER not in str(answer.json()["link"])
+    assert name not in str(answer.json()["link"])
+    [following] = [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]
+    rest = await door.http.get(following, headers=await door.headers())
+    assert sorted(ids(answer) + ids(rest)) == ["O/o0", "O/o2"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "patient.identifier",
+        "subject:identifier",
+        "_has:Patient:link:identifier",
+        "identifier:not",
+        "patient.identifier:not",
+    ],
+)
+async def test_nothing_is_asked_by_identifier_in_a_url(door: Door, name: str) -> None:
+    answer = await asked(door, "/Observation", {name: "urn:local|1"})
+    assert (answer.status_code, issue_of(answer)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+
+
+@pytest.mark.parametrize(
+    "name", ["subject:identifier", "identifier:not", "patient.identifier:text", "patient.family", "_tag", "code"]
+)
+async def test_a_national_id_anywhere_else_is_refused_and_not_repeated(door: Door, name: str) -> None:
+    answer = await asked(door, "/Observation", {name: f"{NATIONAL_ID}|{NUMBER}"}, post=True)
+    assert answer.status_code == 400
+    assert NUMBER not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/Group/g/Observation", "/Patient/p1/Organization", "/Patient/p1/Nothing", "/Horoscope"]
+)
+async def test_there_are_no_compartments_of_others_and_no_types_that_are_none(door: Door, path: str) -> None:
+    assert (await asked(door, path, {})).status_code in {400, 404}
