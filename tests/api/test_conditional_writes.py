@@ -16,7 +16,7 @@ def door(tmp_path: Path) -> Door:
     return Door(tmp_path)
 
 
-def practitioner(number: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
+def practitioner(number: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON value
     return {"resourceType": "Practitioner", "identifier": [{"system": SYSTEM, "value": number}], **more}
 
 

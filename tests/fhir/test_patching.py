@@ -72,7 +72,7 @@ def test_the_rfcs_examples_come_out(document: object, operation: dict[str, Any],
         ("1e-400", "2e-400", False),
     ],
 )
-def test_a_test_compares_values_and_not_texts(kept: str, asked: str, equal: bool) -> None:  # noqa: FBT001  # a table
+def test_a_test_compares_values_and_not_texts(kept: str, asked: str, equal: bool) -> None:  # noqa: FBT001  # a column of a table
     operations = read_patch(f'[{{"op":"test","path":"/a","value":{asked}}}]'.encode())
     document = f'{{"a":{kept}}}'.encode()
     if equal:
@@ -174,7 +174,7 @@ _OPERATION = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from("ab"), _VALUE), st.lists(_OPERATION, max_size=5))
-def test_any_patch_does_what_a_plain_implementation_does(document: Any, operations: list[Any]) -> None:  # noqa: ANN401
+def test_any_patch_does_what_a_plain_implementation_does(document: Any, operations: list[Any]) -> None:  # noqa: ANN401  # any JSON value
     raw = json.dumps(document).encode()
     try:
         ours: object = json.loads(apply_patch(raw, read_patch(json.dumps(operations).encode())))
@@ -190,7 +190,7 @@ class Nowhere(Exception):  # noqa: N818  # not an error of anything
 class Plain:
     """RFC 6902 on plain values, as short as it gets; the document is a member of an object, so that it has a parent."""
 
-    def __init__(self, document: Any) -> None:  # noqa: ANN401  # JSON
+    def __init__(self, document: Any) -> None:  # noqa: ANN401  # any JSON value
         self.box = json.loads(json.dumps({"root": document}))
 
     def parent(self, path: str, more: int = 0) -> tuple[Any, Any]:
@@ -199,7 +199,7 @@ class Plain:
             here = here[self.key(here, step, 0)]
         return here, self.key(here, last, more)
 
-    def key(self, here: Any, step: str, more: int) -> Any:  # noqa: ANN401  # JSON
+    def key(self, here: Any, step: str, more: int) -> Any:  # noqa: ANN401  # any JSON value
         if isinstance(here, dict) and (step in here or more):
             return step
         if isinstance(here, list) and more and step == "-":
@@ -208,7 +208,7 @@ class Plain:
             return int(step)
         raise Nowhere
 
-    def get(self, path: str) -> Any:  # noqa: ANN401  # JSON
+    def get(self, path: str) -> Any:  # noqa: ANN401  # any JSON value
         here, key = self.parent(path)
         return here[key]
 
@@ -246,7 +246,7 @@ class Plain:
                 self.refuse()
 
 
-def naive(document: Any, operations: list[Any]) -> object:  # noqa: ANN401  # JSON
+def naive(document: Any, operations: list[Any]) -> object:  # noqa: ANN401  # any JSON value
     """What comes out, or that nothing does."""
     plain = Plain(document)
     try:

@@ -5,7 +5,9 @@ Source: FHIR R4, CapabilityStatement; built with ``fhir.resources``, which is im
 
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
+from health_exchange.api.bodies import JSON_PATCH
 from health_exchange.api.event_search import PARAMETERS as EVENT_PARAMETERS
 from health_exchange.fhir.parameters import offered_for, resource_types
 from health_exchange.model.directory import NodeCard
@@ -27,8 +29,13 @@ _OPERATIONS = {
     ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
 }
 AUDIT_EVENT = "AuditEvent"
-_READS = ("read", "vread", "search-type")
-_WRITES = ("create", "update", "delete")
+_READS = ("read", "vread", "history-instance", "history-type", "search-type")
+_WRITES = ("create", "update", "patch", "delete")
+_ON_ALL = ("history-system", "transaction", "batch")
+_FOR_EVERY_TYPE = {
+    "validate": "POST a resource, or Parameters with resource and mode; no profiles are known.",
+    "meta": "GET on one resource.",
+}
 
 
 def capability_statement(card: NodeCard, *, writes: bool) -> bytes:
@@ -55,10 +62,12 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
         "implementation": {"description": f"{name} ({address})", "url": url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        **({"patchFormat": [JSON_PATCH]} if writes else {}),
         "rest": [
             {
                 "mode": "server",
-                "documentation": "Unknown search parameters and modifiers are refused, never ignored.",
+                "documentation": "Unknown search parameters and modifiers are refused, never ignored."
+                + ("" if writes else " Transactions and batches read only: this node admits no facilities."),
                 "security": {
                     "cors": False,
                     "service": [
@@ -77,7 +86,7 @@ def _statement(address: str, name: str, url: str, writes: bool, takes_identities
                     _resource(resource_type, writes=writes, takes_identities=takes_identities)
                     for resource_type in resource_types()
                 ],
-                **({"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}),
+                "interaction": [{"code": code} for code in _ON_ALL],
             }
         ],
     }
@@ -90,18 +99,23 @@ def _resource(resource_type: str, *, writes: bool, takes_identities: bool) -> di
     if resource_type == AUDIT_EVENT:
         return _audit_events()
     offered = sorted(ALWAYS | (set(offered_for(resource_type)) & PARAMETERS.keys()))
-    entry: dict[str, object] = {
+    entry: dict[str, Any] = {
         "type": resource_type,
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
         "versioning": "versioned-update" if writes else "versioned",
         "readHistory": True,
+        "conditionalRead": "full-support",
         "searchParam": [_parameter(name, takes_identities=takes_identities) for name in offered],
     }
     if writes:
-        entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
-        entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local", "enforced"]}
+        entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True}
+        entry |= {"conditionalDelete": "single", "referencePolicy": ["literal", "local", "enforced"]}
+    entry["operation"] = [
+        {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/Resource-{name}", "documentation": said}
+        for name, said in _FOR_EVERY_TYPE.items()
+    ]
     if resource_type == "Patient":
-        entry["operation"] = [
+        entry["operation"] += [
             {
                 "name": name,
                 "definition": f"http://hl7.org/fhir/OperationDefinition/Patient-{name}",
@@ -133,7 +147,7 @@ def _parameter(name: str, *, takes_identities: bool) -> dict[str, str]:
     parameter = {"name": name, "type": _SEARCH_TYPES[PARAMETERS[name]]}
     if name == "identifier":
         limit = "" if takes_identities else " National IDs are refused at this node."
-        parameter["documentation"] = f"By POST _search only.{limit}"
+        parameter["documentation"] = f"Identities that the whole exchange knows by POST _search only.{limit}"
     elif PARAMETERS[name] in {Kind.DATE, Kind.INSTANT}:
         parameter["documentation"] = "Prefixes eq, ne, gt, ge, lt, le."
     return parameter

@@ -18,6 +18,7 @@ from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, is_known_to_cl
 from health_exchange.api.capability import capability_statement
 from health_exchange.api.clients import Client
 from health_exchange.api.history import History
+from health_exchange.api.operations import Operations
 from health_exchange.api.problems import outcome_of, status_of
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.api.urls import refuse_identities, refuse_identity_in_url
@@ -28,10 +29,12 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.node.admission import Admission
+from health_exchange.node.bundle_reads import BundleReads
 from health_exchange.node.callers import Caller
 from health_exchange.node.histories import Histories
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
+from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
 from health_exchange.policy.decisions import Principal
 from health_exchange.telemetry.events import log_event
@@ -60,10 +63,20 @@ class FhirDoor:
 
     def routes(self) -> list[Route]:
         """Everything under ``/fhir``, and the token endpoint."""
-        writing = Writing(parts=self.parts, reading=self.reading, admission=self.admission, limits=self.limits)
-        history = History(histories=Histories(self.parts)).history
+        histories = Histories(self.parts)
+        history = History(histories=histories).history
+        writing = Writing(
+            parts=self.parts,
+            reading=self.reading,
+            admission=self.admission,
+            bundles=ReadingBundles(self.parts, BundleReads(self.reading, histories)),
+            limits=self.limits,
+        )
+        operations = Operations(parts=self.parts, reading=self.reading, limits=self.limits)
         by_path: list[tuple[str, str, Endpoint]] = [
-            ("/fhir/{type}/_search", "POST", self._search_by_post),
+            ("/fhir/{type}/$validate", "POST", operations.validate),
+            ("/fhir/{type}/{id}/$validate", "POST", operations.validate),
+            ("/fhir/{type}/{id}/$meta", "GET", operations.meta),
             ("/fhir/_history", "GET", history),
             ("/fhir/{type}/_history", "GET", history),
             ("/fhir/{type}/{id}/_history", "GET", history),
@@ -84,6 +97,8 @@ class FhirDoor:
             Route("/oauth/token", self._token, methods=["POST"]),
             Route("/fhir/metadata", self._metadata, methods=["GET"]),
             Route("/.well-known/smart-configuration", self._smart, methods=["GET"]),
+            # Its wishes are in its form too.
+            Route("/fhir/{type}/_search", self.guarded(self._search_by_post), methods=["POST"]),
             *(Route(path, self.guarded(wishful(endpoint)), methods=[method]) for path, method, endpoint in by_path),
         ]
 
@@ -155,9 +170,10 @@ class FhirDoor:
         return Response(page, media_type=FHIR_JSON)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
-        pairs = [*Wishes.of(request).pairs, *parse_form(await read_body(request, FORM_BYTES_MAX))]
-        page = await self.reading.search(request.path_params["type"], pairs, caller)
-        return Response(page, media_type=FHIR_JSON)
+        form = parse_form(await read_body(request, FORM_BYTES_MAX))
+        wishes = Wishes.of(request, form)
+        page = await self.reading.search(request.path_params["type"], wishes.pairs, caller)
+        return wishes.granted(request, Response(page, media_type=FHIR_JSON))
 
     async def _everything(self, request: Request, caller: Caller) -> Response:
         if request.path_params["type"] != "Patient":

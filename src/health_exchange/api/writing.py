@@ -24,6 +24,7 @@ from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
+from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.writes import (
     BadRequestError,
     NotAdmittedHereError,
@@ -42,19 +43,20 @@ class Writing:
         parts: The node's.
         reading: Gives back what was found and not written.
         admission: Writes; ``None`` where the tier does not admit facilities.
+        bundles: Carries out Bundles where the node writes nothing.
         limits: Bounds on bodies.
     """
 
     parts: NodeParts
     reading: Reading
     admission: Admission | None
+    bundles: ReadingBundles
     limits: Limits
 
     async def bundle(self, request: Request, caller: Caller) -> Response:
         """A transaction or batch."""
-        writer = self._writer()
         raw = await read_fhir(request, self.limits.body_bytes)
-        outcome = await writer.admit_bundle(raw, caller)
+        outcome = await (self.admission or self.bundles).admit_bundle(raw, caller)
         returns = Wishes.of(request).returns or Return.MINIMAL
         kept: dict[int, Kept] = {}
         if returns is Return.REPRESENTATION:
