@@ -7,6 +7,8 @@ import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.records import national_id, observation, patient, transaction
 
+ON_BOTH_DATABASES = True
+
 
 @pytest.fixture
 async def door(tmp_path: Path) -> Door:

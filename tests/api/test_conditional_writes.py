@@ -9,6 +9,7 @@ from tests.api.door import Door, issue_of
 from tests.federation.records import NATIONAL_ID, national_id, patient, transaction
 
 SYSTEM = "urn:oid:2.16.156.10011.1.4"
+ON_BOTH_DATABASES = True
 
 
 @pytest.fixture

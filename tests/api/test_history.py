@@ -11,6 +11,8 @@ from tests.federation.records import condition, national_id, observation, patien
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.store import audit_log
 
+ON_BOTH_DATABASES = True
+
 
 @pytest.fixture
 async def door(tmp_path: Path) -> Door:

@@ -12,6 +12,7 @@ from tests.api.door import Door, issue_of
 from tests.federation.records import national_id, observation, patient, transaction
 
 MEDIA = "application/json-patch+json"
+ON_BOTH_DATABASES = True
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Histories: what was changed at this node, newest first, of one resource, of a type, or of all.
 
 Policy decides on each version, together with the current one of the same resource, exactly as it does when that version
-is read alone; what the caller may not see leaves no entry, no number and no page behind. A page is a snapshot by its
-place in the change feed: however much is written meanwhile, no page repeats or skips.
+is read alone; what the caller may not see leaves no entry, no number and no page behind. A page goes on behind a place
+in the order of time: however much is written meanwhile, no page repeats or skips what there was.
 
 Source: FHIR R4, section 3.1.0.12 "history".
 """
@@ -22,11 +22,12 @@ from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
 from health_exchange.search.finding import pseudonyms_of
 from health_exchange.search.histories import (
+    END,
     VERSIONS_MAX,
     Change,
     Period,
+    Place,
     changes_before,
-    last_change,
     versions_before,
     wanted,
 )
@@ -40,7 +41,6 @@ from health_exchange.store.resources import StoredResource
 
 NONCE_BYTES = 12
 _PAGE = "_page"
-_NO_END = 2**62
 _COUNT_CHARACTERS_MAX = 9
 
 
@@ -68,7 +68,7 @@ class Page:
     """One page: versions, newest first; where to go on, and how many there are in all where that was counted."""
 
     versions: Sequence[StoredResource]
-    after: int | None
+    after: Place | None
     total: int | None = None
 
 
@@ -137,7 +137,7 @@ class Histories:
             error_told: ExchangeError = NotFoundError(ABSENT) if general.allowed else refusal(general)
             whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
             return refused(*hidden, error=error_told, subjects=whose, summary=name)
-        visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now, before), None)
+        visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now, before), counts=True)
         pages.append(visible)
         return _told(tx, visible, name, general.digest)
 
@@ -154,7 +154,7 @@ class Histories:
             tx,
             wished,
             lambda before: changes_before(tx, wished.type, held.permitted, wished.period, before),
-            last_change(tx) + 1,
+            counts=False,
         )
         pages.append(page)
         return _told(tx, page, name, held.decision.digest)
@@ -212,8 +212,9 @@ def _visible(  # where changes come from, and what is wanted of them
     caller: Caller,
     tx: Transaction,
     wished: Asked,
-    more: Callable[[int], Sequence[Change]],
-    end: int | None,
+    more: Callable[[Place], Sequence[Change]],
+    *,
+    counts: bool,
 ) -> Page:
     """The next page of what the caller may see.
 
@@ -222,18 +223,16 @@ def _visible(  # where changes come from, and what is wanted of them
         caller: Who asks.
         tx: The transaction.
         wished: What for.
-        more: The next changes before a number.
-        end: Where the first page begins; ``None`` at the newest, and then all are counted.
+        more: The next changes behind a place.
+        counts: Whether the first page says how many there are in all.
     """
     count, before = wished.bookmark.count, wished.bookmark.before
-    if wished.is_first and end is not None:
-        before = end
-    counts = wished.is_first and end is None
+    counts = counts and wished.is_first
     found: list[Change] = []
     looked = 0
     owners = subjects.by_sids(tx, ())
     while batch := more(before):
-        looked, before = looked + len(batch), batch[-1].number
+        looked, before = looked + len(batch), batch[-1].place
         strangers = {change.now.sid for change in batch} - owners.keys()
         owners |= subjects.by_sids(tx, strangers)
         found += [
@@ -244,7 +243,7 @@ def _visible(  # where changes come from, and what is wanted of them
         if (len(found) > count and not counts) or looked >= VERSIONS_MAX:
             break
     shown, is_more = found[:count], len(found) > count
-    after = shown[-1].number if is_more and shown else None
+    after = shown[-1].place if is_more and shown else None
     if after is None and looked >= VERSIONS_MAX:
         after, counts = before, False
     if count == 0:
@@ -284,7 +283,7 @@ def _begun(scope: str, pairs: Sequence[tuple[str, str]], parts: NodeParts) -> Bo
         since=given.get("_since", ""),
         at=given.get("_at", ""),
         count=min(int(count), COUNT_MAX),
-        before=_NO_END,
+        before=END,
         expires_at=parts.clock.now() + LIFETIME,
     )
 

@@ -1,32 +1,32 @@
 """Versions of what is kept, newest first: of one resource, of a type, of all.
 
-The order of a type's or the whole node's history is that of the change feed, which only grows: a page that goes on
-before a number of the feed repeats and skips nothing, whatever is written meanwhile. One resource's is that of its
-versions. What the current version hides is hidden in SQL, before anything is cut into pages; whether a former version
-is more sensitive than the current one is for the caller of these functions to decide, on what they give.
+The order is by when a version was made, then by row and version: a page that goes on behind a place in it repeats and
+skips nothing of what there was, whatever is written meanwhile. (Not by the change feed: that tells of a version again
+when a consent or an identity changes, which is nobody's business here.) What the current version hides is hidden in
+SQL, before anything is cut into pages; whether a former version is more sensitive than the current one is for the
+caller of these functions to decide, on what they give.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, false, or_, select, tuple_
 
 from health_exchange.search.finding import Permitted
 from health_exchange.search.spans import LATEST, Span, span_of
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, HISTORY, StoredResource, opened
-from health_exchange.store.schema import feed, history, resources, subjects
+from health_exchange.store.schema import history, resources, subjects
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
 VERSIONS_MAX = 5_000
 """Most changes looked at for one page; beyond, a page may be short."""
-_OPS = ("put", "delete")
+_DAY = timedelta(days=1)
 _OF_RIDS = CURRENT.where(among(resources.c.rid, "rids"))
-_FORMER = HISTORY.where(among(history.c.rid, "rids"))
 _TIMES = select(history.c.rid, history.c.version, history.c.changed_at).where(among(history.c.rid, "rids"))
 _TIMES_NOW = select(resources.c.rid, resources.c.version, resources.c.changed_at).where(among(resources.c.rid, "rids"))
 
@@ -56,19 +56,35 @@ class Period:
         return self.current_in is None or superseded_at is None or superseded_at > self.current_in.start
 
 
+class Place(NamedTuple):
+    """Where a version stands in the order."""
+
+    changed_at: str
+    rid: int
+    version: int
+
+
+END = Place(changed_at="~", rid=2**62, version=2**62)
+"""Before every version there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One version with its place in the order, and the current one of the same resource."""
+    """One version, and the current one of the same resource."""
 
-    number: int
     kept: StoredResource
     now: StoredResource
 
+    @property
+    def place(self) -> Place:
+        """Where it stands in the order."""
+        return Place(changed_at=self.kept.changed_at, rid=self.kept.rid, version=self.kept.version)
+
 
 def changes_before(
-    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: int
+    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: Place
 ) -> Sequence[Change]:
-    """The next changes before a number of the feed, newest first; none where there are no more.
+    """The next versions behind a place, newest first; none where there are no more.
 
     Args:
         tx: The transaction.
@@ -77,51 +93,48 @@ def changes_before(
         period: Which versions are wanted: some that are not are left out already, others are for :func:`wanted`.
         before: Where the page before ended.
     """
-    statement = (
-        select(feed.c.change_id, feed.c.rid, feed.c.version)
-        .join(resources, resources.c.rid == feed.c.rid)
-        .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(feed.c.op.in_(_OPS), feed.c.change_id < before, _is_permitted(permitted))
+    current = _next(CURRENT, resources, resource_type, permitted, period, before)
+    former = _next(
+        HISTORY.join(resources, resources.c.rid == history.c.rid), history, resource_type, permitted, period, before
     )
+    rows = sorted([*tx.execute(current), *tx.execute(former)], key=_place_of, reverse=True)[:BATCH]
+    now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", {row.rid for row in rows})}
+    return [Change(kept=opened(tx, row), now=now[row.rid]) for row in rows]
+
+
+def _next(  # a query in its parts
+    statement: Any,  # noqa: ANN401  # a SELECT over a table or its twin
+    table: Table,
+    resource_type: str | None,
+    permitted: Permitted,
+    period: Period,
+    before: Place,
+) -> Select[Any]:
+    """The next rows of a table behind a place."""
+    place = tuple_(table.c.changed_at, table.c.rid, table.c.version)
+    wanted_rows: Select[Any] = statement.where(place < tuple_(*before), _is_permitted(permitted))
     if resource_type is not None:
-        statement = statement.where(resources.c.type == resource_type)
+        wanted_rows = wanted_rows.where(table.c.type == resource_type)
     if period.since is not None:
-        # A resource that has not changed since has no version since; its instant may be in any zone.
-        statement = statement.where(resources.c.changed_at >= _day_before(period.since))
-    rows = tx.execute(statement.order_by(feed.c.change_id.desc()).limit(BATCH)).all()
-    rids = {row.rid for row in rows}
-    now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", rids)}
-    former_rids = {row.rid for row in rows if row.rid in now and now[row.rid].version != row.version}
-    asked = {(row.rid, row.version) for row in rows}
-    former = {
-        (row.rid, row.version): opened(tx, row)
-        for row in rows_among(tx, _FORMER, "rids", former_rids)
-        if (row.rid, row.version) in asked
-    }
-    found = []
-    for row in rows:
-        current = now[row.rid]
-        kept = current if current.version == row.version else former.get((row.rid, row.version))
-        if kept is not None:
-            found.append(Change(number=row.change_id, kept=kept, now=current))
-    if rows and not found:
-        return changes_before(tx, resource_type, permitted, period, rows[-1].change_id)
-    return found
+        # A guess by the day: what is wanted is decided on the instant.
+        wanted_rows = wanted_rows.where(table.c.changed_at >= _day_before(period.since))
+    if period.current_in is not None and period.current_in.end < LATEST:
+        wanted_rows = wanted_rows.where(table.c.changed_at < _day_before(period.current_in.end + 2 * _DAY))
+    newest_first = (table.c.changed_at.desc(), table.c.rid.desc(), table.c.version.desc())
+    return wanted_rows.order_by(*newest_first).limit(BATCH)
 
 
-def last_change(tx: Transaction) -> int:
-    """The number of the feed's latest change; 0 where there is none."""
-    last: int | None = tx.execute(select(feed.c.change_id).order_by(feed.c.change_id.desc()).limit(1)).scalar()
-    return last or 0
+def _place_of(row: Row[Any]) -> tuple[str, int, int]:
+    return row.changed_at, row.rid, row.version
 
 
-def versions_before(tx: Transaction, now: StoredResource, before: int) -> Sequence[Change]:
-    """The next versions of one resource before a number, newest first; the current one is the first of all."""
-    statement: Any = HISTORY.where(history.c.rid == now.rid, history.c.version < before)
+def versions_before(tx: Transaction, now: StoredResource, before: Place) -> Sequence[Change]:
+    """The next versions of one resource behind a place, newest first; the current one is the first of all."""
+    statement: Any = HISTORY.where(history.c.rid == now.rid, history.c.version < before.version)
     rows = tx.execute(statement.order_by(history.c.version.desc()).limit(BATCH))
-    found = [Change(number=row.version, kept=opened(tx, row), now=now) for row in rows]
-    if now.version < before:
-        found.insert(0, Change(number=now.version, kept=now, now=now))
+    found = [Change(kept=opened(tx, row), now=now) for row in rows]
+    if now.version < before.version:
+        found.insert(0, Change(kept=now, now=now))
     return found
 
 
@@ -154,7 +167,7 @@ def _superseded(tx: Transaction, rids: Iterable[int]) -> dict[tuple[int, int], d
 
 def _day_before(at: datetime) -> str:
     """A day before, as text sorts."""
-    return (at - timedelta(days=1)).date().isoformat() if at < LATEST else at.date().isoformat()
+    return (at - _DAY).date().isoformat() if at < LATEST else at.date().isoformat()
 
 
 def _is_permitted(permitted: Permitted) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """The link to a further page of a history: where it goes on, sealed as the links of searches are (``pages``).
 
-A number of the change feed grows with changes that the caller may not see, so all of a token's parts have a fixed
-width: its length tells nothing.
+The number of a row grows with rows that the caller may not see, so it has a fixed width: a token's length tells
+nothing of it.
 """
 
 from base64 import b32decode, b32encode
@@ -12,6 +12,7 @@ import msgspec
 
 from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
 from health_exchange.model.secrecy import Secret
+from health_exchange.search.histories import Place
 from health_exchange.search.pages import TOKEN_CHARACTERS_MAX, BadPageError
 
 _KEY_NAME = b"history-pages"
@@ -26,7 +27,7 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
         since: As asked.
         at: As asked.
         count: Most entries of a page.
-        before: Number of the feed, or version, that the page before ended at.
+        before: Place of the version that the page before ended at.
         expires_at: When the link ends.
     """
 
@@ -34,7 +35,7 @@ class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
     since: str
     at: str
     count: int
-    before: int
+    before: Place
     expires_at: datetime
 
 
@@ -50,8 +51,9 @@ def write_bookmark(key: Secret, bookmark: Bookmark, *, caller: str, nonce: bytes
         caller: Name of who may use it.
         nonce: 12 bytes, never used before.
     """
-    rest = msgspec.msgpack.encode(msgspec.structs.replace(bookmark, before=0))
-    plain = bookmark.before.to_bytes(_NUMBER_BYTES, "big") + rest
+    place = bookmark.before
+    rest = msgspec.msgpack.encode(msgspec.structs.replace(bookmark, before=place._replace(rid=0)))
+    plain = place.rid.to_bytes(_NUMBER_BYTES, "big") + rest
     sealed = seal(_derived(key), plain, aad=caller.encode(), nonce=nonce)
     return b32encode(sealed).decode().rstrip("=").lower()
 
@@ -67,8 +69,9 @@ def read_bookmark(key: Secret, token: str, *, caller: str, now: datetime) -> Boo
         try:
             sealed = b32decode(token.upper() + "=" * (-len(token) % 8))
             plain = open_sealed(_derived(key), sealed, aad=caller.encode())
-            before = int.from_bytes(plain[:_NUMBER_BYTES], "big")
-            bookmark = msgspec.structs.replace(_DECODER.decode(plain[_NUMBER_BYTES:]), before=before)
+            bookmark = _DECODER.decode(plain[_NUMBER_BYTES:])
+            place = bookmark.before._replace(rid=int.from_bytes(plain[:_NUMBER_BYTES], "big"))
+            bookmark = msgspec.structs.replace(bookmark, before=place)
         except (ValueError, SealBrokenError, msgspec.MsgspecError):
             pass
     if bookmark is None:
