@@ -3,7 +3,8 @@
 
 ``elements.json``: for each type and backbone element its elements, as ``types [?!*+]``: optional, required, a list, a
 list that must be there; ``value[x]`` names the types of a choice. ``schema.json``: the official JSON Schema without its
-prose, checked here to expand to the very same schema.
+prose, checked here to expand to the very same schema. ``summary.json``: for each type the elements that its summary has
+besides those of all, ``!`` behind those that modify what others mean.
 
 Usage: ``python scripts/compile_definitions.py``
 """
@@ -22,6 +23,7 @@ SOURCE = ROOT.parent / "shared/definitions/fhir-r4-definitions.tar.xz"
 TARGET = ROOT / "src/health_exchange/fhir/definitions"
 RELEASE = "4.0.1"
 CARDINALITY = {(0, "1"): "?", (1, "1"): "!", (0, "*"): "*", (1, "*"): "+"}
+OF_EVERY_SUMMARY = ("id", "meta", "implicitRules", "modifierExtension")
 STRING = "http://hl7.org/fhirpath/System.String"
 
 Tables = dict[str, dict[str, str]]
@@ -59,6 +61,23 @@ def element_tables(definitions: Iterator[Any]) -> tuple[Tables, list[str]]:
     for name in resources:
         tables[name]["id"] = "id ?"  # the definitions say string here; the type of Resource.id is id
     return {name: table for name, table in sorted(tables.items()) if table}, sorted(resources)
+
+
+def summary_rows(definitions: Iterator[Any]) -> dict[str, str]:
+    """For each type and backbone the elements of its summary, but for those of all.
+
+    A summary without what modifies it would mislead, so that is in it too; parts of what is in no summary are in none.
+    """
+    rows: dict[str, list[str]] = {}
+    for definition in definitions:
+        for element in definition["snapshot"]["element"]:
+            parent, _, name = element["path"].rpartition(".")
+            is_told = element.get("isSummary") or element.get("isModifier")
+            above = rows.get(parent.rpartition(".")[0], ()) if "." in parent else (parent,)
+            is_within = "." not in parent or parent.rpartition(".")[2] in {each.rstrip("!") for each in above}
+            if parent and element["max"] != "0" and is_told and is_within and name not in OF_EVERY_SUMMARY:
+                rows.setdefault(parent, []).append(name + "!" * bool(element.get("isModifier")))
+    return {name: " ".join(names) for name, names in sorted(rows.items())}
 
 
 def element_types(element: Any) -> str:  # noqa: ANN401  # JSON
@@ -155,8 +174,10 @@ def main() -> None:
             if member.name.endswith(("types.json", "resources.json", "schema.json"))
             and (file := archive.extractfile(member))
         }
-    tables, resources = element_tables(structures(sources["profiles-types.json"], sources["profiles-resources.json"]))
+    profiles = (sources["profiles-types.json"], sources["profiles-resources.json"])
+    tables, resources = element_tables(structures(*profiles))
     write("elements.json", tables)
+    write("summary.json", summary_rows(structures(*profiles)))
     compact = compact_schema(sources["fhir.schema.json"], resources)
     write("schema.json", {"(primitives)": compact["primitives"], **compact["complex"]})
 

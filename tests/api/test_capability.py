@@ -30,18 +30,18 @@ def test_it_says_r4_where_it_is_and_what_it_takes() -> None:
     said = statement(Tier.COUNTY, writes=True)
     assert said["fhirVersion"] == "4.0.1"
     assert said["implementation"] == {"description": "浙江 (cn/33)", "url": "https://node.example/fhir"}
-    assert said["rest"][0]["interaction"] == [  # type: ignore[index]  # JSON of any shape
-        {"code": "transaction"},
-        {"code": "batch"},
-        {"code": "search-system"},
-    ]
+    everywhere = {one["code"] for one in said["rest"][0]["interaction"]}  # type: ignore[index]  # JSON of any shape
+    assert everywhere == {"history-system", "search-system", "transaction", "batch"}
+    assert said["patchFormat"] == ["application/json-patch+json"]
 
 
 def test_a_node_that_admits_nobody_offers_no_writes() -> None:
-    rest = statement(Tier.NATION, writes=False)["rest"][0]  # type: ignore[index]  # JSON of any shape
-    assert rest["interaction"] == [{"code": "search-system"}]
+    said = statement(Tier.NATION, writes=False)
+    rest = said["rest"][0]  # type: ignore[index]  # JSON of any shape
+    assert "patchFormat" not in said
     offered = {one["code"] for resource in rest["resource"] for one in resource["interaction"]}
-    assert offered == {"read", "vread", "search-type"}
+    assert offered == {"read", "vread", "history-instance", "history-type", "search-type"}
+    assert not any("conditionalCreate" in one or "updateCreate" in one for one in rest["resource"])
 
 
 @pytest.mark.parametrize("resource_type", ["Patient", "Observation", "Condition", "Organization", "MedicationRequest"])

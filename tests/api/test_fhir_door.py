@@ -207,7 +207,8 @@ async def test_the_capability_statement_is_public_and_says_what_is_offered(door:
         if resource["type"] == "Observation"
         for each in resource["interaction"]
     }
-    assert interactions == {"create", "read", "vread", "update", "delete", "search-type"}
+    reads = {"read", "vread", "history-instance", "history-type", "search-type"}
+    assert interactions == reads | {"create", "update", "patch", "delete"}
     smart = (await door.http.get("/.well-known/smart-configuration")).json()
     assert smart["token_endpoint"] == f"{door.base}/oauth/token"
 

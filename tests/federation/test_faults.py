@@ -37,6 +37,7 @@ from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.callers import Caller
 from health_exchange.node.erasing import CorrectionUnderwayError, erase_person
+from health_exchange.node.writes import WriteResult
 from health_exchange.policy.consent_rules import as_copied
 from health_exchange.store.schema import locators, subjects
 
@@ -87,7 +88,7 @@ class Story:
         self.requests += 1
         outcome = await self._insist(origin, bundle, f"request-{self.requests}")
         for result in outcome.results:
-            assert not isinstance(result, ExchangeError)
+            assert isinstance(result, WriteResult)
             key = (origin, result.type, result.id)
             self.erased.discard((origin, result.id))
             self.versions[key] = 0 if result.status == 204 else result.version

@@ -16,7 +16,7 @@ from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
-from health_exchange.node.writes import make_request
+from health_exchange.node.writes import Target, make_request
 from health_exchange.policy.decisions import Principal
 from health_exchange.store import audit_log
 
@@ -103,15 +103,13 @@ async def test_a_conditional_create_that_finds_somebody_leaves_an_entry_about_wh
 
 async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(network: Network) -> None:
     view = validate(b'{"resourceType":"Patient","gender":"female"}')
-    write = make_request(method="POST", resource_type="Patient", resource_id=None, view=view)
+    write = make_request(method="POST", target=Target(type="Patient"), view=view)
     first = await admission_of(network).admit([write], DOCTOR)
     again = await admission_of(network).admit([write], DOCTOR)
 
     assert first == again
     assert len(network.kept(COUNTY)) == 1
-    other = make_request(
-        method="POST", resource_type="Patient", resource_id=None, view=validate(b'{"resourceType":"Patient"}')
-    )
+    other = make_request(method="POST", target=Target(type="Patient"), view=validate(b'{"resourceType":"Patient"}'))
     with pytest.raises(ExchangeError) as refusal:
         await admission_of(network).admit([other], DOCTOR)
     assert refusal.value.code == "request-id-reused"

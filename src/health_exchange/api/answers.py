@@ -1,53 +1,162 @@
-"""Response Bundles: what became of each entry, in the order they were sent.
+"""Answers to reads and writes, alone and in response Bundles: status, entity tag, date, place, and what was asked for.
 
-Source: FHIR R4, sections 3.1.0.11.3 and 3.1.0.11.4.
+Resources in them are the bytes that are kept.
+
+Source: FHIR R4, sections 3.1.0.1.2, 3.1.0.6, 3.1.0.11.3 and 3.1.0.11.4.
 """
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 
+from starlette.responses import Response
+
+from health_exchange.api.bodies import FHIR_JSON, is_known_to_client
 from health_exchange.api.problems import outcome_of, status_of
+from health_exchange.api.wishes import Return
+from health_exchange.fhir.outcomes import operation_outcome
+from health_exchange.fhir.splicing import JsonBytes, join_array, join_object, quote
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.admission import BundleOutcome
+from health_exchange.node.bundle_reads import ReadResult
+from health_exchange.node.reading import Kept
 from health_exchange.node.writes import WriteResult
 
-
-def answer_bundle(outcome: BundleOutcome, reference: str) -> bytes:
-    """The response Bundle of a transaction or batch; ``reference`` is what an auditor finds a refusal by."""
-    entries = [
-        {"response": _failed(result, reference) if isinstance(result, ExchangeError) else _written(result)}
-        for result in outcome.results
-    ]
-    bundle = {"resourceType": "Bundle", "type": outcome.type, "entry": entries}
-    return json.dumps(bundle, ensure_ascii=False, separators=(",", ":")).encode()
+_SAID = {
+    HTTPStatus.OK: "the resource is kept as it was sent, or was here already",
+    HTTPStatus.CREATED: "the resource was created",
+    HTTPStatus.NO_CONTENT: "the resource is deleted, or never was here",
+}
 
 
-def _written(result: WriteResult) -> dict[str, object]:
-    """The response part of an entry that was carried out."""
-    status = HTTPStatus(result.status)
-    response: dict[str, object] = {
-        "status": f"{status.value} {status.phrase}",
-        "location": f"{result.type}/{result.id}/_history/{result.version}",
-        "etag": f'W/"{result.version}"',
-    }
-    if result.changed_at is not None:
-        response["lastModified"] = result.changed_at.isoformat()
-    if result.held:
-        response["outcome"] = {
-            "resourceType": "OperationOutcome",
-            "issue": [
-                {
-                    "severity": "information",
-                    "code": "incomplete",
-                    "details": {"text": result.held},
-                    "diagnostics": "Kept at this node; it does not travel yet.",
-                }
-            ],
-        }
+def resource_answer(kept: Kept) -> Response:
+    """One resource with its validators."""
+    response = Response(kept.body, media_type=FHIR_JSON)
+    response.headers["ETag"] = etag(kept.version)
+    response.headers["Last-Modified"] = format_datetime(kept.changed_at, usegmt=True)
     return response
 
 
-def _failed(error: ExchangeError, reference: str) -> dict[str, object]:
-    """The response part of a batch's entry that failed."""
-    status = HTTPStatus(status_of(error))
-    return {"status": f"{status.value} {status.phrase}", "outcome": json.loads(outcome_of(error, reference))}
+def not_modified(kept: Kept) -> Response:
+    """The answer to who has the resource already."""
+    response = resource_answer(kept)
+    validators = {name: response.headers[name] for name in ("ETag", "Last-Modified")}
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=validators)
+
+
+def written_answer(result: WriteResult, base: str, returns: Return, kept: Kept | None) -> Response:
+    """The answer to one write.
+
+    Args:
+        result: What became of it.
+        base: The door's base URL.
+        returns: What the client wants back.
+        kept: The resource as it is kept, where it is wanted and there is one.
+    """
+    body, status = b"", result.status
+    if returns is Return.OUTCOME:
+        body = _outcome(result)
+    elif returns is Return.REPRESENTATION and kept is not None:
+        body = kept.body
+    if body and status == HTTPStatus.NO_CONTENT:
+        status = HTTPStatus.OK
+    response = Response(body, status_code=status, media_type=FHIR_JSON if body else None)
+    if result.version:
+        response.headers["ETag"] = etag(result.version)
+    changed_at = result.changed_at or (kept.changed_at if kept is not None else None)
+    if changed_at is not None:
+        response.headers["Last-Modified"] = format_datetime(changed_at, usegmt=True)
+    if result.version and result.status != HTTPStatus.NO_CONTENT:
+        response.headers["Location"] = f"{base}/{_place(result)}"
+    if result.held:
+        response.headers["X-Held"] = result.held
+    return response
+
+
+def answer_bundle(
+    outcome: BundleOutcome, reference: str, returns: Return = Return.MINIMAL, kept: Mapping[int, Kept] | None = None
+) -> bytes:
+    """The response Bundle of a transaction or batch.
+
+    Args:
+        outcome: What became of it.
+        reference: What an auditor finds a refusal by.
+        returns: What the client wants back of writes.
+        kept: Resources as they are kept, by number of the entry, where they are wanted.
+    """
+    entries = [
+        _read(result) if isinstance(result, ReadResult) else _entry(result, reference, returns, (kept or {}).get(at))
+        for at, result in enumerate(outcome.results)
+    ]
+    bundle: dict[str, JsonBytes] = {"resourceType": b'"Bundle"', "type": quote(outcome.type)}
+    return join_object(bundle | ({"entry": join_array(entries)} if entries else {}))
+
+
+def etag(version: int) -> str:
+    """A version as an entity tag."""
+    return f'W/"{version}"'
+
+
+def _entry(result: WriteResult | ExchangeError, reference: str, returns: Return, kept: Kept | None) -> bytes:
+    """One entry."""
+    if isinstance(result, ExchangeError):
+        status, outcome = _status(status_of(result)), outcome_of(result, reference)
+        return join_object({"response": join_object({"status": status, "outcome": outcome})})
+    response: dict[str, JsonBytes] = {"status": _status(HTTPStatus(result.status))}
+    if result.version:
+        response |= {"location": quote(_place(result)), "etag": quote(etag(result.version))}
+    changed_at = result.changed_at or (kept.changed_at if kept is not None else None)
+    if changed_at is not None:
+        response["lastModified"] = _instant(changed_at)
+    if result.held or returns is Return.OUTCOME:
+        response["outcome"] = _outcome(result)
+    members: dict[str, JsonBytes] = {"response": join_object(response)}
+    if kept is not None and returns is Return.REPRESENTATION:
+        members = {"resource": kept.body, **members}
+    return join_object(members)
+
+
+def _read(result: ReadResult) -> bytes:
+    """The entry of a read: what it found, or that the client has it already."""
+    if result.kept is None:
+        return join_object({"resource": result.body, "response": join_object({"status": _status(HTTPStatus.OK)})})
+    kept, asked = result.kept, result.request
+    has = is_known_to_client(
+        asked.if_none_match, asked.if_modified_since, version=kept.version, changed_at=kept.changed_at
+    )
+    response: dict[str, JsonBytes] = {
+        "status": _status(HTTPStatus.NOT_MODIFIED if has else HTTPStatus.OK),
+        "etag": quote(etag(kept.version)),
+        "lastModified": _instant(kept.changed_at),
+    }
+    members: dict[str, JsonBytes] = {} if has else {"resource": result.body}
+    return join_object(members | {"response": join_object(response)})
+
+
+def _place(result: WriteResult) -> str:
+    """Where the version lives, from the door's base on."""
+    return f"{result.type}/{result.id}/_history/{result.version}"
+
+
+def _outcome(result: WriteResult) -> bytes:
+    """A write that was carried out, in words."""
+    if not result.held:
+        said = _SAID[HTTPStatus(result.status)]
+        return operation_outcome(severity="information", code="informational", reason="done", diagnostics=said)
+    issue = {
+        "severity": "information",
+        "code": "incomplete",
+        "details": {"text": result.held},
+        "diagnostics": "Kept at this node; it does not travel yet.",
+    }
+    return json.dumps({"resourceType": "OperationOutcome", "issue": [issue]}, separators=(",", ":")).encode()
+
+
+def _status(status: HTTPStatus) -> bytes:
+    return quote(f"{status.value} {status.phrase}")
+
+
+def _instant(at: datetime) -> bytes:
+    return quote(at.isoformat(timespec="milliseconds"))

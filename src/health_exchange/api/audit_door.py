@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from health_exchange.api.fhir_door import FhirDoor, read_body
+from health_exchange.api.bodies import read_body
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.audit.answers import REFUSED, LogAnswer
 from health_exchange.audit.proofs import proof_document
 from health_exchange.audit.questions import BadQuestionError, LogQuestion

@@ -5,7 +5,9 @@ Source: FHIR R4, CapabilityStatement; built with ``fhir.resources``, which is im
 
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
+from health_exchange.api.bodies import JSON_PATCH
 from health_exchange.api.event_search import PARAMETERS as EVENT_PARAMETERS
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, parameters_of
@@ -28,11 +30,15 @@ SEARCHES = (
     "too many resources is refused, and says what narrows it."
 )
 AUDIT_EVENT = "AuditEvent"
-_READS = ("read", "vread", "search-type")
-_BUNDLES = ("transaction", "batch")
 BASIC = "Basic"
 """A type whose common parameters are those of all types."""
-_WRITES = ("create", "update", "delete")
+_READS = ("read", "vread", "history-instance", "history-type", "search-type")
+_WRITES = ("create", "update", "patch", "delete")
+_ON_ALL = ("history-system", "search-system", "transaction", "batch")
+_FOR_EVERY_TYPE = {
+    "validate": "POST a resource, or Parameters with resource and mode; no profiles are known.",
+    "meta": "GET on one resource.",
+}
 
 
 def capability_statement(card: NodeCard, *, writes: bool) -> bytes:
@@ -59,10 +65,12 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
         "implementation": {"description": f"{name} ({address})", "url": url},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "json"],
+        **({"patchFormat": [JSON_PATCH]} if writes else {}),
         "rest": [
             {
                 "mode": "server",
-                "documentation": SEARCHES,
+                "documentation": SEARCHES
+                + ("" if writes else " Transactions and batches read only: this node admits no facilities."),
                 "security": {
                     "cors": False,
                     "service": [
@@ -80,7 +88,7 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
                 "resource": [
                     _resource(resource_type, writes=writes, powers=powers) for resource_type in resource_types()
                 ],
-                "interaction": [{"code": code} for code in (*(_BUNDLES if writes else ()), "search-system")],
+                "interaction": [{"code": code} for code in _ON_ALL],
                 "searchParam": [
                     _parameter(parameter, powers=powers)
                     for parameter in parameters_of(BASIC).values()
@@ -100,21 +108,25 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         return _audit_events()
     offered = parameters_of(resource_type).values()
     references = [f"{resource_type}:{parameter.name}" for parameter in offered if is_included(parameter)]
-    entry: dict[str, object] = {
+    entry: dict[str, Any] = {
         "type": resource_type,
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
         "versioning": "versioned-update" if writes else "versioned",
         "readHistory": True,
+        "conditionalRead": "full-support",
         "searchParam": [_parameter(parameter, powers=powers) for parameter in offered],
         **({"searchInclude": references} if references else {}),
     }
     if writes:
-        entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": False}
-        entry |= {"conditionalDelete": "not-supported", "referencePolicy": ["literal", "local"]}
-    if writes and Power.TAKES_ANYTHING not in powers:
-        entry["referencePolicy"] = ["literal", "local", "enforced"]
+        enforced = [] if Power.TAKES_ANYTHING in powers else ["enforced"]
+        entry |= {"updateCreate": True, "conditionalCreate": True, "conditionalUpdate": True}
+        entry |= {"conditionalDelete": "single", "referencePolicy": ["literal", "local", *enforced]}
+    entry["operation"] = [
+        {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/Resource-{name}", "documentation": said}
+        for name, said in _FOR_EVERY_TYPE.items()
+    ]
     if resource_type == "Patient":
-        entry["operation"] = [
+        entry["operation"] += [
             {
                 "name": name,
                 "definition": f"http://hl7.org/fhir/OperationDefinition/Patient-{name}",
@@ -146,8 +158,7 @@ def _parameter(parameter: Parameter, *, powers: frozenset[Power]) -> dict[str, s
     said: list[str] = []
     if parameter.name == "identifier":
         limit = "" if Power.SEES_NATIONAL_IDS in powers else " National IDs are refused at this node."
-        what = "Identities of persons by" if Power.TAKES_ANYTHING in powers else "By"
-        said.append(f"{what} POST _search only.{limit}")
+        said.append(f"Identities that the whole exchange knows by POST _search only.{limit}")
     modifiers = modifiers_of(parameter)
     if modifiers:
         said.append(f"Modifiers: {', '.join(modifiers)}.")

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, parse_form, read_body
 from health_exchange.api.event_search import BEFORE, EventSearch, read_event_search
-from health_exchange.api.fhir_door import FHIR_JSON, FORM_BYTES_MAX, FhirDoor, parse_form, read_body
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.audit.answers import NodeReply
 from health_exchange.audit.balp import audit_event, event_ids, pattern_of
 from health_exchange.audit.entries import AuditEntry, decode_entry

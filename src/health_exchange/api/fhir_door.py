@@ -6,64 +6,43 @@ OperationOutcome by one table (``problems``). National IDs in URLs are refused b
 Source: FHIR R4 (4.0.1), section 3.1 "RESTful API".
 """
 
-import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import format_datetime
-from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from health_exchange.api.answers import answer_bundle
+from health_exchange.api.answers import not_modified, resource_answer
+from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, is_known_to_client, parse_form, read_body
 from health_exchange.api.capability import capability_statement
 from health_exchange.api.clients import Client
+from health_exchange.api.history import History
+from health_exchange.api.operations import Operations
 from health_exchange.api.problems import outcome_of, status_of
 from health_exchange.api.tokens import TokenIssuer
+from health_exchange.api.urls import refuse_identities, refuse_identity_in_url
+from health_exchange.api.wishes import Wishes
+from health_exchange.api.writing import Writing
 from health_exchange.fhir.limits import Limits as FhirLimits
-from health_exchange.fhir.validation import ResourceView, validate
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError, NotFoundError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.node.admission import Admission
-from health_exchange.node.asking import may_name_identity
+from health_exchange.node.bundle_reads import BundleReads
 from health_exchange.node.callers import Caller
+from health_exchange.node.histories import Histories
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.reading import Kept
+from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.searching import Searching
-from health_exchange.node.writes import UnsupportedInteractionError, WriteResult, make_request
+from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
 from health_exchange.policy.decisions import Principal
-from health_exchange.search.query import asks_by_identifier
 from health_exchange.telemetry.events import log_event
-from health_exchange.telemetry.trace import LONG_DIGITS, current_request_id
+from health_exchange.telemetry.trace import current_request_id
 
-FHIR_JSON = "application/fhir+json"
-FORM_BYTES_MAX = 64 << 10
+SEARCHED_BY_POST = ("/fhir/_search", "/fhir/{type}/_search", "/fhir/{compartment}/{id}/{type}/_search")
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
-
-
-class OversizedBodyError(ExchangeError):
-    """The body is larger than this door takes."""
-
-    category = Category.TOO_LARGE
-    code = "oversized-body"
-
-
-class IdentityInUrlError(ExchangeError):
-    """A URL that looks as if it carried a national ID: it would stand in every log on the way."""
-
-    category = Category.INCORRECT
-    code = "identity-in-url"
-
-
-class UnsupportedMediaError(ExchangeError):
-    """Something else than FHIR JSON is sent or asked for."""
-
-    category = Category.UNSUPPORTED
-    code = "unsupported-media"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +65,45 @@ class FhirDoor:
 
     def routes(self) -> list[Route]:
         """Everything under ``/fhir``, and the token endpoint."""
+        histories = Histories(self.parts)
+        history = History(histories=histories).history
+        writing = Writing(
+            parts=self.parts,
+            reading=self.reading,
+            admission=self.admission,
+            bundles=ReadingBundles(self.parts, BundleReads(self.reading, histories)),
+            limits=self.limits,
+        )
+        operations = Operations(parts=self.parts, reading=self.reading, limits=self.limits)
         by_path: list[tuple[str, str, Endpoint]] = [
-            ("/fhir/_search", "POST", self._search_by_post),
-            ("/fhir/{type}/_search", "POST", self._search_by_post),
-            ("/fhir/{compartment}/{id}/{type}/_search", "POST", self._search_by_post),
+            ("/fhir/{type}/$validate", "POST", operations.validate),
+            ("/fhir/{type}/{id}/$validate", "POST", operations.validate),
+            ("/fhir/{type}/{id}/$meta", "GET", operations.meta),
+            ("/fhir/_history", "GET", history),
+            ("/fhir/{type}/_history", "GET", history),
+            ("/fhir/{type}/{id}/_history", "GET", history),
             ("/fhir/{type}/{id}/$everything", "GET", self._everything),
             ("/fhir/{type}/{id}/_history/{version}", "GET", self._vread),
             ("/fhir/{compartment}/{id}/{type}", "GET", self._search),
             ("/fhir/{type}/{id}", "GET", self._read),
-            ("/fhir/{type}/{id}", "PUT", self._update),
-            ("/fhir/{type}/{id}", "DELETE", self._delete),
+            ("/fhir/{type}/{id}", "PUT", writing.update),
+            ("/fhir/{type}/{id}", "PATCH", writing.patch),
+            ("/fhir/{type}/{id}", "DELETE", writing.delete),
             ("/fhir/{type}", "GET", self._search),
-            ("/fhir/{type}", "POST", self._create),
+            ("/fhir/{type}", "POST", writing.create),
+            ("/fhir/{type}", "PUT", writing.update),
+            ("/fhir/{type}", "PATCH", writing.patch),
+            ("/fhir/{type}", "DELETE", writing.delete),
             ("/fhir", "GET", self._search),
-            ("/fhir", "POST", self._bundle),
+            ("/fhir", "POST", writing.bundle),
         ]
         return [
             Route("/oauth/token", self._token, methods=["POST"]),
             Route("/fhir/metadata", self._metadata, methods=["GET"]),
             Route("/.well-known/smart-configuration", self._smart, methods=["GET"]),
-            *(Route(path, self.guarded(endpoint), methods=[method]) for path, method, endpoint in by_path),
+            # Their wishes are in their forms too.
+            *(Route(path, self.guarded(self._search_by_post), methods=["POST"]) for path in SEARCHED_BY_POST),
+            *(Route(path, self.guarded(wishful(endpoint)), methods=[method]) for path, method, endpoint in by_path),
         ]
 
     def guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -147,80 +145,49 @@ class FhirDoor:
             }
         )
 
-    async def _metadata(self, _request: Request) -> Response:
+    async def _metadata(self, request: Request) -> Response:
         statement = capability_statement(self.parts.card, writes=self.admission is not None)
-        return Response(statement, media_type=FHIR_JSON)
-
-    async def _bundle(self, request: Request, caller: Caller) -> Response:
-        raw = await self._fhir_body(request)
-        outcome = await self._writer().admit_bundle(raw, caller)
-        return Response(answer_bundle(outcome, caller.request_id), media_type=FHIR_JSON)
-
-    async def _create(self, request: Request, caller: Caller) -> Response:
-        raw = await self._fhir_body(request)
-        write = make_request(
-            method="POST",
-            resource_type=request.path_params["type"],
-            resource_id=None,
-            view=_checked(raw, request.path_params["type"]),
-            if_none_exist=request.headers.get("if-none-exist"),
-        )
-        return self._written((await self._writer().admit([write], caller))[0])
-
-    async def _update(self, request: Request, caller: Caller) -> Response:
-        raw = await self._fhir_body(request)
-        write = make_request(
-            method="PUT",
-            resource_type=request.path_params["type"],
-            resource_id=request.path_params["id"],
-            view=_checked(raw, request.path_params["type"]),
-            if_match=request.headers.get("if-match"),
-        )
-        return self._written((await self._writer().admit([write], caller))[0])
-
-    async def _delete(self, request: Request, caller: Caller) -> Response:
-        write = make_request(
-            method="DELETE",
-            resource_type=request.path_params["type"],
-            resource_id=request.path_params["id"],
-            view=None,
-            if_match=request.headers.get("if-match"),
-        )
-        return self._written((await self._writer().admit([write], caller))[0])
+        try:
+            return Wishes.of(request).granted(request, Response(statement, media_type=FHIR_JSON))
+        except ExchangeError as error:
+            return problem_response(error, current_request_id())
 
     async def _read(self, request: Request, caller: Caller) -> Response:
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
-        return _resource(kept)
+        has = request.headers.get
+        known, since = has("if-none-match", ""), has("if-modified-since", "")
+        if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
+            return not_modified(kept)
+        return resource_answer(kept)
 
     async def _vread(self, request: Request, caller: Caller) -> Response:
         version = request.path_params["version"]
         if not version.isdecimal():
             raise MalformedResourceError("a version is a whole number")
         kept = await self.reading.vread(request.path_params["type"], request.path_params["id"], int(version), caller)
-        return _resource(kept)
+        return resource_answer(kept)
 
     async def _search(self, request: Request, caller: Caller) -> Response:
-        pairs = list(request.query_params.multi_items())
-        card = self.parts.card
-        if any(asks_by_identifier(name) and may_name_identity(card, value) for name, value in pairs):
-            raise IdentityInUrlError("search by identifier with POST _search: a URL stands in every log on the way")
-        return await self._found(request, pairs, caller)
+        wishes = Wishes.of(request)
+        refuse_identities(wishes.pairs, self.parts.card)
+        return await self._found(request, wishes, caller)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
-        pairs = [*request.query_params.multi_items(), *parse_form(await read_body(request, FORM_BYTES_MAX))]
-        return await self._found(request, pairs, caller)
+        form = parse_form(await read_body(request, FORM_BYTES_MAX))
+        wishes = Wishes.of(request, form)
+        return wishes.granted(request, await self._found(request, wishes, caller))
 
-    async def _found(self, request: Request, pairs: list[tuple[str, str]], caller: Caller) -> Response:
+    async def _found(self, request: Request, wishes: Wishes, caller: Caller) -> Response:
         """The answer to a search."""
         place = request.path_params
         if place.get("compartment", "Patient") != "Patient":
             raise NotFoundError("the compartments that are searched are those of Patients")
         page = await self.reading.search(
             place.get("type", "").replace("*", ""),
-            pairs,
+            wishes.pairs,
             caller,
             patient=place["id"] if "compartment" in place else "",
-            lenient=is_lenient(request.headers.getlist("prefer")),
+            lenient=wishes.lenient,
         )
         return Response(page, media_type=FHIR_JSON)
 
@@ -230,33 +197,20 @@ class FhirDoor:
         bundle = await self.reading.everything(request.path_params["id"], caller)
         return Response(bundle, media_type=FHIR_JSON)
 
-    def _writer(self) -> Admission:
-        """Admission, where this node has the power."""
-        if self.admission is None:
-            raise UnsupportedInteractionError(
-                f"{self.parts.address} admits no facilities: only a resource's origin changes it"
-            )
-        return self.admission
 
-    async def _fhir_body(self, request: Request) -> bytes:
-        """The body, within bounds and of our media type."""
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in {FHIR_JSON, "application/json"}:
-            raise UnsupportedMediaError(f"send {FHIR_JSON}")
-        return await read_body(request, self.limits.body_bytes)
+def wishful(endpoint: Endpoint) -> Endpoint:
+    """``endpoint`` with its answer as the client wants it; what nobody could give is refused before anything is done.
 
-    def _written(self, result: WriteResult) -> Response:
-        """The answer to one write."""
-        response = Response(status_code=result.status)
-        response.headers["ETag"] = f'W/"{result.version}"'
-        if result.changed_at is not None:
-            response.headers["Last-Modified"] = format_datetime(result.changed_at, usegmt=True)
-        if result.status == HTTPStatus.CREATED:
-            base = self.parts.card.fhir_url
-            response.headers["Location"] = f"{base}/fhir/{result.type}/{result.id}/_history/{result.version}"
-        if result.held:
-            response.headers["X-Held"] = result.held
-        return response
+    Raises:
+        NotAcceptableError: The client takes no format of ours.
+        BadWishError: A general parameter has a value that it cannot have.
+    """
+
+    async def answer(request: Request, caller: Caller) -> Response:
+        wishes = Wishes.of(request)
+        return wishes.granted(request, await endpoint(request, caller))
+
+    return answer
 
 
 def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Caller:
@@ -270,66 +224,8 @@ def problem_response(error: ExchangeError, reference: str = "") -> Response:
     response = Response(outcome_of(error, reference), status_code=status_of(error), media_type=FHIR_JSON)
     if error.category is Category.UNAUTHENTICATED:
         response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, NotAdmittedHereError):
+        response.headers["Allow"] = "GET, HEAD"
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return response
-
-
-def refuse_identity_in_url(request: Request) -> None:
-    """Raise before a national ID in a URL goes any further.
-
-    Raises:
-        IdentityInUrlError: Path or query holds a run of digits as long as one.
-    """
-    if LONG_DIGITS.search(request.url.path) or LONG_DIGITS.search(request.url.query):
-        raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
-
-
-async def read_body(request: Request, bytes_max: int) -> bytes:
-    """The request's body.
-
-    Raises:
-        OversizedBodyError: It is, or says it is, larger than ``bytes_max``; nothing of the rest is read.
-    """
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > bytes_max:
-        raise OversizedBodyError(f"a body has at most {bytes_max} bytes, this one declares {declared}")
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > bytes_max:
-            raise OversizedBodyError(f"a body has at most {bytes_max} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def is_lenient(preferences: Iterable[str]) -> bool:
-    """Whether a caller prefers that what is not offered is left out; who says nothing prefers a refusal."""
-    said = {part.strip().lower() for preference in preferences for part in re.split("[,;]", preference)}
-    return "handling=lenient" in said
-
-
-def parse_form(body: bytes) -> list[tuple[str, str]]:
-    """Fields of an ``application/x-www-form-urlencoded`` body."""
-    try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=100)
-    except ValueError:
-        pass
-    raise MalformedResourceError("the body is not an URL-encoded form")
-
-
-def _checked(raw: bytes, resource_type: str) -> ResourceView:
-    """The body as a valid resource of the type in the URL."""
-    view = validate(raw)
-    if view.type != resource_type:
-        raise MalformedResourceError(f"the URL says {resource_type}, the resource is a {view.type}")
-    return view
-
-
-def _resource(kept: Kept) -> Response:
-    """One resource with its validators."""
-    response = Response(kept.body, media_type=FHIR_JSON)
-    response.headers["ETag"] = f'W/"{kept.version}"'
-    response.headers["Last-Modified"] = format_datetime(kept.changed_at, usegmt=True)
     return response

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from health_exchange.api.fhir_door import FHIR_JSON, FhirDoor, read_body
+from health_exchange.api.bodies import FHIR_JSON, read_body
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.api.lookup_answers import lookup_bundle
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.validation import validate

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from health_exchange.api.fhir_door import FORM_BYTES_MAX, FhirDoor, read_body
+from health_exchange.api.bodies import FORM_BYTES_MAX, read_body
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.model.errors import MalformedResourceError
 from health_exchange.node.callers import Caller
 from health_exchange.node.desks import Desks

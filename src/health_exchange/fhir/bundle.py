@@ -49,6 +49,8 @@ class BundleEntry(Struct, frozen=True, kw_only=True):
         url: Relative URL.
         if_match: As in HTTP.
         if_none_exist: Search query.
+        if_none_match: As in HTTP.
+        if_modified_since: As in HTTP.
         raw: The resource as it arrived.
         where: Place of the entry: ``Bundle.entry[3]``.
     """
@@ -60,6 +62,8 @@ class BundleEntry(Struct, frozen=True, kw_only=True):
     if_none_exist: str | None
     raw: bytes | None
     where: str
+    if_none_match: str | None = None
+    if_modified_since: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +211,8 @@ def _entry(raw: Raw, where: str) -> BundleEntry:
         if_none_exist=_text(request, "ifNoneExist", f"{where}.request") or None,
         raw=None if resource is None else bytes(resource),
         where=where,
+        if_none_match=_text(request, "ifNoneMatch", f"{where}.request") or None,
+        if_modified_since=_text(request, "ifModifiedSince", f"{where}.request") or None,
     )
 
 

@@ -16,11 +16,13 @@ class Limits:
         body_bytes: Most bytes of a body.
         depth: Most objects and arrays inside one another.
         entries: Most entries of a Bundle.
+        operations: Most operations of a patch.
     """
 
     body_bytes: int = 50 * MEBIBYTE
     depth: int = 64
     entries: int = 20_000
+    operations: int = 1_000
 
 
 DEFAULT = Limits()

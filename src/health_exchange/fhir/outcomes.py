@@ -3,6 +3,8 @@
 Source: FHIR R4, section 2.40 "Resource OperationOutcome".
 """
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 REASONS = "urn:health-exchange:reason"
@@ -26,8 +28,15 @@ def operation_outcome(  # the fields of an issue
         where: Place of the trouble; empty where it has none.
         reference: By what an auditor finds it in the log; empty where the log has nothing of it.
     """
+    issue = issue_of(severity=severity, code=code, reason=reason, diagnostics=diagnostics, where=where)
+    if reference:
+        issue = {"extension": [{"url": REFERENCE, "valueString": reference}], **issue}
+    return outcome_with([issue])
+
+
+def issue_of(*, severity: str, code: str, reason: str, diagnostics: str, where: str = "") -> dict[str, object]:
+    """One issue; its parts as in :func:`operation_outcome`."""
     issue: dict[str, object] = {
-        **({"extension": [{"url": REFERENCE, "valueString": reference}]} if reference else {}),
         "severity": severity,
         "code": code,
         "details": {"coding": [{"system": REASONS, "code": reason}]},
@@ -36,4 +45,9 @@ def operation_outcome(  # the fields of an issue
         issue["diagnostics"] = diagnostics
     if where:
         issue["expression"] = [where]
-    return _ENCODER.encode({"resourceType": "OperationOutcome", "issue": [issue]})
+    return issue
+
+
+def outcome_with(issues: Sequence[Mapping[str, object]]) -> bytes:
+    """An OperationOutcome with these issues."""
+    return _ENCODER.encode({"resourceType": "OperationOutcome", "issue": issues})

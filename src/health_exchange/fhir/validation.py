@@ -7,6 +7,7 @@ Never does a message hold a value of the resource.
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -61,6 +62,25 @@ def validate(raw: bytes, *, where: str = "", limits: Limits = DEFAULT) -> Resour
             raise MalformedResourceError(fault.detail, where=fault.where)
     own = decoded.get("id")
     return ResourceView(type=resource_type, id=own if isinstance(own, str) else None, raw=raw, decoded=decoded)
+
+
+def all_faults(raw: bytes, *, most: int, limits: Limits = DEFAULT) -> list[Fault]:
+    """Everything wrong with a resource, up to a number of faults; none where it is sound.
+
+    Args:
+        raw: Untrusted.
+        most: How many are told.
+        limits: Bound on depth.
+    """
+    try:
+        decoded = decode_json(raw, limits)
+    except MalformedResourceError as error:
+        return [Fault(detail=error.detail, where=error.where)]
+    where = root_name(decoded, "")
+    found = list(islice(resource_faults(decoded, where), most))
+    if found or not isinstance(decoded, dict):
+        return found
+    return list(islice(_offences(decoded, where), most))
 
 
 def first_fault(decoded: dict[str, Any], where: str) -> Fault | None:

@@ -8,25 +8,35 @@ What a facility is told is durable. Whatever cannot travel yet (no identity, key
 all the same, and the answer says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from typing import TypeAlias
 
 import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.node.bundle_reads import BundleReads, ReadRequest, ReadResult, refuse_many
 from health_exchange.node.callers import Caller
-from health_exchange.node.intake import read_bundle
+from health_exchange.node.histories import Histories
+from health_exchange.node.intake import Intake, read_bundle
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.preparing import Preparation, StaleReadError
+from health_exchange.node.patches import patched
+from health_exchange.node.preparing import Preparation
 from health_exchange.node.pseudonyms import PseudonymClient
+from health_exchange.node.reading import Kept, Reading, kept_of
+from health_exchange.node.refusals import permit
+from health_exchange.node.rights import most_open, question_of
+from health_exchange.node.snapshots import StaleReadError, VersionMismatchError, patched_id
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
-from health_exchange.store import answered
+from health_exchange.policy.decisions import Action
+from health_exchange.store import answered, resources
 from health_exchange.store.answered import KeptAnswer
 from health_exchange.store.engine import Transaction
 
 ATTEMPTS = 8
+Result: TypeAlias = WriteResult | ReadResult | ExchangeError
 
 
 class RepeatedDifferentlyError(ExchangeError):
@@ -48,7 +58,7 @@ class BundleOutcome:
     """What became of a Bundle: the response's type, and one result an entry, in order."""
 
     type: str
-    results: Sequence[WriteResult | ExchangeError]
+    results: Sequence[Result]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +100,8 @@ class Admission:
     def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient) -> None:
         self._parts = parts
         self._pseudonyms = pseudonyms
+        self._reading = Reading(parts, pseudonyms)
+        self._reads = BundleReads(self._reading, Histories(parts))
 
     async def admit_bundle(self, raw: bytes, caller: Caller) -> BundleOutcome:
         """Carry out a transaction or batch Bundle.
@@ -101,15 +113,37 @@ class Admission:
         """
         repeat = Repeat.of(caller, raw)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
-        if kept is not None:
-            return BundleOutcome(type="transaction-response", results=repeat.same(kept))
+        before = repeat.same(kept) if kept is not None else None
         intake = await self._parts.workers.run(read_bundle, raw, work_bytes=len(raw))
+        refuse_many([*intake.reads.values()])
         if intake.type == "batch":
             results = [await self._admit_alone(request, caller) for request in intake.requests]
             return BundleOutcome(type="batch-response", results=results)
-        requests = [request for request in intake.requests if isinstance(request, WriteRequest)]
-        done = await self._admit(requests, caller, repeat)
+        done = await self._transact(intake, caller, repeat, before)
         return BundleOutcome(type="transaction-response", results=done)
+
+    async def _transact(
+        self, intake: Intake, caller: Caller, repeat: Repeat, before: Sequence[WriteResult] | None
+    ) -> list[Result]:
+        """Carry out a transaction: writes together, then reads; ``before`` is what its writes have come to already."""
+        writes = [request for request in intake.requests if isinstance(request, WriteRequest)]
+        own = {f"{request.type}/{request.id}" for request in writes}
+        moved = {request.type for request in writes if request.condition or request.if_none_exist}
+        early = {
+            at: await self._reads.answer(each, caller)
+            for at, each in intake.reads.items()
+            if each.place not in own and each.type not in moved
+        }
+        written = iter(await self._admit(writes, caller, repeat) if before is None and writes else before or ())
+        # One resource that the transaction leaves alone is the same before and after it.
+        return [
+            early[at]
+            if at in early and isinstance(request, ReadRequest) and request.place
+            else await self._reads.attempt(request, caller)
+            if isinstance(request, ReadRequest)
+            else next(written)
+            for at, request in enumerate(intake.requests)
+        ]
 
     async def admit(self, requests: Sequence[WriteRequest], caller: Caller) -> list[WriteResult]:
         """Carry out writes together: all of them or none. One alone, repeated, gets the same answer.
@@ -121,16 +155,27 @@ class Admission:
             return [await self._admit_one(requests[0], caller)]
         return await self._admit(requests, caller, None)
 
+    async def written(self, results: Mapping[int, WriteResult]) -> dict[int, Kept]:
+        """What was written, as it is kept, for whoever has just written it; less what has been erased meanwhile."""
+
+        def look(tx: Transaction) -> dict[int, Kept]:
+            found = {at: resources.version(tx, each.type, each.id, each.version) for at, each in results.items()}
+            return {at: kept_of(one) for at, one in found.items() if one is not None and one.body is not None}
+
+        return await self._parts.store.read(look)
+
     async def _admit_one(self, write: WriteRequest, caller: Caller) -> WriteResult:
         """One write on its own, carried out once however often it is sent."""
         repeat = Repeat.of_write(caller, write)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
         return repeat.same(kept)[0] if kept is not None else (await self._admit([write], caller, repeat))[0]
 
-    async def _admit_alone(self, request: WriteRequest | ExchangeError, caller: Caller) -> WriteResult | ExchangeError:
+    async def _admit_alone(self, request: WriteRequest | ReadRequest | ExchangeError, caller: Caller) -> Result:
         """One entry of a batch."""
         if isinstance(request, ExchangeError):
             return request
+        if isinstance(request, ReadRequest):
+            return await self._reads.attempt(request, caller)
         try:
             return await self._admit_one(request, caller)
         except ExchangeError as error:
@@ -141,12 +186,37 @@ class Admission:
     ) -> list[WriteResult]:
         """Prepare and write until nobody was faster."""
         for _attempt in range(ATTEMPTS):
-            preparation = await Preparation.of(self._parts, self._pseudonyms, requests, caller)
             try:
+                applied = await self._patched(requests, caller)
+                preparation = await Preparation.of(self._parts, self._pseudonyms, applied, caller)
                 return await self._parts.store.write(partial(_write, preparation=preparation, repeat=repeat))
             except StaleReadError:
                 continue
         raise StaleReadError("too many others write the same resources; send the request again", retry_after_s=1.0)
+
+    async def _patched(self, requests: Sequence[WriteRequest], caller: Caller) -> list[WriteRequest]:
+        """The requests with every patch applied to what is kept now.
+
+        A test in a patch tells what is there, so whoever patches must be allowed to read it, and has read it.
+
+        Raises:
+            ExchangeError: As :meth:`Reading.read`, or the patch does not apply.
+        """
+        done = []
+        for request in requests:
+            if request.patch is None:
+                done.append(request)
+                continue
+            for action in (Action.WRITE, *([Action.SEARCH] if request.condition else [])):
+                question = question_of(caller, action, most_open(self._parts, request.type))
+                await permit(self._parts, caller, question, summary=request.type)
+            named = await self._parts.store.read(partial(patched_id, request=request))
+            kept = await self._reading.read(request.type, named, caller)
+            if request.if_match not in {None, kept.version}:
+                raise VersionMismatchError("If-Match does not name the current version", where=request.where)
+            work = len(kept.body) + len(request.patch)
+            done.append(await self._parts.workers.run(patched, request, kept.body, kept.version, work_bytes=work))
+        return done
 
 
 def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:

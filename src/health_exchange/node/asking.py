@@ -10,7 +10,6 @@ from msgspec import structs
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import compartment_types
-from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
@@ -20,7 +19,6 @@ from health_exchange.pseudonym.identities import (
     NATIONAL_ID_SYSTEMS,
     Identity,
     holds_national_id,
-    is_identity_system,
     looks_like_national_id,
     read_identity,
 )
@@ -84,18 +82,6 @@ def read_query(  # a search with its parts
     if not set(types) <= (set(compartment_types()) if patient else resource_types()):
         raise BadSearchError("there is no such type of resource, or none that belongs to a Patient", where="_type")
     return parse_over_types(types, pairs, patient=patient, base=base, lenient=lenient)
-
-
-def may_name_identity(card: NodeCard, value: str) -> bool:
-    """Whether an ``identifier`` that is searched for may be an exchange-wide identity, which no URL may carry.
-
-    At a node of the exchange any may. One that takes anything serves people who search by GET; there it is one where
-    its system or its check digit says so.
-    """
-    if not card.may(Power.TAKES_ANYTHING):
-        return True
-    pairs = (each.rpartition("|") for each in value.split(","))
-    return any(is_identity_system(system) or looks_like_national_id(code) for system, _bar, code in pairs)
 
 
 async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | None, query: SearchQuery) -> SearchQuery:

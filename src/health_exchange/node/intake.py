@@ -1,4 +1,4 @@
-"""Reading a Bundle: from bytes to checked writes. Pure, and heavy enough to be done by a worker."""
+"""Taking a Bundle in: from bytes to checked writes and reads. Pure, and heavy enough to be done by a worker."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ import msgspec
 from health_exchange.fhir.bundle import BundleEntry, split_bundle
 from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import ExchangeError
+from health_exchange.node.bundle_reads import ReadRequest, read_asked
+from health_exchange.node.patches import patch_in
 from health_exchange.node.writes import WriteRequest, read_entry
 
 
@@ -21,28 +23,33 @@ class Intake:
     """
 
     type: str
-    requests: tuple[WriteRequest | ExchangeError, ...]
+    requests: tuple[WriteRequest | ReadRequest | ExchangeError, ...]
+
+    @property
+    def reads(self) -> dict[int, ReadRequest]:
+        """The reads, by number of their entries."""
+        return {at: each for at, each in enumerate(self.requests) if isinstance(each, ReadRequest)}
 
     def __reduce__(self) -> tuple[Callable[..., "Intake"], tuple[object, ...]]:
-        """As ``workers.Carried``; errors know how to be pickled and nothing else."""
-        sound = [each for each in self.requests if isinstance(each, WriteRequest)]
-        errors = {at: each for at, each in enumerate(self.requests) if isinstance(each, ExchangeError)}
-        return _unpacked, (self.type, msgspec.msgpack.encode(sound), errors)
+        """As ``workers.Carried``; what is no write is rare, and knows how to be pickled."""
+        writes = [each for each in self.requests if isinstance(each, WriteRequest)]
+        others = {at: each for at, each in enumerate(self.requests) if not isinstance(each, WriteRequest)}
+        return _unpacked, (self.type, msgspec.msgpack.encode(writes), others)
 
 
 _REQUESTS = msgspec.msgpack.Decoder(list[WriteRequest])
 
 
-def _unpacked(kind: str, sound: bytes, errors: Mapping[int, ExchangeError]) -> Intake:
+def _unpacked(kind: str, writes: bytes, others: Mapping[int, ReadRequest | ExchangeError]) -> Intake:
     """What was carried."""
-    requests: list[WriteRequest | ExchangeError] = [*_REQUESTS.decode(sound)]
-    for at, error in sorted(errors.items()):
-        requests.insert(at, error)
+    requests: list[WriteRequest | ReadRequest | ExchangeError] = [*_REQUESTS.decode(writes)]
+    for at, other in sorted(others.items()):
+        requests.insert(at, other)
     return Intake(type=kind, requests=tuple(requests))
 
 
 def read_bundle(raw: bytes) -> Intake:
-    """The writes that a Bundle asks for, each resource validated.
+    """The writes and reads that a Bundle asks for, each resource validated.
 
     Raises:
         ExchangeError: The Bundle is malformed, or, in a transaction, any entry is.
@@ -53,15 +60,19 @@ def read_bundle(raw: bytes) -> Intake:
     return Intake(type=bundle.type, requests=tuple(_attempt(entry) for entry in bundle.entries))
 
 
-def _attempt(entry: BundleEntry) -> WriteRequest | ExchangeError:
-    """The write, or why there is none."""
+def _attempt(entry: BundleEntry) -> WriteRequest | ReadRequest | ExchangeError:
+    """The request, or why there is none."""
     try:
         return _read(entry)
     except ExchangeError as error:
         return error
 
 
-def _read(entry: BundleEntry) -> WriteRequest:
-    """The write a Bundle's entry asks for, its resource validated."""
+def _read(entry: BundleEntry) -> WriteRequest | ReadRequest:
+    """What a Bundle's entry asks for, its resource validated."""
+    if entry.method in {"GET", "HEAD"}:
+        return read_asked(entry)
     view = validate(entry.raw, where=f"{entry.where}.resource") if entry.raw is not None else None
+    if entry.method == "PATCH" and view is not None:
+        return read_entry(entry, None, patch_in(view, entry.where))
     return read_entry(entry, view)

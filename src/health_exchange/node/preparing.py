@@ -12,7 +12,6 @@ from typing import Self
 
 import msgspec
 
-from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
@@ -24,7 +23,7 @@ from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
-from health_exchange.node.snapshots import Planned, Snapshot, look_up
+from health_exchange.node.snapshots import Planned, Snapshot, StaleReadError, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
 from health_exchange.policy.decisions import Action
 from health_exchange.store import counters, resources, subjects
@@ -33,13 +32,6 @@ from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
 
 HTTP_OK, HTTP_CREATED, HTTP_NO_CONTENT = 200, 201, 204
-
-
-class StaleReadError(ExchangeError):
-    """What the request was prepared on has changed meanwhile; it is prepared again."""
-
-    category = Category.BUSY
-    code = "stale-read"
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,11 +135,11 @@ class Preparation:
         return [self._result(each, written.get(each.place), held) for each in self.planned]
 
     def _named(self) -> list[tuple[str, str]]:
-        """Places that others may know of; the ids that were made for this request are nobody else's."""
+        """Places that others may know of."""
         return [
             (version.planned.place.type, version.planned.place.id)
             for version in self.versions
-            if version.planned.request.id is not None
+            if version.planned.may_be_known
         ]
 
     def _is_kept(self, version: Version) -> bool:
@@ -204,8 +196,8 @@ class Preparation:
             return WriteResult(
                 status=HTTP_NO_CONTENT if planned.request.method == "DELETE" else HTTP_OK,
                 type=planned.place.type,
-                id=planned.place.id,
-                version=standing.version if standing else 1,
+                id="" if planned.is_absent else planned.place.id,
+                version=standing.version if standing else int(not planned.is_absent),
                 changed_at=None,
             )
         status = HTTP_CREATED if standing is None or standing.deleted else HTTP_OK
@@ -228,7 +220,7 @@ async def _versions(
     parts: NodeParts, planned: Sequence[Planned], snapshot: Snapshot, rewriting: dict[str, str], last_updated: str
 ) -> tuple[Version, ...]:
     """The versions that the requests make, in their order."""
-    wanted = [each for each in planned if not each.is_found and not snapshot.is_deleted_already(each)]
+    wanted = [each for each in planned if each.writes and not snapshot.is_deleted_already(each)]
     written = tuple(
         Written(
             type=each.place.type,
@@ -291,7 +283,7 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
     asked = {(Action.WRITE, request.type) for request in requests}
     for request in requests:
         conditions = [text.partition("?")[0] for text in request.references if "?" in text]
-        conditions += [request.type] if request.if_none_exist is not None else []
+        conditions += [request.type] if request.if_none_exist or request.condition else []
         asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
     for action, resource_type in sorted(asked):
         await permit(parts, caller, question_of(caller, action, most_open(parts, resource_type)), summary=resource_type)

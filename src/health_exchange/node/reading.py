@@ -10,26 +10,24 @@ from datetime import datetime
 
 import msgspec
 
-from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import journal, log
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import consent_for, most_open, question_of, refusal, rights
 from health_exchange.node.searchsets import searchset, with_source
-from health_exchange.policy.decisions import Action, Decision
+from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding
+from health_exchange.node.seeing import refused as _refused
+from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import Question, decision_on
-from health_exchange.search.finding import FoundPage, of_subjects
+from health_exchange.search.finding import of_subjects
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
 
 EVERYTHING_MAX = 20_000
-ABSENT = "nothing is kept here under that reference"
 
 
 class GoneError(ExchangeError):
@@ -55,35 +53,6 @@ class Kept:
     changed_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a read found, with what the log says of it.
-
-    Attributes:
-        error: What the caller hears instead of a resource.
-        kept: The resource, where he gets one.
-        action: What was asked for.
-        outcome: ``allowed``, ``refused`` or ``failed``.
-        reason: Why not.
-        policy: Digest of the policies that decided.
-        facts: What a refusal was decided on.
-        subjects: Whose records were touched.
-        summary: Types and counts.
-    """
-
-    action: Action
-    outcome: str
-    error: ExchangeError | None = None
-    kept: Sequence[StoredResource] = ()
-    page: FoundPage | None = None
-    total: int | None = None
-    reason: str = ""
-    policy: str = ""
-    facts: Facts | None = None
-    subjects: tuple[Pseudonym, ...] = ()
-    summary: str = ""
-
-
 class Reading:
     """The reading side of one node's FHIR door.
 
@@ -105,12 +74,12 @@ class Reading:
             GoneError: It was deleted.
         """
         answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, None))
-        return _kept(answer.kept[0])
+        return kept_of(answer.kept[0])
 
     async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
         """One version, current or former; raises as :meth:`read`."""
         answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, version))
-        return _kept(answer.kept[0])
+        return kept_of(answer.kept[0])
 
     async def everything(self, person: str, caller: Caller) -> bytes:
         """Every resource of a person that the caller may see, from all sources, latest clinical date first.
@@ -135,32 +104,12 @@ class Reading:
         return (await self._asked(caller, lambda tx: self._all_of(tx, caller, person))).kept
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
-        """The answer, once its entry in the log is durable.
-
-        Raises:
-            ExchangeError: As the answer says.
-        """
-        answer = await self._parts.store.read(ask)
-        await self._enter(caller, answer)
-        if answer.error is not None:
-            raise answer.error
-        return answer
+        """The answer, once its entry in the log is durable."""
+        return await asked(self._parts, caller, ask)
 
     async def _enter(self, caller: Caller, answer: Answer) -> None:
         """Make the entry durable."""
-        entry = journal(
-            self._parts,
-            caller,
-            kind="refuse" if answer.outcome == "refused" else "read",
-            action=str(answer.action),
-            outcome=answer.outcome,
-            reason=answer.reason,
-            policy=answer.policy,
-            subjects=answer.subjects,
-            summary=answer.summary,
-            facts=answer.facts,
-        )
-        await self._parts.store.write(lambda tx: log(tx, entry))
+        await enter(self._parts, caller, answer)
 
     def _one(
         self, tx: Transaction, caller: Caller, resource_type: str, resource_id: str, version: int | None
@@ -173,7 +122,7 @@ class Reading:
         name = f"1 {resource_type}"
         if now is None or wanted is None:
             if not general.allowed:
-                return refused_by(asked, general, summary=name)
+                return _refused(asked, general, summary=name)
             return Answer(
                 action=Action.READ,
                 outcome="failed",
@@ -185,14 +134,10 @@ class Reading:
         owner = subjects.by_sids(tx, [now.sid]).get(now.sid)
         whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
         # A former version is as sensitive as what is known now: what was raised since then is not read around.
-        for kept in (wanted, now):
-            consent = owner.consent if owner is not None else ""
-            plain = consent_for(self._parts, caller, consent, data_at=kept.instant)
-            asked = question_of(caller, Action.READ, kept.resource_class, plain)
-            decision = decision_on(self._parts.policies, asked)
-            if not decision.allowed:
-                error = NotFoundError(ABSENT) if general.allowed else refusal(general)
-                return refused_by(asked, decision, error=error, subjects=whose, summary=name)
+        hidden = hiding(self._parts, caller, owner, (wanted, now))
+        if hidden is not None:
+            error = NotFoundError(ABSENT) if general.allowed else refusal(general)
+            return _refused(*hidden, error=error, subjects=whose, summary=name)
         gone = wanted.deleted or wanted.body is None
         return Answer(
             action=Action.READ,
@@ -210,7 +155,7 @@ class Reading:
         whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
         if not held.decision.allowed:
-            return refused_by(held.question, held.decision, subjects=whose)
+            return _refused(held.question, held.decision, subjects=whose)
         # An id names a person only to those who may see the Patient with that id; else it would tell whose it is.
         by_name = self._on_kept(caller, owners, patient)
         may_name = by_name is None or decision_on(self._parts.policies, by_name).allowed
@@ -220,7 +165,7 @@ class Reading:
             hidden = self._on_kept(caller, owners, example) if may_name else by_name
             refused = decision_on(self._parts.policies, hidden) if hidden is not None else held.decision
             if hidden is not None and not refused.allowed:
-                return refused_by(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
+                return _refused(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
         error: ExchangeError | None = None
         if not found:
             error = NotFoundError(ABSENT)
@@ -256,26 +201,6 @@ def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredReso
     return owners, patient
 
 
-def refused_by(
-    question: Question,
-    decision: Decision,
-    *,
-    error: ExchangeError | None = None,
-    subjects: tuple[Pseudonym, ...] = (),
-    summary: str = "",
-) -> Answer:
-    """A refusal: the caller hears ``error`` or else the reasons, the log keeps what it was decided on."""
-    return Answer(
-        action=question.action,
-        outcome="refused",
-        error=error or refusal(decision),
-        reason="; ".join(decision.reasons) or "no policy allows this",
-        policy=decision.digest,
-        facts=facts_of(question, decision),
-        subjects=subjects,
-        summary=summary,
-    )
-
-
-def _kept(kept: StoredResource) -> Kept:
+def kept_of(kept: StoredResource) -> Kept:
+    """A version that is not deleted, on its way out."""
     return Kept(body=kept.body or b"", version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))

@@ -12,9 +12,10 @@ from health_exchange.fhir.outcomes import operation_outcome
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
 from health_exchange.node.callers import Caller
-from health_exchange.node.reading import Answer, Reading, refused_by
+from health_exchange.node.reading import Reading
 from health_exchange.node.rights import rights
 from health_exchange.node.searchsets import searchset
+from health_exchange.node.seeing import Answer, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.chains import is_chained
@@ -90,7 +91,7 @@ class Searching(Reading):
         query = continuation.query
         held = rights(tx, self._parts, caller, Action.SEARCH, resource_type=query.type or None)
         if held.is_refused:
-            return refused_by(held.question, held.decision, summary=query.type)
+            return refused(held.question, held.decision, summary=query.type)
         permitted = held.permitted
         if query.type and (is_chained(query) or query.inclusions):
             permitted = rights(tx, self._parts, caller, Action.SEARCH).permitted

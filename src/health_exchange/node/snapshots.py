@@ -1,12 +1,13 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
 
-from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.resolution import (
@@ -43,6 +44,27 @@ class AmbiguousMatchError(ExchangeError):
     code = "ambiguous-match"
 
 
+class ConditionMismatchError(ExchangeError):
+    """A condition finds another resource than the one whose id was sent."""
+
+    category = Category.INCORRECT
+    code = "condition-mismatch"
+
+
+class IdTakenError(ExchangeError):
+    """A conditional update that finds nothing brings the id of a resource that is kept here."""
+
+    category = Category.CONFLICT
+    code = "id-taken"
+
+
+class StaleReadError(ExchangeError):
+    """What the request was prepared on has changed meanwhile; it is prepared again."""
+
+    category = Category.BUSY
+    code = "stale-read"
+
+
 class NothingToDeleteError(ExchangeError):
     """A delete of what was never here."""
 
@@ -57,11 +79,26 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         request: As asked.
         place: Where it lives.
         is_found: A conditional create that finds something: nothing is written.
+        is_absent: A conditional delete that finds nothing: nothing is written, and nothing is at its place.
+        is_unmatched: A conditional update that finds nothing, and creates.
     """
 
     request: WriteRequest
     place: Place
     is_found: bool = False
+    is_absent: bool = False
+    is_unmatched: bool = False
+
+    @property
+    def may_be_known(self) -> bool:
+        """Whether others may know of the place: an id that was made for this request is nobody else's."""
+        by_client = self.request.id is not None or self.request.condition is not None
+        return (by_client or self.is_found) and not self.is_absent
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may make a version."""
+        return not self.is_found and not self.is_absent
 
     @property
     def where(self) -> str:
@@ -126,8 +163,8 @@ def look_up(
     asked = questions(requests, places, loose=loose)
     found = {condition: _only(tx, condition, mention) for condition, mention in asked.searches.items()}
     _refuse_dangling(tx, asked)
-    conditions = {*found, *((each.type, each.if_none_exist) for each in requests if each.if_none_exist)}
-    named = [each for each in planned if each.request.id is not None or each.is_found]
+    conditions = {*found, *(condition for each in requests if (condition := _condition_of(each)) is not None)}
+    named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
         _check_version(each, kept.get(each.place))
@@ -151,29 +188,81 @@ def look_up(
     return planned, snapshot, targets(requests, places, found)
 
 
+def patched_id(tx: Transaction, request: WriteRequest) -> str:
+    """Id of the resource that a patch is for.
+
+    Raises:
+        NotFoundError: Its condition finds nothing.
+        AmbiguousMatchError: It finds several.
+    """
+    if request.id is not None:
+        return request.id
+    found = _one_found(tx, request, (request.type, request.condition or ""), frozenset())
+    if found is None:
+        raise NotFoundError("the condition finds nothing", where=request.where)
+    return found.id
+
+
+def _condition_of(request: WriteRequest) -> Condition | None:
+    """What decides where a request's resource lives, where something does."""
+    query = request.if_none_exist or request.condition
+    return (request.type, query) if query else None
+
+
 def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness) -> tuple[Planned, ...]:
-    """Where each request's resource lives or is to live."""
+    """Where each request's resource lives or is to live.
+
+    Deletes come first: what this request deletes is found by none of its other conditions.
+    """
+    doomed: set[Place] = set()
+    for request in requests:
+        if request.method == "DELETE" and request.id is not None:
+            doomed.add(Place(type=request.type, id=request.id))
+        elif request.method == "DELETE":
+            doomed |= {
+                Place(type=request.type, id=each) for each in find_ids(tx, request.type, request.condition or "")
+            }
     by_condition: dict[Condition, Place] = {}
     planned = []
     for request in requests:
-        if request.id is not None:
-            planned.append(Planned(request=request, place=Place(type=request.type, id=request.id)))
-            continue
         fresh = Place(type=request.type, id=str(UUID(bytes=randomness(16), version=4)))
-        if request.if_none_exist is None:
-            planned.append(Planned(request=request, place=fresh))
-            continue
-        condition = (request.type, request.if_none_exist)
-        if condition in by_condition:
+        condition = _condition_of(request)
+        if condition is None:
+            place = fresh if request.id is None else Place(type=request.type, id=request.id)
+            planned.append(Planned(request=request, place=place))
+        elif condition in by_condition and request.method == "POST":
             planned.append(Planned(request=request, place=by_condition[condition], is_found=True))
-            continue
-        ids = find_ids(tx, *condition)
-        if len(ids) > 1:
-            raise AmbiguousMatchError("ifNoneExist finds more than one resource", where=request.where)
-        place = Place(type=request.type, id=ids[0]) if ids else fresh
-        by_condition[condition] = place
-        planned.append(Planned(request=request, place=place, is_found=bool(ids)))
+        else:
+            one_found = _one_found(tx, request, condition, frozenset() if request.method == "DELETE" else doomed)
+            one = _planned(request, one_found, by_condition.get(condition, fresh))
+            by_condition[condition] = one.place
+            planned.append(one)
     return tuple(planned)
+
+
+def _one_found(
+    tx: Transaction, request: WriteRequest, condition: Condition, doomed: AbstractSet[Place]
+) -> Place | None:
+    """The one resource that a request's condition finds, if it finds one."""
+    places = [Place(type=request.type, id=each) for each in find_ids(tx, *condition)]
+    places = [place for place in places if place not in doomed]
+    if len(places) > 1:
+        raise AmbiguousMatchError("the condition finds more than one resource", where=request.where)
+    return places[0] if places else None
+
+
+def _planned(request: WriteRequest, found: Place | None, fresh: Place) -> Planned:
+    """A request whose condition was asked."""
+    if request.patched is not None and (found is None or found.id != request.id):
+        raise StaleReadError("another request was faster", retry_after_s=0.1)
+    if request.method == "DELETE":
+        return Planned(request=request, place=found or fresh, is_absent=found is None)
+    if request.method == "POST":
+        return Planned(request=request, place=found or fresh, is_found=found is not None)
+    if found is not None and request.own_id not in {None, found.id}:
+        raise ConditionMismatchError("the condition finds another resource than the id names", where=request.where)
+    own = Place(type=request.type, id=request.own_id) if request.own_id is not None else fresh
+    return Planned(request=request, place=found or own, is_unmatched=found is None)
 
 
 def _only(tx: Transaction, condition: Condition, mention: Mention) -> Place:
@@ -203,7 +292,11 @@ def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
 def _check_version(planned: Planned, kept: Head | None) -> None:
     """Check ``If-Match``, and that there is something to delete."""
     request = planned.request
+    if request.patched is not None and request.patched != (kept.version if kept else 0):
+        raise StaleReadError("another request was faster", retry_after_s=0.1)
     if request.if_match is not None and request.if_match != (kept.version if kept else 0):
         raise VersionMismatchError("If-Match does not name the current version", where=request.where)
-    if request.method == "DELETE" and kept is None:
+    if planned.is_unmatched and kept is not None and not kept.deleted:
+        raise IdTakenError("the condition finds nothing, and the resource's id is another's", where=request.where)
+    if request.method == "DELETE" and kept is None and not planned.is_absent:
         raise NothingToDeleteError("nothing is kept here under that reference", where=request.where)

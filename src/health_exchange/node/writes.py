@@ -22,7 +22,9 @@ from health_exchange.node.findings import Findings, findings_of
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
-_ETAG = re.compile(r'W/"([0-9]{1,18})"')
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_VERBS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CONDITION_CHARACTERS_MAX = 4_000
 
 
 class BadRequestError(ExchangeError):
@@ -39,20 +41,31 @@ class UnsupportedInteractionError(ExchangeError):
     code = "unsupported-interaction"
 
 
+class NotAdmittedHereError(ExchangeError):
+    """A write at a node that admits no facilities: elsewhere a resource is changed by its origin alone."""
+
+    category = Category.UNSUPPORTED
+    code = "not-admitted-here"
+
+
 class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One write.
 
     Attributes:
-        method: ``POST`` (create), ``PUT`` (update, also to a new id) or ``DELETE``.
+        method: ``POST`` (create), ``PUT`` (update, also to a new id), ``PATCH`` or ``DELETE``.
         type: Resource type.
-        id: The resource's id; ``None`` for a create.
-        raw: The validated resource; ``None`` for a delete.
+        id: The resource's id; ``None`` for a create, and where a condition says which it is.
+        raw: The validated resource; ``None`` for a delete and for a patch that is not applied yet.
         if_match: Version that must be current.
         if_none_exist: Search query under which nothing may exist yet.
+        condition: Search query that says which resource is meant, where no id does.
+        own_id: Id inside the resource of an update that a condition says the place of.
+        patch: The JSON Patch, until it is applied.
+        patched: Version that the patch was applied to.
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
         references: Texts of the resource's references, found once.
-        found: What else was found in it; ``None`` for a delete.
+        found: What else was found in it; ``None`` where there is no resource.
     """
 
     method: str
@@ -61,6 +74,10 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes | None = None
     if_match: int | None = None
     if_none_exist: str | None = None
+    condition: str | None = None
+    own_id: str | None = None
+    patch: bytes | None = None
+    patched: int | None = None
     full_url: str | None = None
     where: str = ""
     references: tuple[str, ...] = ()
@@ -79,8 +96,8 @@ class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: 200 updated or already there, 201 created, 204 deleted.
         type: Resource type.
-        id: The resource's id.
-        version: Its version now.
+        id: The resource's id; empty where a conditional delete has found nothing.
+        version: Its version now; 0 where there is none.
         changed_at: When that version was made; ``None`` where nothing was written.
         held: Why it does not travel yet, in one word of ours; empty where it does.
     """
@@ -106,32 +123,31 @@ def decode_results(raw: bytes) -> list[WriteResult]:
     return _RESULTS.decode(raw)
 
 
-def read_entry(entry: BundleEntry, view: ResourceView | None) -> WriteRequest:
+def read_entry(entry: BundleEntry, view: ResourceView | None, patch: bytes | None = None) -> WriteRequest:
     """The write that a Bundle entry asks for.
 
     Args:
         entry: As split from the Bundle.
-        view: Its resource, validated; ``None`` where it has none.
+        view: Its resource, validated; ``None`` where it has none, or a patch.
+        patch: The JSON Patch that its resource holds, where it holds one.
 
     Raises:
         BadRequestError: The entry's method, URL and resource do not fit each other.
-        UnsupportedInteractionError: A method or conditional form this door does not offer.
+        UnsupportedInteractionError: A method or form of URL that this door does not offer.
     """
-    if entry.method not in {"POST", "PUT", "DELETE"}:
-        raise UnsupportedInteractionError(f"{entry.method} is not offered inside a Bundle", where=entry.where)
-    resource_type, resource_id = read_target(entry.url, where=entry.where)
+    target = read_target(entry.url, where=entry.where)
     if entry.method == "DELETE":
         if view is not None:
             raise BadRequestError("a DELETE carries no resource", where=entry.where)
-    elif view is None:
+    elif view is None and patch is None:
         raise MalformedResourceError("the entry carries no resource", where=f"{entry.where}.resource")
-    elif view.type != resource_type:
-        raise BadRequestError(f"the URL says {resource_type}, the resource is a {view.type}", where=entry.where)
+    elif view is not None and view.type != target.type:
+        raise BadRequestError(f"the URL says {target.type}, the resource is a {view.type}", where=entry.where)
     return make_request(
         method=entry.method,
-        resource_type=resource_type,
-        resource_id=resource_id,
+        target=target,
         view=view,
+        patch=patch,
         if_match=entry.if_match,
         if_none_exist=entry.if_none_exist,
         full_url=entry.full_url,
@@ -139,12 +155,20 @@ def read_entry(entry: BundleEntry, view: ResourceView | None) -> WriteRequest:
     )
 
 
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write's URL names: a type, and an id or a condition where it says which one."""
+
+    type: str
+    id: str | None = None
+    condition: str | None = None
+
+
 def make_request(  # each is a part of one HTTP request
     *,
     method: str,
-    resource_type: str,
-    resource_id: str | None,
+    target: Target,
     view: ResourceView | None,
+    patch: bytes | None = None,
     if_match: str | None = None,
     if_none_exist: str | None = None,
     full_url: str | None = None,
@@ -154,27 +178,23 @@ def make_request(  # each is a part of one HTTP request
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
+        UnsupportedInteractionError: It is no write that is offered.
         InvalidIdentityError: A Patient's identifier cannot be right.
     """
-    if method == "POST" and resource_id is not None:
-        raise BadRequestError("a create names a type, not an id", where=where)
-    if method != "POST" and resource_id is None:
-        raise BadRequestError(f"a {method} names type and id", where=where)
-    if method == "PUT" and view is not None and view.id != resource_id:
+    _check_target(method, target, where)
+    by_id = method == "PUT" and target.condition is None
+    if by_id and view is not None and view.id != target.id:
         raise BadRequestError("the resource's id is not the one in the URL", where=f"{where}.resource.id".lstrip("."))
-    version = None
-    if if_match is not None:
-        match = _ETAG.fullmatch(if_match.strip())
-        if match is None:
-            raise BadRequestError('If-Match is a weak entity tag like W/"3"', where=where)
-        version = int(match[1])
     return WriteRequest(
         method=method,
-        type=resource_type,
-        id=resource_id,
+        type=target.type,
+        id=target.id,
         raw=view.raw if view is not None else None,
-        if_match=version,
-        if_none_exist=if_none_exist,
+        if_match=_version_in(if_match, where) if if_match is not None else None,
+        if_none_exist=if_none_exist if method == "POST" else None,
+        condition=target.condition,
+        own_id=view.id if view is not None and method == "PUT" and not by_id else None,
+        patch=patch,
         full_url=full_url,
         where=where,
         references=tuple(reference_texts(view.raw)) if view is not None else (),
@@ -193,17 +213,40 @@ def refuse_log_writes(card: NodeCard, requests: Sequence[WriteRequest]) -> None:
         raise UnsupportedInteractionError("a node writes its log itself; AuditEvents are read only", where=first.where)
 
 
-def read_target(url: str, *, where: str) -> tuple[str, str | None]:
-    """Type and id of a relative URL; the id is ``None`` for ``Patient``.
+def read_target(url: str, *, where: str) -> Target:
+    """What a relative URL names: ``Patient``, ``Patient/1`` or ``Patient?identifier=…``.
 
     Raises:
-        UnsupportedInteractionError: The URL carries a search (conditional update or delete) or an operation.
+        UnsupportedInteractionError: The URL is that of an operation.
         BadRequestError: It is no such URL.
     """
-    path = unquote(url).strip("/")
-    if "?" in path or "$" in path:
-        raise UnsupportedInteractionError("conditional updates, deletes and operations are not offered", where=where)
+    path, _mark, condition = url.partition("?")
+    path = unquote(path).strip("/")
+    if "$" in path:
+        raise UnsupportedInteractionError("operations are not offered inside a Bundle", where=where)
     resource_type, _, resource_id = path.partition("/")
     if not _TYPE.fullmatch(resource_type) or (resource_id and not _ID.fullmatch(resource_id)):
-        raise BadRequestError("the URL is not of the form Type or Type/id", where=where)
-    return resource_type, resource_id or None
+        raise BadRequestError("the URL is not of the form Type, Type/id or Type?query", where=where)
+    if resource_id and condition:
+        raise BadRequestError("a URL names an id or a condition, not both", where=where)
+    return Target(type=resource_type, id=resource_id or None, condition=condition or None)
+
+
+def _check_target(method: str, target: Target, where: str) -> None:
+    """Check that a write of this kind may have this URL."""
+    if method not in _VERBS:
+        raise UnsupportedInteractionError(f"{method} writes nothing", where=where)
+    if method == "POST" and (target.id is not None or target.condition is not None):
+        raise BadRequestError("a create names a type, not an id; its condition is If-None-Exist", where=where)
+    if method != "POST" and target.id is None and target.condition is None:
+        raise BadRequestError(f"a {method} names type and id, or a condition", where=where)
+    if target.condition is not None and len(target.condition) > CONDITION_CHARACTERS_MAX:
+        raise BadRequestError(f"a condition has at most {CONDITION_CHARACTERS_MAX} characters", where=where)
+
+
+def _version_in(if_match: str, where: str) -> int:
+    """The version that an entity tag names."""
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
+        raise BadRequestError('If-Match is a weak entity tag like W/"3"', where=where)
+    return int(match[1])

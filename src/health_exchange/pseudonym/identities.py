@@ -87,11 +87,6 @@ def read_identity(system: str, value: str) -> Identity | None:
     return None
 
 
-def is_identity_system(system: str) -> bool:
-    """Whether values of a system are exchange-wide identities."""
-    return system in {*NATIONAL_ID_SYSTEMS, BIRTH_CERTIFICATE_SYSTEM} or system.startswith(PASSPORT_SYSTEM_PREFIX)
-
-
 def find_identities(identifiers: Iterable[object], *, where: str = "Patient") -> tuple[Identity, ...]:
     """All exchange-wide identities among a resource's identifiers, the deciding one first.
 

@@ -115,7 +115,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 CURRENT = _joined(resources)
 _ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
 _BY_RIDS = CURRENT.where(_OF_RIDS)
-_HISTORY = _joined(history)
+HISTORY = _joined(history)
 
 
 def put(tx: Transaction, new: NewVersion) -> int:
@@ -256,7 +256,7 @@ def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[Stor
     now = current(tx, resource_type, resource_id)
     if now is None:
         return []
-    former = tx.execute(_HISTORY.where(history.c.rid == now.rid).order_by(history.c.version.desc()))
+    former = tx.execute(HISTORY.where(history.c.rid == now.rid).order_by(history.c.version.desc()))
     return [now, *(opened(tx, row) for row in former)]
 
 
@@ -265,7 +265,7 @@ def version(tx: Transaction, resource_type: str, resource_id: str, number: int) 
     now = current(tx, resource_type, resource_id)
     if now is None or now.version == number:
         return now
-    row = tx.execute(_HISTORY.where(history.c.rid == now.rid, history.c.version == number)).one_or_none()
+    row = tx.execute(HISTORY.where(history.c.rid == now.rid, history.c.version == number)).one_or_none()
     return opened(tx, row) if row is not None else None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +27,7 @@ from health_exchange.api.nearness import NearOnly
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
+from health_exchange.api.problems import NoMethodError
 from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
@@ -325,12 +327,19 @@ async def _fault(_request: Request, error: Exception) -> Response:
 
 
 async def _no_route(_request: Request, _error: Exception) -> Response:
-    """A path or method that the door does not have."""
-    return problem_response(NotFoundError("no such path or method"))
+    """A path that the door does not have."""
+    return problem_response(NotFoundError("no such path"))
+
+
+async def _no_method(_request: Request, error: Exception) -> Response:
+    """A method that the path does not have."""
+    response = problem_response(NoMethodError("the path does not have this method"))
+    response.headers.update(error.headers or {} if isinstance(error, HTTPException) else {})
+    return response
 
 
 _HANDLERS: Mapping[int | type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
     404: _no_route,
-    405: _no_route,
+    405: _no_method,
     Exception: _fault,
 }

@@ -1,0 +1,67 @@
+"""Operations on single resources at the FHIR door: ``$validate`` and ``$meta``.
+
+Source: FHIR R4, OperationDefinitions Resource-validate and Resource-meta.
+"""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from health_exchange.api.bodies import FHIR_JSON, read_fhir
+from health_exchange.api.wishes import Wishes
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.limits import Limits
+from health_exchange.fhir.outcomes import issue_of, outcome_with
+from health_exchange.fhir.splicing import fields
+from health_exchange.model.errors import NotFoundError
+from health_exchange.node.callers import Caller
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.reading import Reading
+from health_exchange.node.validating import BadValidationError, judged
+
+_SOUND = issue_of(severity="information", code="informational", reason="sound", diagnostics="this is sound FHIR R4")
+_OFFERED = frozenset({"mode", "profile"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """The endpoints.
+
+    Attributes:
+        parts: The node's.
+        reading: Reads under policy and audit.
+        limits: Bounds on bodies.
+    """
+
+    parts: NodeParts
+    reading: Reading
+    limits: Limits
+
+    async def validate(self, request: Request, caller: Caller) -> Response:  # noqa: ARG002  # every client may ask
+        """``POST Type[/id]/$validate``: what is wrong with the resource in the body, all of it; nothing is kept."""
+        resource_type = request.path_params["type"]
+        if resource_type not in resource_types():
+            raise NotFoundError("there is no such resource type")
+        given = dict(Wishes.of(request).pairs)
+        if not given.keys() <= _OFFERED:
+            raise BadValidationError("$validate takes mode and profile")
+        raw = await read_fhir(request, self.limits.body_bytes)
+        resource_id, mode, profile = request.path_params.get("id"), given.get("mode", ""), given.get("profile", "")
+        faults = await self.parts.workers.run(
+            judged, raw, resource_type, resource_id, mode, profile, work_bytes=len(raw)
+        )
+        issues = [
+            issue_of(
+                severity="error", code="invalid", reason="malformed-resource", diagnostics=each.detail, where=each.where
+            )
+            for each in faults
+        ]
+        return Response(outcome_with(issues or [_SOUND]), media_type=FHIR_JSON)
+
+    async def meta(self, request: Request, caller: Caller) -> Response:
+        """``GET Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
+        meta = bytes(fields(kept.body)["meta"])
+        head = b'{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":'
+        return Response(head + meta + b"}]}", media_type=FHIR_JSON)

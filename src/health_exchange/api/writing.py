@@ -1,0 +1,161 @@
+"""Writes at the FHIR door: create, update, patch and delete, by id or by condition, and Bundles of them.
+
+Routes know HTTP and nothing else. Where a node admits no facilities every write is answered by 405.
+
+Source: FHIR R4, sections 3.1.0.4 to 3.1.0.8 and 3.1.0.11.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from health_exchange.api.answers import answer_bundle, written_answer
+from health_exchange.api.bodies import FHIR_JSON, read_fhir, read_patch
+from health_exchange.api.urls import refuse_identities
+from health_exchange.api.wishes import Return, Wishes
+from health_exchange.fhir.limits import Limits
+from health_exchange.fhir.validation import ResourceView, validate
+from health_exchange.model.directory import NodeCard
+from health_exchange.model.errors import ExchangeError, MalformedResourceError
+from health_exchange.node.admission import Admission
+from health_exchange.node.callers import Caller
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.reading import Kept, Reading
+from health_exchange.node.reading_bundles import ReadingBundles
+from health_exchange.node.writes import (
+    BadRequestError,
+    NotAdmittedHereError,
+    Target,
+    WriteRequest,
+    WriteResult,
+    make_request,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """The writing half of one node's FHIR door.
+
+    Attributes:
+        parts: The node's.
+        reading: Gives back what was found and not written.
+        admission: Writes; ``None`` where the tier does not admit facilities.
+        bundles: Carries out Bundles where the node writes nothing.
+        limits: Bounds on bodies.
+    """
+
+    parts: NodeParts
+    reading: Reading
+    admission: Admission | None
+    bundles: ReadingBundles
+    limits: Limits
+
+    async def bundle(self, request: Request, caller: Caller) -> Response:
+        """A transaction or batch."""
+        raw = await read_fhir(request, self.limits.body_bytes)
+        outcome = await (self.admission or self.bundles).admit_bundle(raw, caller)
+        returns = Wishes.of(request).returns or Return.MINIMAL
+        kept: dict[int, Kept] = {}
+        if returns is Return.REPRESENTATION:
+            kept = await self._all_kept(
+                {at: each for at, each in enumerate(outcome.results) if isinstance(each, WriteResult)}, caller
+            )
+        return Response(answer_bundle(outcome, caller.request_id, returns, kept), media_type=FHIR_JSON)
+
+    async def create(self, request: Request, caller: Caller) -> Response:
+        """``POST Type``."""
+        self._writer()
+        target = Target(type=request.path_params["type"])
+        if_none_exist = request.headers.get("if-none-exist")
+        view = await self._resource(request)
+        write = make_request(method="POST", target=target, view=view, if_none_exist=if_none_exist)
+        return await self._written(request, write, caller)
+
+    async def update(self, request: Request, caller: Caller) -> Response:
+        """``PUT Type/id`` or ``PUT Type?query``."""
+        self._writer()
+        view = await self._resource(request)
+        write = make_request(
+            method="PUT", target=_target(request, self.parts.card), view=view, if_match=request.headers.get("if-match")
+        )
+        return await self._written(request, write, caller)
+
+    async def patch(self, request: Request, caller: Caller) -> Response:
+        """``PATCH Type/id`` or ``PATCH Type?query``."""
+        self._writer()
+        patch = await read_patch(request, self.limits.body_bytes)
+        write = make_request(
+            method="PATCH",
+            target=_target(request, self.parts.card),
+            view=None,
+            patch=patch,
+            if_match=request.headers.get("if-match"),
+        )
+        return await self._written(request, write, caller)
+
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        """``DELETE Type/id`` or ``DELETE Type?query``."""
+        self._writer()
+        write = make_request(
+            method="DELETE",
+            target=_target(request, self.parts.card),
+            view=None,
+            if_match=request.headers.get("if-match"),
+        )
+        return await self._written(request, write, caller)
+
+    async def _written(self, request: Request, write: WriteRequest, caller: Caller) -> Response:
+        """Carry out one write and answer it; clients that say nothing get the resource, as they do elsewhere."""
+        result = (await self._writer().admit([write], caller))[0]
+        returns = Wishes.of(request).returns or Return.REPRESENTATION
+        kept = (await self._all_kept({0: result}, caller)).get(0) if returns is Return.REPRESENTATION else None
+        return written_answer(result, f"{self.parts.card.fhir_url}/fhir", returns, kept)
+
+    async def _all_kept(self, results: Mapping[int, WriteResult], caller: Caller) -> dict[int, Kept]:
+        """The resources as they are kept: what was written as it was, what was found as far as the caller may read."""
+        kept = await self._writer().written(
+            {
+                at: each
+                for at, each in results.items()
+                if each.status != HTTPStatus.NO_CONTENT and each.changed_at is not None
+            }
+        )
+        for at, each in results.items():
+            if each.status == HTTPStatus.OK and each.changed_at is None:
+                try:
+                    kept[at] = await self.reading.read(each.type, each.id, caller)
+                except ExchangeError:
+                    continue
+        return kept
+
+    async def _resource(self, request: Request) -> ResourceView:
+        """The body as a valid resource of the type in the URL."""
+        view = validate(await read_fhir(request, self.limits.body_bytes))
+        resource_type = request.path_params["type"]
+        if view.type != resource_type:
+            raise MalformedResourceError(f"the URL says {resource_type}, the resource is a {view.type}")
+        return view
+
+    def _writer(self) -> Admission:
+        """Admission, where this node has the power."""
+        if self.admission is None:
+            raise NotAdmittedHereError(
+                f"{self.parts.address} admits no facilities: only a resource's origin changes it"
+            )
+        return self.admission
+
+
+def _target(request: Request, card: NodeCard) -> Target:
+    """What the URL names."""
+    pairs = Wishes.of(request).pairs
+    resource_type, resource_id = request.path_params["type"], request.path_params.get("id")
+    if resource_id is not None:
+        if pairs:
+            raise BadRequestError("a URL names an id or a condition, not both")
+        return Target(type=resource_type, id=resource_id)
+    refuse_identities(pairs, card)
+    return Target(type=resource_type, condition=urlencode(pairs) or None)

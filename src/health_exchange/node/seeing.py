@@ -1,0 +1,122 @@
+"""What reading comes to, whatever is read: an answer, its entry in the log, and only then what is handed out.
+
+Every answer, refusal and miss is an entry in the log, durable before the first byte leaves.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from health_exchange.audit.entries import Facts
+from health_exchange.model.errors import ExchangeError
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.node.callers import Caller
+from health_exchange.node.journal import journal, log
+from health_exchange.node.parts import NodeParts
+from health_exchange.node.refusals import facts_of
+from health_exchange.node.rights import consent_for, question_of, refusal
+from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question, decision_on
+from health_exchange.search.finding import FoundPage
+from health_exchange.store.engine import Transaction
+from health_exchange.store.resources import StoredResource
+from health_exchange.store.subjects import Subject
+
+ABSENT = "nothing is kept here under that reference"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a read found, with what the log says of it.
+
+    Attributes:
+        error: What the caller hears instead of a resource.
+        kept: The resource, where he gets one.
+        action: What was asked for.
+        outcome: ``allowed``, ``refused`` or ``failed``.
+        reason: Why not.
+        policy: Digest of the policies that decided.
+        facts: What a refusal was decided on.
+        subjects: Whose records were touched.
+        summary: Types and counts.
+    """
+
+    action: Action
+    outcome: str
+    error: ExchangeError | None = None
+    kept: Sequence[StoredResource] = ()
+    page: FoundPage | None = None
+    total: int | None = None
+    reason: str = ""
+    policy: str = ""
+    facts: Facts | None = None
+    subjects: tuple[Pseudonym, ...] = ()
+    summary: str = ""
+
+
+async def asked(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
+    """The answer, once its entry in the log is durable.
+
+    Raises:
+        ExchangeError: As the answer says.
+    """
+    answer = await parts.store.read(ask)
+    await enter(parts, caller, answer)
+    if answer.error is not None:
+        raise answer.error
+    return answer
+
+
+async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:
+    """Make the entry of an answer durable."""
+    entry = journal(
+        parts,
+        caller,
+        kind="refuse" if answer.outcome == "refused" else "read",
+        action=str(answer.action),
+        outcome=answer.outcome,
+        reason=answer.reason,
+        policy=answer.policy,
+        subjects=answer.subjects,
+        summary=answer.summary,
+        facts=answer.facts,
+    )
+    await parts.store.write(lambda tx: log(tx, entry))
+
+
+def hiding(
+    parts: NodeParts, caller: Caller, owner: Subject | None, versions: Iterable[StoredResource]
+) -> tuple[Question, Decision] | None:
+    """What hides versions of one resource from the caller; ``None`` where he may read them all.
+
+    A former version is as sensitive as what is known now: ask for it together with the current one, so that what was
+    raised since then is not read around.
+    """
+    consent = owner.consent if owner is not None else ""
+    for kept in versions:
+        plain = consent_for(parts, caller, consent, data_at=kept.instant)
+        question = question_of(caller, Action.READ, kept.resource_class, plain)
+        decision = decision_on(parts.policies, question)
+        if not decision.allowed:
+            return question, decision
+    return None
+
+
+def refused(
+    question: Question,
+    decision: Decision,
+    *,
+    error: ExchangeError | None = None,
+    subjects: tuple[Pseudonym, ...] = (),
+    summary: str = "",
+) -> Answer:
+    """A refusal: the caller hears ``error`` or else the reasons, the log keeps what it was decided on."""
+    return Answer(
+        action=question.action,
+        outcome="refused",
+        error=error or refusal(decision),
+        reason="; ".join(decision.reasons) or "no policy allows this",
+        policy=decision.digest,
+        facts=facts_of(question, decision),
+        subjects=subjects,
+        summary=summary,
+    )

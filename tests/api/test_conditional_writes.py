@@ -1,0 +1,159 @@
+"""Writes on conditions, over HTTP: what one finds decides between creating, changing and refusing."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.api.door import Door, issue_of
+from tests.federation.records import NATIONAL_ID, national_id, patient, transaction
+
+SYSTEM = "urn:oid:2.16.156.10011.1.4"
+ON_BOTH_DATABASES = True
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path)
+
+
+def practitioner(number: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON value
+    return {"resourceType": "Practitioner", "identifier": [{"system": SYSTEM, "value": number}], **more}
+
+
+def by(number: str) -> str:
+    return f"/fhir/Practitioner?identifier={SYSTEM}|{number}"
+
+
+async def test_a_conditional_create_creates_finds_and_refuses_several(door: Door) -> None:
+    condition = f"identifier={SYSTEM}|A"
+    created = await door.send("POST", "/fhir/Practitioner", practitioner("A"), If_None_Exist=condition)
+    found = await door.send("POST", "/fhir/Practitioner", practitioner("A"), If_None_Exist=condition)
+    await door.send("POST", "/fhir/Practitioner", practitioner("A"))
+    several = await door.send("POST", "/fhir/Practitioner", practitioner("A"), If_None_Exist=condition)
+
+    assert [answer.status_code for answer in (created, found, several)] == [201, 200, 412]
+    assert created.headers["Location"] == found.headers["Location"]
+    assert created.headers["Last-Modified"] == found.headers["Last-Modified"]
+    assert issue_of(several)["details"]["coding"][0]["code"] == "ambiguous-match"
+
+
+async def test_a_conditional_update_creates_updates_and_refuses_several(door: Door) -> None:
+    created = await door.send("PUT", by("A"), practitioner("A"))
+    updated = await door.send("PUT", by("A"), practitioner("A", gender="female"))
+    other_id = await door.send("PUT", by("A"), practitioner("A", id="other"))
+    await door.send("POST", "/fhir/Practitioner", practitioner("A"))
+    several = await door.send("PUT", by("A"), practitioner("A"))
+
+    assert (created.status_code, created.headers["ETag"]) == (201, 'W/"1"')
+    assert (updated.status_code, updated.headers["ETag"]) == (200, 'W/"2"')
+    assert updated.json()["id"] == created.json()["id"]
+    assert updated.json()["gender"] == "female"
+    assert other_id.status_code == 400
+    assert several.status_code == 412
+
+
+async def test_a_conditional_update_that_finds_nothing_takes_the_id_it_brings_unless_it_is_anothers(door: Door) -> None:
+    created = await door.send("PUT", by("A"), practitioner("A", id="mine"))
+    taken = await door.send("PUT", by("B"), practitioner("B", id="mine"))
+    stale = await door.send("PUT", by("A"), practitioner("A"), If_Match='W/"7"')
+
+    assert created.headers["Location"].endswith("/fhir/Practitioner/mine/_history/1")
+    assert taken.status_code == 409
+    assert stale.status_code == 412
+
+
+async def test_a_conditional_delete_deletes_one_or_nothing_and_refuses_several(door: Door) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A"))
+    assert (await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))).status_code == 201
+    assert (await door.send("DELETE", by("A"))).status_code == 204
+    assert (await door.send("GET", "/fhir/Practitioner/one")).status_code == 410
+    nothing = await door.send("DELETE", by("A"))
+    assert (nothing.status_code, nothing.headers.get("ETag")) == (204, None)
+    for _each in range(2):
+        await door.send("POST", "/fhir/Practitioner", practitioner("A"))
+    assert (await door.send("DELETE", by("A"))).status_code == 412
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+@pytest.mark.parametrize("query", ["", "?_count=1", "?_format=json"])
+async def test_a_condition_without_a_criterion_writes_nothing(door: Door, method: str, query: str) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))
+    media = "application/json-patch+json" if method == "PATCH" else "application/fhir+json"
+    body = b"[]" if method == "PATCH" else practitioner("A")
+    refused = await door.send(method, f"/fhir/Practitioner{query}", body, Content_Type=media)
+
+    assert refused.status_code == 400
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"1"'
+
+
+@pytest.mark.parametrize("value", ["{system}|{number}", "{system}%7C{spaced}", "{number}"])
+async def test_an_identity_in_the_url_of_a_conditional_write_is_refused(door: Door, value: str) -> None:
+    number = national_id(1)
+    spaced = "%20".join((number[:6], number[6:14], number[14:]))
+    asked = value.format(system=NATIONAL_ID, number=number, spaced=spaced)
+    refused = await door.send("PUT", f"/fhir/Patient?identifier={asked}", patient("p1", identity=number))
+
+    assert refused.status_code == 400
+    assert issue_of(refused)["details"]["coding"][0]["code"] == "identity-in-url"
+    assert number not in refused.text
+
+
+async def test_racing_conditional_updates_leave_one_resource(door: Door) -> None:
+    answers = await asyncio.gather(*(door.send("PUT", by("A"), practitioner("A")) for _ in range(20)))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+    assert door.rows()["resources"] == 1
+
+
+async def test_a_transaction_deletes_before_its_other_conditions_look(door: Door) -> None:
+    await door.send("PUT", "/fhir/Practitioner/old", practitioner("A", id="old"))
+    condition = f"identifier={SYSTEM}|A"
+    bundle = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [
+            {
+                "resource": practitioner("A"),
+                "request": {"method": "POST", "url": "Practitioner", "ifNoneExist": condition},
+            },
+            {"request": {"method": "DELETE", "url": f"Practitioner?{condition}"}},
+            {
+                "resource": practitioner("B"),
+                "request": {"method": "PUT", "url": f"Practitioner?identifier={SYSTEM}|B"},
+            },
+        ],
+    }
+    answer = (await door.send("POST", "/fhir", bundle)).json()
+    statuses = [entry["response"]["status"][:3] for entry in answer["entry"]]
+
+    assert statuses == ["201", "204", "201"]
+    assert (await door.send("GET", "/fhir/Practitioner/old")).status_code == 410
+
+
+async def test_two_entries_that_would_write_one_resource_write_nothing(door: Door) -> None:
+    entry = {
+        "resource": practitioner("A"),
+        "request": {"method": "PUT", "url": f"Practitioner?identifier={SYSTEM}|A"},
+    }
+    refused = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 2})
+
+    assert refused.status_code == 400
+    assert door.rows()["resources"] == 0
+
+
+async def test_a_node_that_admits_nobody_answers_every_write_by_405(door: Door, tmp_path: Path) -> None:
+    nation = Door(tmp_path, "cn", door.network)
+    patch = {"Content_Type": "application/json-patch+json"}
+    answers = [
+        await nation.send("POST", "/fhir/Patient", {"resourceType": "Patient"}),
+        await nation.send("PUT", "/fhir/Patient/1", {"resourceType": "Patient", "id": "1"}),
+        await nation.send("PATCH", "/fhir/Patient/1", b"[]", **patch),
+        await nation.send("DELETE", "/fhir/Patient/1"),
+        await nation.send("DELETE", "/fhir/Patient?_id=1"),
+        await nation.send("POST", "/fhir", transaction(patient("p1", identity=None))),
+    ]
+
+    assert {answer.status_code for answer in answers} == {405}
+    assert all("origin" in issue_of(answer)["diagnostics"] for answer in answers)
+    assert all("GET" in answer.headers["Allow"] for answer in answers)
