@@ -25,9 +25,10 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
 from health_exchange.node.preparing import Preparation
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.reading import Kept, Reading, kept_of
+from health_exchange.node.reading import Kept, kept_of
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
+from health_exchange.node.searching import Searching
 from health_exchange.node.snapshots import StaleReadError, VersionMismatchError, patched_id
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.policy.decisions import Action
@@ -100,7 +101,7 @@ class Admission:
     def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient) -> None:
         self._parts = parts
         self._pseudonyms = pseudonyms
-        self._reading = Reading(parts, pseudonyms)
+        self._reading = Searching(parts, pseudonyms)
         self._reads = BundleReads(self._reading, Histories(parts))
 
     async def admit_bundle(self, raw: bytes, caller: Caller) -> BundleOutcome:
