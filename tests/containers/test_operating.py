@@ -11,6 +11,7 @@ PRESENTED = "import ssl; print(ssl.get_server_certificate(('localhost', 8443)))"
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
+@pytest.mark.usefixtures("idle")  # taken first: two listeners take more for a while
 def test_a_running_node_takes_a_certificate_that_the_nations_operator_has_granted(ready: Compose) -> None:
     node = "cn-33"
     before = ready.execute(node, "python3", "-c", PRESENTED)
