@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TOGETHER = ("tests/containers/", "tests/processes/", "tests/policy/test_decision_table.py")
 """Modules whose tests share something costly, or the machine: each goes to one worker, the long ones first."""
+ONE_NETWORK = "tests/containers/"
+"""A folder whose modules share something costly, too."""
 pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 8
@@ -28,9 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Tests go to whichever worker is free, but for modules that stay together."""
+    """Tests go to whichever worker is free, but for what stays together."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(ONE_NETWORK):
+            return ONE_NETWORK
         return nodeid.partition("::")[0] if nodeid.startswith(TOGETHER) else nodeid
 
 

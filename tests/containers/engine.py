@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from tests.requirements import missing
+
+from health_exchange.node.network import NetworkStatus
 
 TREE = Path(__file__).parents[2]
 PROJECT = f"health_exchange_test_{os.getpid()}"
 BUILD_WITHIN_S = 600.0
 READY_WITHIN_S = 300.0
+EXCHANGE = f"{PROJECT}_exchange"
+"""The network that nodes share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,19 @@ class Compose:
     def run(self, *words: str, check: bool = True, timeout_s: float = BUILD_WITHIN_S) -> str:
         """What a command of docker compose says, on both streams."""
         return self._said([str(TREE / "deploy" / "compose"), *words], check=check, timeout_s=timeout_s)
+
+    def piped(self, *words: str, given: bytes = b"", timeout_s: float = 120.0) -> bytes:
+        """What a command of docker compose makes of what it is given, without what it says beside that."""
+        done = subprocess.run(  # noqa: S603  # our own scripts
+            [str(TREE / "deploy" / "compose"), *words],
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
 
     def take_away(self) -> None:
         """Take everything away for good.
@@ -57,7 +76,47 @@ class Compose:
 
     def execute(self, service: str, *words: str, check: bool = True) -> str:
         """What a command inside a service's container says, on both streams."""
-        return self.docker("exec", self.inspect()[service]["Id"], *words, check=check)
+        return self.docker("exec", self.container(service), *words, check=check)
+
+    def kill(self, service: str) -> None:
+        """End a service's container by SIGKILL, for the engine to leave as it is."""
+        self.docker("kill", "--signal", "KILL", self.container(service))
+
+    def start(self, service: str) -> None:
+        """Start a service's container that was ended."""
+        self.docker("start", self.container(service))
+
+    def cut_off(self, service: str) -> None:
+        """Take a node off the network that nodes share; it keeps its database."""
+        self.docker("network", "disconnect", EXCHANGE, self.container(service))
+
+    def join(self, service: str) -> None:
+        """Put a node back on the network, under its name."""
+        self.docker("network", "connect", "--alias", service, EXCHANGE, self.container(service))
+
+    def container(self, service: str) -> str:
+        """The id of a service's container, running or not."""
+        labels = (f"project={PROJECT}", f"service={service}", "oneoff=False")
+        wanted = [word for label in labels for word in ("--filter", f"label=com.docker.compose.{label}")]
+        return self.docker("ps", "--all", "--quiet", *wanted).strip()
+
+    def network_status(self) -> NetworkStatus | None:
+        """The tree's numbers from the nation's status door; ``None`` where it does not answer just now."""
+        authority = self.execute("cn", "cat", "network/authority.pem", check=False)
+        try:
+            trust = ssl.create_default_context(cadata=authority)
+            url = f"https://localhost:{self.environment['STATUS_PORT']}/operator/v1/network"
+            answer = httpx.get(url, verify=trust, trust_env=False, timeout=10.0)
+            return msgspec.json.decode(answer.content, type=NetworkStatus) if answer.is_success else None
+        except (httpx.HTTPError, ssl.SSLError):
+            return None
+
+    def until_all_answer(self) -> None:
+        """Return once the nation hears of everybody; fail if it does not in time."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while (status := self.network_status()) is None or status.away:
+            assert time.monotonic() < deadline, status and status.silences
+            time.sleep(0.5)
 
     def until_ready(self, service: str) -> None:
         """Return once a node says that it is ready; fail if it does not in time."""

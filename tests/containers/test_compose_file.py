@@ -32,6 +32,8 @@ def test_each_node_of_a_plan_has_a_service_a_database_and_volumes_of_its_own(net
     for host in hosts:
         node, database = SERVICES[host][2], SERVICES[f"database-{host}"][2]
         assert f"working_dir: /exchange/nodes/{host}\n" in node
+        assert f"networks: [exchange, database-{host}]\n" in node
+        assert f"networks: [database-{host}]\n" in database
         assert f"schema: {{condition: service_completed_successfully}}, database-{host}:" in node
         assert re.findall(r"(?:node|password|database)-[\w-]+:/", node) == [f"node-{host}:/"]
         assert re.findall(r"(?:node|password|database)-[\w-]+:/", database) == [
@@ -43,6 +45,13 @@ def test_each_node_of_a_plan_has_a_service_a_database_and_volumes_of_its_own(net
         assert node.fhir_url == f"https://{host}:8443"
         assert node.exchange_url == f"https://{host}:8444"
         assert node.database == f"postgresql+psycopg://node@database-{host}/node"
+
+
+def test_who_brings_schemas_up_to_date_has_no_nodes_folder_and_who_admits_the_nations_alone() -> None:
+    bodies = dict(re.findall(r"^  (schema|admit):\n((?:    .*\n|\n)+)", TEXT, re.MULTILINE))
+
+    assert re.findall(r"- ((?:node|authority|clients)[\w-]*):/", bodies["schema"]) == []
+    assert re.findall(r"- ([\w-]+):/", bodies["admit"]) == ["authority", "node-cn"]
 
 
 @pytest.mark.enable_socket

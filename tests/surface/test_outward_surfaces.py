@@ -103,7 +103,7 @@ def test_every_metric_is_explained_to_operators() -> None:
         ([], "demo|drill|replay|node|database|network|rotate|lookup|audit|person|policy|samples"),
         (["demo"], "--dir|--samples|--json|--once|--stay"),
         (["network", "create"], "--plan|--dir|--samples"),
-        (["replay"], "--dir|--samples|--json"),
+        (["replay"], "--dir|--samples|--rate|--json"),
         (["drill"], "SCENARIO|--list|--seed|--stage|--database|--rate|--long|--dir|--json"),
         (
             ["node", "run"],

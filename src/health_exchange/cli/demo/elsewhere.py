@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from health_exchange.cli.client import BadRequestError
 from health_exchange.cli.demo.printing import publish
 from health_exchange.cli.demo.readiness import until_ready
 from health_exchange.cli.demo.report import Report
@@ -25,6 +26,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser("replay", help="replay the sample records through a network that runs, and report")
     parser.add_argument("--dir", type=Path, required=True, help="the network's folder, as network create made it")
     parser.add_argument("--samples", type=Path, help="folder of sample records (default: those that ship)")
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="Bundles a second (default: as fast as they are answered)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report for machines")
     parser.set_defaults(run=run)
 
@@ -41,8 +45,11 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> Report:
     """The story on the network of the folder.
 
     Raises:
+        BadRequestError: The rate is none.
         NotFoundError: There is none.
     """
+    if not arguments.rate >= 0:
+        raise BadRequestError("--rate is at least 0")
     directory = read_network(arguments.dir)
     if directory is None:
         raise NotFoundError(f"{arguments.dir} holds no network; health-exchange network create makes one")
@@ -59,6 +66,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> Report:
             http=http,
             console=console,
             supervisor=None,
+            per_s=arguments.rate,
         )
         report, _patient_id = await story.tell()
     return report

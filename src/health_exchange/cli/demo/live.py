@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import httpx
 import msgspec
@@ -11,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from health_exchange.cli.demo.replay import Replay
+from health_exchange.model.errors import UnavailableError
 from health_exchange.node.network import NetworkStatus
 from health_exchange.wiring.inspection import RelayInspector
 
@@ -49,26 +51,34 @@ async def watch(
         while not replaying.done():
             await asyncio.wait([replaying], timeout=REFRESH_S)
             for relay in relays:
-                await asyncio.to_thread(relay.look)
-            status = await _look(http, nation_url, status)
+                # While a relay's database is away nothing passes through it.
+                with suppress(UnavailableError):
+                    await asyncio.to_thread(relay.look)
+            status = await _look(http, nation_url) or status
             live.update(draw(status, replay))
         await replaying
         async with asyncio.timeout(SETTLE_WITHIN_S):
             while looks < SETTLED_LOOKS:
                 await asyncio.sleep(REFRESH_S)
-                status = await _look(http, nation_url, status)
+                seen = await _look(http, nation_url)
+                status = seen or status
                 live.update(draw(status, replay))
-                settled = not status.away and all(node.is_settled for node in status.nodes)
-                looks = looks + 1 if settled else 0
+                # Numbers of before say nothing of now.
+                looks = looks + 1 if seen and _is_settled(seen) else 0
     return status
 
 
-async def _look(http: httpx.AsyncClient, nation_url: str, last: NetworkStatus) -> NetworkStatus:
-    """The numbers now; the last ones where the nation does not answer just now."""
+def _is_settled(status: NetworkStatus) -> bool:
+    """Whether nothing is under way anywhere, nor waits for key holders that were away."""
+    return not status.away and all(node.is_settled and not node.waiting_for_pseudonym for node in status.nodes)
+
+
+async def _look(http: httpx.AsyncClient, nation_url: str) -> NetworkStatus | None:
+    """The numbers now; ``None`` where the nation does not answer just now."""
     try:
         return await fetch_network(http, nation_url)
     except httpx.HTTPError:
-        return last
+        return None
 
 
 def draw(status: NetworkStatus, replay: Replay) -> Table:

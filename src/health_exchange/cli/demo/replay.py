@@ -1,6 +1,8 @@
 """Replaying the samples through the admitting nodes' FHIR doors, one facility after another at each node."""
 
 import asyncio
+import hashlib
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ class Replay:
     """One replay under way.
 
     Attributes:
+        per_s: Bundles a second, all nodes together, each node's spread evenly; 0 is as fast as they are answered.
         records_in: Entries of Bundles that were acknowledged.
         sent: Bundles acknowledged so far, by node.
         failures: Bundles that were refused for good, with status and the outcome's code.
@@ -29,18 +32,25 @@ class Replay:
     samples: Samples
     keys: Mapping[str, bytes] = field(repr=False)
     http: httpx.AsyncClient
+    per_s: float = 0.0
     records_in: int = 0
     sent: Counter[NodeAddress] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     async def run(self) -> None:
         """Replay everything; nodes side by side, each node's Bundles in order."""
-        await asyncio.gather(*(self._at(address, bundles) for address, bundles in self.samples.bundles.items()))
+        lasts_s = self.samples.count / self.per_s if self.per_s else 0.0
+        await asyncio.gather(
+            *(self._at(address, bundles, lasts_s) for address, bundles in self.samples.bundles.items())
+        )
 
-    async def _at(self, address: NodeAddress, bundles: list[SampleBundle]) -> None:
+    async def _at(self, address: NodeAddress, bundles: list[SampleBundle], lasts_s: float) -> None:
         base_url = next(node.fhir_url for node in self.plan.nodes if node.address == address)
         clients: dict[str, FacilityClient] = {}
-        for bundle in bundles:
+        began = time.monotonic()
+        for number, bundle in enumerate(bundles):
+            # Whoever is late, because its node was away, has piled up and does not wait.
+            await asyncio.sleep(began + number * lasts_s / len(bundles) - time.monotonic())
             client_id = bundle.facility.client_id
             client = clients.setdefault(
                 client_id,
@@ -48,9 +58,11 @@ class Replay:
                     client_id=client_id, private_key_pem=self.keys[client_id], base_url=base_url, http=self.http
                 ),
             )
-            # The same Bundle has the same request id whenever it is sent, so that a second replay is no second record.
-            request_id = str(uuid5(NAMESPACE_URL, f"sample_records/{bundle.name}"))
-            answer = await client.submit(bundle.path.read_bytes(), request_id=request_id)
+            raw = bundle.path.read_bytes()
+            # The same Bundle has the same request id whenever it is sent, so that a second replay is no second record;
+            # other samples have Bundles of the same name.
+            request_id = str(uuid5(NAMESPACE_URL, f"{bundle.name}/{hashlib.sha256(raw).hexdigest()}"))
+            answer = await client.submit(raw, request_id=request_id)
             if not answer.is_success:
                 self.failures.append((bundle.name, f"{answer.status_code} {_reason(answer.content)}"))
                 continue

@@ -53,6 +53,7 @@ class Story:
         http: Trusts the network's authority.
         console: Where progress is shown.
         supervisor: Stops and starts nodes; ``None`` where they are somebody else's to stop.
+        per_s: Bundles a second; 0 is as fast as they are answered.
     """
 
     root: Path
@@ -62,6 +63,7 @@ class Story:
     http: httpx.AsyncClient
     console: Console
     supervisor: Supervisor | None
+    per_s: float = 0.0
 
     @property
     def nation_url(self) -> str:
@@ -77,7 +79,7 @@ class Story:
     async def tell(self) -> tuple[Report, str]:
         """The report, and the id of the person it shows."""
         started = time.monotonic()
-        replay = Replay(plan=self.plan, samples=self.samples, keys=self.keys, http=self.http)
+        replay = Replay(plan=self.plan, samples=self.samples, keys=self.keys, http=self.http, per_s=self.per_s)
         relays = await asyncio.to_thread(self._inspectors)
         try:
             status = await watch(replay, self.http, self.nation_url, self.console, relays)
