@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         routes: Where this node finds a peer, by its address, in place of what the directory says: through a proxy.
         policies: Folder of the base policy set.
         evaluations_per_day: See ``node.parts.Limits``.
-        open_to_anyone: Whether who shows no token is a caller of kind ``anyone``; on loopback only.
+        open_to_anyone: Whether who shows no token is a caller of kind ``guest``; on loopback only.
     """
 
     address: str
