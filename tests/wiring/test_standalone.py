@@ -19,7 +19,7 @@ from health_exchange.pseudonym.identities import PASSPORT_SYSTEM_PREFIX
 from health_exchange.store.database import DatabaseTakenError
 from health_exchange.wiring.directory_files import read_directory_files
 from health_exchange.wiring.inspection import export_log, read_entries
-from health_exchange.wiring.settings import BadSettingsError, read_settings
+from health_exchange.wiring.settings import BadSettingsError, read_settings, read_tree_settings
 from health_exchange.wiring.standalone import FolderTakenError, Wish, starting
 
 pytestmark = pytest.mark.enable_socket
@@ -289,6 +289,14 @@ async def test_taken_from_its_folder_it_goes_on_where_it_was(tmp_path: Path) -> 
 
     assert answer.status_code == 200
     assert links.headers["Location"].startswith("http://localhost:1/fhir/Patient/p2/")
+
+
+def test_what_takes_a_tree_is_refused_by_name(tmp_path: Path) -> None:
+    with starting(Wish(folder=tmp_path, port=PORT)):
+        pass
+
+    with pytest.raises(BadSettingsError, match="stands alone"):
+        read_tree_settings(tmp_path / "node.toml")
 
 
 @pytest.mark.parametrize("name", ["keys.json", "network/directory.sig"])

@@ -95,6 +95,18 @@ def read_settings(path: Path) -> Settings:
     raise BadSettingsError(f"{path}: {problem}")
 
 
+def read_tree_settings(path: Path) -> Settings:
+    """As :func:`read_settings`, for what only a node of a tree can do.
+
+    Raises:
+        BadSettingsError: As there, or the node stands alone.
+    """
+    settings = read_settings(path)
+    if not settings.exchange_port:
+        raise BadSettingsError(f"{path}: this node stands alone, with nobody to sign that; it is for nodes of a tree")
+    return settings
+
+
 def read_named(path: str) -> bytes:
     """A file that settings name.
 
