@@ -16,6 +16,7 @@ def missing(settings_file: Path) -> str:
     """What the node lacks for being ready, in words; empty if it is."""
     settings = tomllib.loads(settings_file.read_text("utf-8"))
     vouches = settings.get("authority") or settings.get("certificate")
+    node: http.client.HTTPConnection
     if vouches:
         trust = ssl.create_default_context(cafile=str(settings_file.resolve().parent / vouches))
         # The node's certificate names this host whatever else it names.
