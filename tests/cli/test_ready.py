@@ -85,3 +85,18 @@ def test_a_node_that_is_away_is_not_healthy(tmp_path: Path) -> None:
     (tmp_path / "node.toml").write_text('authority = "authority.pem"\nfhir_port = 1\n')
 
     assert ask(tmp_path) == (1, "the node does not answer (ConnectionRefusedError)\n")
+
+
+def test_a_node_without_a_certificate_is_asked_in_plain_on_its_own_machine(tmp_path: Path) -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), Door)
+    server.answer = (200, b"ready")  # type: ignore[attr-defined]  # read by the handler
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    (tmp_path / "node.toml").write_text(f"fhir_port = {server.server_port}\n")
+
+    told = ask(tmp_path)
+
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert told == (0, "")

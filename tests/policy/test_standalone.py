@@ -1,4 +1,4 @@
-"""The policies of a node that stands alone: who is known does everything, and so does anyone, as a kind of its own."""
+"""The policies of a node that stands alone: who is known does everything, and so does a guest, a kind of its own."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_every_kind_of_caller_does_everything(kind: PrincipalKind, action: Actio
     decided = decide(ALONE, who, action, about(action), purpose=Purpose.TREATMENT, consent="deny:*")
 
     assert decided.allowed
-    assert ("anyone-does-everything" in decided.policies) is (kind is PrincipalKind.ANYONE)
+    assert ("guest-does-everything" in decided.policies) is (kind is PrincipalKind.GUEST)
 
 
 @pytest.mark.parametrize("action", Action)
@@ -41,7 +41,7 @@ def test_other_nodes_and_kinds_that_nobody_knows_do_nothing(action: Action) -> N
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("purpose", Purpose)
-def test_the_countrys_policies_grant_anyone_nothing(action: Action, purpose: Purpose) -> None:
-    who = Principal(kind=PrincipalKind.ANYONE, id="anyone", address="cn/33/3305/330521")
+def test_the_countrys_policies_grant_a_guest_nothing(action: Action, purpose: Purpose) -> None:
+    who = Principal(kind=PrincipalKind.GUEST, id="guest", address="cn/33/3305/330521")
 
     assert not decide(COUNTRY, who, action, about(action), purpose=purpose, reasoned=True).allowed

@@ -19,7 +19,7 @@ from health_exchange.pseudonym.identities import PASSPORT_SYSTEM_PREFIX
 from health_exchange.store.database import DatabaseTakenError
 from health_exchange.wiring.directory_files import read_directory_files
 from health_exchange.wiring.inspection import export_log, read_entries
-from health_exchange.wiring.settings import BadSettingsError, read_settings
+from health_exchange.wiring.settings import BadSettingsError, read_settings, read_tree_settings
 from health_exchange.wiring.standalone import FolderTakenError, Wish, starting
 
 pytestmark = pytest.mark.enable_socket
@@ -127,11 +127,11 @@ def test_open_is_for_one_start_and_stands_in_no_file(tmp_path: Path) -> None:
     assert not read_settings(tmp_path / "node.toml").open_to_anyone
 
 
-def test_nobody_is_registered_as_anyone() -> None:
+def test_nobody_is_registered_as_a_guest() -> None:
     entry = b'[{"client_id":"%s","kind":"%s","organization":"","name":"","purpose":"TREAT","jwks":{}}]'
 
-    for client_id, kind in ((b"anyone", b"facility"), (b"hospital", b"Anyone")):
-        with pytest.raises(BadRegistryError, match="nobody is registered as anyone"):
+    for client_id, kind in ((b"guest", b"facility"), (b"hospital", b"Guest")):
+        with pytest.raises(BadRegistryError, match="nobody is registered as guest"):
             read_registry(entry % (client_id, kind))
 
 
@@ -161,7 +161,7 @@ async def test_who_has_no_token_is_refused_and_who_has_one_writes_reads_and_dele
     assert written == {("first-client", "facility")}
 
 
-async def test_an_open_node_takes_anyone_for_anyone_and_the_log_says_so(tmp_path: Path) -> None:
+async def test_an_open_node_lets_guests_in_and_the_log_calls_them_so(tmp_path: Path) -> None:
     async with alone(tmp_path, is_open=True) as node:
         assert (await node.send("PUT", "/fhir/Patient/p1", patient("p1", identity=None))).status_code == 201
         token = await node.client.token()
@@ -172,7 +172,7 @@ async def test_an_open_node_takes_anyone_for_anyone_and_the_log_says_so(tmp_path
         assert (await node.send("GET", "/fhir/Patient/p1", Host="[::1]:8080", Origin="http://localhost")).is_success
         who = [(entry.kind, entry.principal, entry.principal_kind) for entry in entries(node)]
 
-    assert ("write", "anyone", "anyone") in who
+    assert ("write", "guest", "guest") in who
     assert ("read", "first-client", "facility") in who
 
 
@@ -289,6 +289,14 @@ async def test_taken_from_its_folder_it_goes_on_where_it_was(tmp_path: Path) -> 
 
     assert answer.status_code == 200
     assert links.headers["Location"].startswith("http://localhost:1/fhir/Patient/p2/")
+
+
+def test_what_takes_a_tree_is_refused_by_name(tmp_path: Path) -> None:
+    with starting(Wish(folder=tmp_path, port=PORT)):
+        pass
+
+    with pytest.raises(BadSettingsError, match="stands alone"):
+        read_tree_settings(tmp_path / "node.toml")
 
 
 @pytest.mark.parametrize("name", ["keys.json", "network/directory.sig"])

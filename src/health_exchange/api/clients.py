@@ -49,7 +49,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return {key["kid"]: jwt.PyJWK(key) for key in self.jwks.get("keys", []) if "kid" in key}
 
 
-ANYONE = Client(client_id="anyone", kind="anyone", organization="", name="Anyone", purpose=Purpose.TREATMENT, jwks={})
+GUEST = Client(client_id="guest", kind="guest", organization="", name="Guest", purpose=Purpose.TREATMENT, jwks={})
 """Who shows no token, at a node that runs open; so named in policy and in the log, and nobody is registered so."""
 
 
@@ -65,8 +65,8 @@ def read_registry(raw: bytes) -> Mapping[str, Client]:
         for client in clients:
             client.keys()
         registry = {client.client_id: client for client in clients}
-        if any(ANYONE.client_id in {client.client_id, client.kind.lower()} for client in clients):
-            problem = "nobody is registered as anyone: that is who shows no token"
+        if any(GUEST.client_id in {client.client_id, client.kind.lower()} for client in clients):
+            problem = "nobody is registered as guest: that is who shows no token"
         elif len(registry) == len(clients):
             return MappingProxyType(registry)
         else:

@@ -13,7 +13,7 @@ from health_exchange.protocol.enrolment import DEPTHS
 from health_exchange.wiring.enrolment import admit_node, prepare_node, write_public
 from health_exchange.wiring.network_folder import CERTIFICATE_DAYS
 from health_exchange.wiring.plan import EMBEDDED
-from health_exchange.wiring.settings import read_named, read_settings
+from health_exchange.wiring.settings import read_named, read_tree_settings
 
 OVERLAP_HOURS = 24.0
 
@@ -108,7 +108,7 @@ def request(arguments: argparse.Namespace) -> int:
 
 def directory(arguments: argparse.Namespace) -> int:
     """Write the public folder."""
-    signed = write_public(read_settings(arguments.settings), arguments.folder)
+    signed = write_public(read_tree_settings(arguments.settings), arguments.folder)
     print(f"Directory {signed.serial}, {len(signed.directory.nodes)} nodes, in {arguments.folder}.")
     return 0
 
@@ -118,7 +118,7 @@ def admit(arguments: argparse.Namespace) -> int:
     if arguments.days < 1 or arguments.overlap_hours < 0:
         raise BadRequestError("--days is at least 1 and --overlap-hours at least 0")
     admitted = admit_node(
-        read_settings(arguments.settings),
+        read_tree_settings(arguments.settings),
         read_named(str(arguments.request)),
         fingerprint=arguments.fingerprint,
         authority_key=arguments.authority_key,

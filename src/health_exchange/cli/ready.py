@@ -15,9 +15,14 @@ TIMEOUT_S = 4.0
 def missing(settings_file: Path) -> str:
     """What the node lacks for being ready, in words; empty if it is."""
     settings = tomllib.loads(settings_file.read_text("utf-8"))
-    trust = ssl.create_default_context(cafile=str(settings_file.resolve().parent / settings["authority"]))
-    # The node's certificate names this host whatever else it names.
-    node = http.client.HTTPSConnection("localhost", settings["fhir_port"], timeout=TIMEOUT_S, context=trust)
+    vouches = settings.get("authority") or settings.get("certificate")
+    node: http.client.HTTPConnection
+    if vouches:
+        trust = ssl.create_default_context(cafile=str(settings_file.resolve().parent / vouches))
+        # The node's certificate names this host whatever else it names.
+        node = http.client.HTTPSConnection("localhost", settings["fhir_port"], timeout=TIMEOUT_S, context=trust)
+    else:
+        node = http.client.HTTPConnection("127.0.0.1", settings["fhir_port"], timeout=TIMEOUT_S)
     try:
         node.request("GET", "/health/ready")
         answer = node.getresponse()

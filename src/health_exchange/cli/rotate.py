@@ -13,7 +13,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.wiring.renewal import ask_for_certificate, ask_for_keys, forget_keys, install_certificate
 from health_exchange.wiring.rotation_at_rest import rotate_at_rest
 from health_exchange.wiring.rotation_shares import rotate_shares
-from health_exchange.wiring.settings import read_settings
+from health_exchange.wiring.settings import read_settings, read_tree_settings
 
 _NAMES = {"signing": ("signing", "log_seed"), "sealing": ("box",)}
 STEP = 500
@@ -99,7 +99,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 def certificate(arguments: argparse.Namespace) -> int:
     """Ask for a certificate, or put it in place."""
-    settings = read_settings(arguments.settings)
+    settings = read_tree_settings(arguments.settings)
     if arguments.answer is None:
         request = _request(arguments)
         ask_for_certificate(settings, request=request, clock=SystemClock())
@@ -113,7 +113,7 @@ def certificate(arguments: argparse.Namespace) -> int:
 def keys(arguments: argparse.Namespace, names: Sequence[str]) -> int:
     """Make new keys and ask for a card with them."""
     request = _request(arguments)
-    if not ask_for_keys(read_settings(arguments.settings), names, request=request, clock=SystemClock()):
+    if not ask_for_keys(read_tree_settings(arguments.settings), names, request=request, clock=SystemClock()):
         print("Keys wait for the nation already; this is the request for those.")
     print(f"Send {request} to the nation; once it has admitted it, the node changes its keys by itself.")
     return 0
@@ -124,7 +124,7 @@ def shares(arguments: argparse.Namespace) -> int:
     if arguments.overlap_hours < 0:
         raise BadRequestError("--overlap-hours is at least 0")
     overlap = timedelta(hours=arguments.overlap_hours)
-    signed = asyncio.run(rotate_shares(read_settings(arguments.settings), overlap=overlap))
+    signed = asyncio.run(rotate_shares(read_tree_settings(arguments.settings), overlap=overlap))
     former = signed.directory.former_key
     print(f"Directory {signed.serial} names shares of version {signed.directory.key.share_version}.")
     if former is not None:

@@ -64,7 +64,7 @@ _PLAIN = ResourceClass(
 async def send(parts: NodeParts) -> bool:
     """Put the changes since last time into one envelope; whether there were any."""
     if parts.address.parent is None:
-        return await parts.store.write(_pass_by)
+        return await parts.store.read(_has_news) and await parts.store.write(_pass_by)
     batch = await parts.store.read(lambda tx: _read(tx, parts))
     if batch.last == batch.cursor:
         return False
@@ -84,12 +84,13 @@ async def send(parts: NodeParts) -> bool:
     return True
 
 
+def _has_news(tx: Transaction) -> bool:
+    return feed.last_number(tx) != node_state.cursor(tx, CURSOR)
+
+
 def _pass_by(tx: Transaction) -> bool:
     """Let the changes pass: nobody is above this node, to whom they could go or from whom they could be held back."""
-    last = feed.last_number(tx)
-    if last == node_state.cursor(tx, CURSOR):
-        return False
-    node_state.set_cursor(tx, CURSOR, last)
+    node_state.set_cursor(tx, CURSOR, feed.last_number(tx))
     return True
 
 

@@ -35,7 +35,7 @@ class PrincipalKind(StrEnum):
     OPERATOR = "operator"
     DESK = "desk"  # the counter or application that acts for a person who has shown who he is
     NODE = "node"
-    ANYONE = "anyone"  # who has not shown who he is, at a node that runs open
+    GUEST = "guest"  # who has not shown who he is, at a node that runs open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

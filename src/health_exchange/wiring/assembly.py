@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from health_exchange.api.audit_door import AuditDoor
-from health_exchange.api.clients import ANYONE, Client, read_registry
+from health_exchange.api.clients import GUEST, Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
@@ -282,7 +282,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
     Args:
         node: The node.
         clients: Who may have tokens.
-        is_open: Whether who shows no token is :data:`ANYONE`.
+        is_open: Whether who shows no token is :data:`GUEST`.
     """
     parts = node.parts
     issuer = TokenIssuer(
@@ -291,7 +291,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         seed=parts.keys.access_tokens,
         store=parts.store,
         clock=parts.clock,
-        tokenless=ANYONE if is_open else None,
+        tokenless=GUEST if is_open else None,
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)

@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         routes: Where this node finds a peer, by its address, in place of what the directory says: through a proxy.
         policies: Folder of the base policy set.
         evaluations_per_day: See ``node.parts.Limits``.
-        open_to_anyone: Whether who shows no token is a caller of kind ``anyone``; on loopback only.
+        open_to_anyone: Whether who shows no token is a caller of kind ``guest``; on loopback only.
     """
 
     address: str
@@ -93,6 +93,18 @@ def read_settings(path: Path) -> Settings:
         if not problem:
             return _absolute(settings, path.resolve().parent)
     raise BadSettingsError(f"{path}: {problem}")
+
+
+def read_tree_settings(path: Path) -> Settings:
+    """As :func:`read_settings`, for what only a node of a tree can do.
+
+    Raises:
+        BadSettingsError: As there, or the node stands alone.
+    """
+    settings = read_settings(path)
+    if not settings.exchange_port:
+        raise BadSettingsError(f"{path}: this node stands alone, with nobody to sign that; it is for nodes of a tree")
+    return settings
 
 
 def read_named(path: str) -> bytes:
