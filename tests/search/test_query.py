@@ -46,6 +46,7 @@ def test_prefixes_and_references_are_read() -> None:
         "code.name",
         "_has:Claim:nothing:use",
         "_has:Observation:code:status",
+        "instantiates-canonical:PlanDefinition.name",
         "_has:Observation",
         "_include",
         "_sort",
