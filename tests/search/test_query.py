@@ -79,7 +79,6 @@ def test_a_parameter_that_fhir_does_not_define_for_the_type_is_refused() -> None
         ("status", "final,"),
         ("code", "a|b|c"),
         ("code", "|"),
-        ("status", "http://hl7.org/fhir/observation-status|final"),
         ("patient", "Group/1"),
         ("subject:Patient", "Group/1"),
         ("subject", "Practitioner/1"),
