@@ -9,6 +9,7 @@ For each type, and for ``Resource`` what all types have: name of the parameter, 
   that is not anything.
 - A path names elements as JSON does, each alternative of a choice alone; ``telecom[system=phone]`` are those
   that say so. ``Reference>Patient`` is a reference that counts where it is to that type.
+- ``code@system`` is a code whose system its element's binding says, where that is one.
 - The row of a composite is ``composite path[,path] $ row $ row``: where its components stand, and each of them.
 
 What cannot be had as paths has no row: whatever has no expression, is told by sound or by distance, or looks into the
@@ -48,9 +49,30 @@ READABLE: Mapping[str, frozenset[str]] = {
 DECEASED = "Patient.deceased.exists() and Patient.deceased != false"
 
 Rows = dict[str, dict[str, str]]
+Systems = dict[str, str]
+"""By path of an element, the one system that its codes are of."""
 
 
-def parameter_rows(search: Any) -> Rows:  # noqa: ANN401  # JSON
+def systems_of(profiles: Any, value_sets: Any) -> Systems:  # noqa: ANN401  # definitions as JSON
+    """The systems of all elements that are plain codes."""
+    included = {
+        value_set["url"]: {
+            each["system"] for each in value_set.get("compose", {}).get("include", []) if "system" in each
+        }
+        for value_set in (entry["resource"] for entry in value_sets["entry"])
+        if value_set["resourceType"] == "ValueSet"
+    }
+    bound = {
+        element["path"]: included.get(element["binding"].get("valueSet", "").partition("|")[0], set())
+        for profile in (entry["resource"] for entry in profiles["entry"])
+        if profile["resourceType"] == "StructureDefinition" and profile.get("derivation") != "constraint"
+        for element in profile["snapshot"]["element"]
+        if "binding" in element and any(each["code"] == "code" for each in element.get("type", []))
+    }
+    return {path: min(systems) for path, systems in bound.items() if len(systems) == 1}
+
+
+def parameter_rows(search: Any, systems: Systems) -> Rows:  # noqa: ANN401  # JSON
     """The whole table."""
     parameters = [entry["resource"] for entry in search["entry"]]
     kinds = {parameter["url"]: parameter["type"] for parameter in parameters}
@@ -58,10 +80,22 @@ def parameter_rows(search: Any) -> Rows:  # noqa: ANN401  # JSON
     for parameter in parameters:
         for base in parameter["base"]:
             if base in resource_types() or base == ALL_TYPES:
-                row = row_of(parameter, base, kinds)
+                row = " ".join(with_system(part, base, systems) for part in row_of(parameter, base, kinds).split(" "))
                 if row:
                     rows.setdefault(base, {})[parameter["code"]] = row
     return {name: dict(sorted(row.items())) for name, row in sorted(rows.items())}
+
+
+def with_system(part: str, base: str, systems: Systems) -> str:
+    """A path of a row with the system of its codes, where it is of codes and stands below the resource itself."""
+    path, is_code, rest = part.partition(":code")
+    type_name, *steps = base, *path.split(".")
+    if not is_code or rest or steps[0] not in elements_of(base):
+        return part
+    for step in steps[:-1]:
+        type_name = elements_of(type_name)[step].type
+    system = systems.get(f"{type_name}.{steps[-1]}")
+    return f"{part}@{system}" if system else part
 
 
 def row_of(parameter: Any, base: str, kinds: Mapping[str, str]) -> str:  # noqa: ANN401  # JSON
@@ -182,14 +216,19 @@ def _at(place: str) -> str:
 def main() -> None:
     """Write the tables."""
     with tarfile.open(SOURCE) as archive:
-        file = archive.extractfile("search-parameters.json")
-        if file is None:
-            raise SystemExit("the definitions hold no search parameters")
-        table = parameter_rows(json.load(file))
-        file = archive.extractfile("compartmentdefinition-patient.json")
-        if file is None:
-            raise SystemExit("the definitions hold no compartments")
-        compartment = {row["code"]: " ".join(row["param"]) for row in json.load(file)["resource"] if row.get("param")}
+        sources = {
+            member.name.rpartition("/")[2]: json.load(file)
+            for member in archive.getmembers()
+            if member.name.endswith(".json") and (file := archive.extractfile(member))
+        }
+    systems = {
+        path: system
+        for name in ("profiles-types.json", "profiles-resources.json")
+        for path, system in systems_of(sources[name], sources["valuesets.json"]).items()
+    }
+    table = parameter_rows(sources["search-parameters.json"], systems)
+    rows = sources["compartmentdefinition-patient.json"]["resource"]
+    compartment = {row["code"]: " ".join(row["param"]) for row in rows if row.get("param")}
     write("parameters.json", table)
     write("patient_compartment.json", compartment)
 

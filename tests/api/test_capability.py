@@ -60,3 +60,5 @@ def test_the_search_parameters_it_names_are_those_the_parser_takes(resource_type
                 assert modifier == "of-type"
     for include in resource["searchInclude"]:
         assert parse_pairs(resource_type, [("_include", include)]).inclusions
+    for include in resource["searchRevInclude"]:
+        assert parse_pairs(resource_type, [("_revinclude", include), (f"_has:{include}:_id", "x")]).criteria

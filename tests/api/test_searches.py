@@ -34,7 +34,7 @@ async def door(tmp_path: Path) -> Door:
     return opened
 
 
-async def asked(door: Door, path: str, pairs: dict[str, str], *, post: bool = False, **headers: str) -> Any:  # noqa: ANN401  # JSON
+async def asked(door: Door, path: str, pairs: dict[str, str], *, post: bool = False, **headers: str) -> Any:  # noqa: ANN401  # an answer
     """The answer to a search by either method."""
     headers = await door.headers() | headers
     if post:

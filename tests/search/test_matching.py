@@ -31,7 +31,7 @@ PATIENT: dict[str, Any] = {
     "gender": "female",
     "birthDate": "1980-05-12",
     "deceasedDateTime": "2024-02-29",
-    "address": [{"line": ["Strasse 1"], "city": "杭州市", "postalCode": "310000"}],
+    "address": [{"use": "home", "line": ["Strasse 1"], "city": "杭州市", "postalCode": "310000"}],
     "managingOrganization": {"reference": "Organization/o", "identifier": {"system": "urn:org", "value": "O1"}},
     "generalPractitioner": [
         {"reference": "https://elsewhere/fhir/Practitioner/9"}, {"reference": "Practitioner/d/_history/3"}
@@ -101,7 +101,9 @@ def is_found(resource: dict[str, Any], name: str, value: str) -> bool:
         ("name:contains", ["小明", "maria"], ["李"]),
         ("address", ["strasse", "杭州", "31"], ["州"]),
         ("address-city", ["杭州市"], ["strasse"]),
-        ("gender", ["female", "male,female"], ["male", "Female"]),
+        ("gender", ["female", "male,female", "http://hl7.org/fhir/administrative-gender|female", "|female"],
+         ["male", "Female", "urn:x|female", "http://hl7.org/fhir/administrative-gender|male"]),
+        ("address-use", ["http://hl7.org/fhir/address-use|home"], ["urn:x|home"]),
         ("gender:not", ["male"], ["female", "male,female"]),
         ("gender:missing", ["false"], ["true"]),
         ("active", ["false"], ["true"]),

@@ -13,7 +13,7 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, parameters_of
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import POWERS, Power
-from health_exchange.search.query import is_included, modifiers_of
+from health_exchange.search.query import is_followed, modifiers_of
 
 PUBLISHED = "2026-01-01"
 _LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
@@ -107,7 +107,8 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
     if resource_type == AUDIT_EVENT and Power.TAKES_ANYTHING not in powers:
         return _audit_events()
     offered = parameters_of(resource_type).values()
-    references = [f"{resource_type}:{parameter.name}" for parameter in offered if is_included(parameter)]
+    referring = _referring().get(resource_type, [])
+    references = [f"{resource_type}:{parameter.name}" for parameter in offered if is_followed(parameter)]
     entry: dict[str, Any] = {
         "type": resource_type,
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
@@ -116,6 +117,7 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         "conditionalRead": "full-support",
         "searchParam": [_parameter(parameter, powers=powers) for parameter in offered],
         **({"searchInclude": references} if references else {}),
+        **({"searchRevInclude": referring} if referring else {}),
     }
     if writes:
         enforced = [] if Power.TAKES_ANYTHING in powers else ["enforced"]
@@ -135,6 +137,17 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
             for name in (("everything", "match") if Power.LOOKS_UP in powers else ("everything",))
         ]
     return entry
+
+
+@lru_cache(maxsize=1)
+def _referring() -> dict[str, list[str]]:
+    """By type, the parameters that say they refer to it, as ``_revinclude`` and ``_has`` take them."""
+    found: dict[str, list[str]] = {}
+    for source in sorted(resource_types() - {AUDIT_EVENT}):
+        for parameter in filter(is_followed, parameters_of(source).values()):
+            for target in parameter.targets:
+                found.setdefault(target, []).append(f"{source}:{parameter.name}")
+    return found
 
 
 def _audit_events() -> dict[str, object]:

@@ -33,18 +33,27 @@ class Step(NamedTuple):
 
 
 class Path(NamedTuple):
-    """A way to values of one type; where ``to`` is not empty, only references to that type of resource."""
+    """A way to values of one type.
+
+    Attributes:
+        steps: The elements on it.
+        type: Of the values.
+        to: Where it is not empty, only references to that type of resource.
+        system: Of values that are codes by themselves, the system that they are of.
+    """
 
     steps: tuple[Step, ...]
     type: str
-    to: str
+    to: str = ""
+    system: str = ""
 
 
 class Located(NamedTuple):
-    """One value in a resource: JSON, and the type of its element."""
+    """One value in a resource: JSON, the type of its element, and the system of a code that does not name it."""
 
     type: str
     value: Any
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +133,7 @@ def _along(decoded: Any, path: Path) -> Iterator[Located]:  # noqa: ANN401  # an
         return
     for value in at(decoded, path.steps):
         if not path.to or target_type(value) == path.to:
-            yield Located(path.type, value)
+            yield Located(path.type, value, path.system)
 
 
 def target_type(reference: Any) -> str:  # noqa: ANN401  # any JSON value
@@ -150,9 +159,10 @@ def _parameter(name: str, row: str) -> Parameter:
 
 def _path(text: str) -> Path:
     """A path as the table writes it."""
-    steps, _, type_name = text.rpartition(":")
+    steps, _, type_name = text.partition(":")
+    type_name, _, system = type_name.partition("@")
     type_name, _, to = type_name.partition(">")
-    return Path(_steps(steps), type_name, to)
+    return Path(_steps(steps), type_name, to, system)
 
 
 def _steps(text: str) -> tuple[Step, ...]:

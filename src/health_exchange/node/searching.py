@@ -18,7 +18,7 @@ from health_exchange.node.searchsets import searchset
 from health_exchange.node.seeing import Answer, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.search.candidates import TooCostlyError
-from health_exchange.search.chains import is_chained
+from health_exchange.search.chains import followed, is_chained
 from health_exchange.search.finding import FoundPage, find, pseudonyms_of, total
 from health_exchange.search.pages import (
     LIFETIME,
@@ -97,9 +97,10 @@ class Searching(Reading):
             permitted = rights(tx, self._parts, caller, Action.SEARCH).permitted
         page, counted, error = FoundPage(resources=()), continuation.total, None
         try:
-            page = find(tx, query, permitted, continuation.after, continuation.rest)
+            plain = followed(tx, query, permitted)
+            page = find(tx, plain, permitted, continuation.after, continuation.rest)
             if continuation.after is None and not continuation.rest:
-                counted = total(tx, query, permitted)
+                counted = total(tx, plain, permitted)
         except TooCostlyError as too_costly:
             page, error = FoundPage(resources=()), too_costly
         kept = [*page.resources, *page.included]

@@ -171,7 +171,7 @@ def _is_exact(resource_type: str, name: str, term: Term) -> bool:
     if not _is_tokened(resource_type, name, term):
         return False
     return isinstance(term, AmongTerm | CompartmentTerm) or (
-        is_hashed(term, resource_type, name) and is_found_exactly(term)
+        is_hashed(term, resource_type, name) and is_found_exactly(term, resource_type, name)
     )
 
 

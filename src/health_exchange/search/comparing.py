@@ -146,7 +146,8 @@ def _has_code(term: TokenTerm, modifier: str, found: Located) -> bool:
             return False
         found = Located("Identifier", identifier)
     return any(
-        (code == term.code if term.code else bool(code)) and term.system in ((None, system) if system else (None, ""))
+        (code == term.code if term.code else bool(code))
+        and term.system in ((None, system) if system else (None, "", found.system))
         for system, code in coded(found)
     )
 

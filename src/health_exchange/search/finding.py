@@ -39,8 +39,8 @@ from health_exchange.store.transaction import Transaction
 
 CONDITIONAL_MAX = 1_000
 """Most candidates a conditional create or reference may have."""
-SORTED_MAX = 1_000
-"""Most resources that are handed out in an order that is not that of rows: the link to a next page holds them."""
+SORTED_MAX = SCAN_MAX
+"""Most resources that follow a first page in an order that is not that of rows: the link to the next holds them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

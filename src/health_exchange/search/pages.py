@@ -18,7 +18,8 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.search.terms import SearchQuery
 
 LIFETIME = timedelta(hours=1)
-TOKEN_CHARACTERS_MAX = 16_000
+TOKEN_CHARACTERS_MAX = 48_000
+"""What the rows of a sorted search, and the longest query, come to; an HTTP server takes 64 KB in a line."""
 _KEY_NAME = b"search-pages"
 _ROW_BYTES = 8
 _PACKED_BYTES = 5

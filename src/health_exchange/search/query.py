@@ -215,7 +215,7 @@ def _chain(  # a parameter with its parts
     resource_type: str, parameter: Parameter, modifier: str, rest: str, value: str, base: str, depth: int
 ) -> Criterion:
     """A condition on what a parameter refers to."""
-    if parameter.kind != "reference" or (modifier and not _is_target(parameter, modifier)):
+    if not is_followed(parameter) or (modifier and not _is_target(parameter, modifier)):
         raise UnknownParameterError(_refusal(resource_type, f"{parameter.name}.{rest}"))
     if not modifier and not parameter.targets:
         raise BadSearchError(
@@ -235,7 +235,7 @@ def _has(resource_type: str, name: str, value: str, base: str, depth: int) -> Cr
     source, _, rest = rest.partition(":")
     by, _, rest = rest.partition(":")
     parameter = parameters_of(source).get(by)
-    if parameter is None or parameter.kind != "reference" or not rest or not _is_target(parameter, resource_type):
+    if parameter is None or not is_followed(parameter) or not rest or not _is_target(parameter, resource_type):
         raise UnknownParameterError(_refusal(resource_type, name))
     return Criterion(name=_HAS, terms=(HasTerm(source, by, _criterion(source, rest, value, base, depth + 1)),))
 
@@ -255,8 +255,8 @@ def modifiers_of(parameter: Parameter) -> list[str]:
     return sorted(found)
 
 
-def is_included(parameter: Parameter) -> bool:
-    """Whether what a parameter refers to may come beside what is found."""
+def is_followed(parameter: Parameter) -> bool:
+    """Whether what a parameter refers to may be kept here, to be followed and to come beside what is found."""
     return parameter.kind == "reference" and any(path.type == "Reference" for path in parameter.paths)
 
 
@@ -277,7 +277,7 @@ def _inclusion(name: str, value: str) -> Inclusion:
     source, _, rest = value.partition(":")
     by, _, target = rest.partition(":")
     parameter = parameters_of(source).get(by)
-    if modifier not in {"", _ITERATE} or parameter is None or not is_included(parameter):
+    if modifier not in {"", _ITERATE} or parameter is None or not is_followed(parameter):
         raise UnknownParameterError(
             f"{_shown(name)} is offered as Type:parameter or Type:parameter:Type, for references"
         )

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import TypeGuard
 
+from health_exchange.fhir.parameter_table import parameters_of
 from health_exchange.fhir.parameters import SearchValue, offered_for, resource_types
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.terms import ReferenceTerm, Term, TokenTerm
@@ -45,7 +46,7 @@ def token_of(key: Secret, resource_type: str, parameter: str, form: str) -> int:
 def tokens_asked(key: Secret, resource_type: str, parameter: str, term: TokenTerm | ReferenceTerm) -> list[int]:
     """The tokens of which whatever a query's term finds has one."""
     if isinstance(term, TokenTerm):
-        forms = [code_form(term.system or None, term.code)]
+        forms = [code_form((term.system or None) if _names_systems(resource_type, parameter) else None, term.code)]
     else:
         forms = [reference_form(each, term.id) for each in ([term.type] if term.type else sorted(resource_types()))]
     return [token_of(key, resource_type, _indexed(resource_type, parameter), form) for form in forms]
@@ -63,9 +64,11 @@ def is_hashed(term: Term, resource_type: str, parameter: str) -> TypeGuard[Token
     return isinstance(term, ReferenceTerm) or (isinstance(term, TokenTerm) and bool(term.code))
 
 
-def is_found_exactly(term: TokenTerm | ReferenceTerm) -> bool:
+def is_found_exactly(term: TokenTerm | ReferenceTerm, resource_type: str, parameter: str) -> bool:
     """Whether its tokens find nothing else; a code in no system has that of the code in whatever system."""
-    return not term.version if isinstance(term, ReferenceTerm) else term.system != ""
+    if isinstance(term, ReferenceTerm):
+        return not term.version
+    return term.system is None or (term.system != "" and _names_systems(resource_type, parameter))
 
 
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
@@ -90,6 +93,12 @@ def hashed_for(resource_type: str) -> frozenset[str]:
     """The parameters of a type whose values are hashed."""
     names = HASHED & offered_for(resource_type)
     return frozenset(name for name in names if _indexed(resource_type, name) == name)
+
+
+@cache
+def _names_systems(resource_type: str, parameter: str) -> bool:
+    """Whether all values of a parameter name the systems that they are of; plain codes do not, and are hashed alone."""
+    return not any(path.type == "code" for path in parameters_of(resource_type)[parameter].paths)
 
 
 @cache

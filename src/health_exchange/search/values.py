@@ -134,7 +134,8 @@ def _token(parameter: Parameter, value: str) -> TokenTerm:
     system, code = unescape(parts[0]), unescape(parts[1])
     if len(parts) > _PAIR or not (code or system):
         raise BadSearchError("a token is written code, system|code, system| or |code", where=parameter.name)
-    if system and parameter.paths and all(path.type in _WITHOUT_SYSTEM for path in parameter.paths):
+    paths = [path for path in parameter.paths if path.type not in _WITHOUT_SYSTEM or path.system]
+    if system and parameter.paths and not paths:
         raise BadSearchError("these values are kept without a system: ask for the code alone", where=parameter.name)
     return TokenTerm(system, code)
 

@@ -1,0 +1,218 @@
+"""Search against a naive oracle in memory: random records, random questions, on both databases.
+
+The oracle shares nothing with what it checks but the grammar: it goes through the values that records were made of.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+from tests.search.records import ANNE, BO
+
+from health_exchange.search.finding import find, total
+from health_exchange.search.including import included
+from health_exchange.search.permission import Permitted
+from health_exchange.search.query import parse_pairs
+from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.schema import resources, tokens
+
+Keep = Callable[..., int]
+Permit = Callable[[int], Permitted]
+FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
+CODES = ("a", "b", "c")
+STATUSES = ("final", "amended")
+SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A Patient as the oracle knows it."""
+
+    id: str
+    family: str
+    level: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """An Observation as the oracle knows it."""
+
+    id: str
+    of: Person
+    code: str
+    status: str
+    month: int
+    value: int | None
+    level: int
+
+
+Holds = Callable[[Result], bool]
+
+
+def persons(dice: Random) -> list[Person]:
+    return [Person(f"p{each}", dice.choice(FAMILIES), dice.choice((3, 5))) for each in range(4)]
+
+
+def results(dice: Random, of: Sequence[Person]) -> list[Result]:
+    return [
+        Result(
+            f"o{each:02}",
+            dice.choice(of),
+            dice.choice(CODES),
+            dice.choice(STATUSES),
+            dice.randint(1, 12),
+            dice.choice((None, 1, 2, 3)),
+            dice.choice((3, 3, 5)),
+        )
+        for each in range(dice.randint(1, 14))
+    ]
+
+
+def keep_all(keep: Keep, of: Sequence[Person], them: Sequence[Result]) -> None:
+    owners = dict(zip([person.id for person in of], (ANNE, BO, ANNE, BO), strict=True))
+    for person in of:
+        body = {"resourceType": "Patient", "id": person.id, "name": [{"family": person.family}]}
+        keep(body, person=owners[person.id], sensitivity=person.level)
+    for each in them:
+        keep(
+            {
+                "resourceType": "Observation",
+                "id": each.id,
+                "status": each.status,
+                "code": {"coding": [{"system": "urn:c", "code": each.code}]},
+                "subject": {"reference": f"Patient/{each.of.id}"},
+                "effectiveDateTime": f"2024-{each.month:02}",
+                **({"valueQuantity": {"value": each.value}} if each.value is not None else {}),
+            },
+            person=owners[each.of.id],
+            sensitivity=each.level,
+        )
+
+
+def begins(text: str, prefix: str) -> bool:
+    return text.lower().replace("ü", "u").startswith(prefix.lower().replace("ü", "u"))
+
+
+@st.composite
+def questions(draw: st.DrawFn, level: int) -> tuple[tuple[str, str], Holds]:
+    """A parameter with its value, and what it means."""
+    code, status, family = (draw(st.sampled_from(each)) for each in (CODES, STATUSES, FAMILIES))
+    month, value, person = draw(st.integers(1, 12)), draw(st.integers(1, 3)), f"p{draw(st.integers(0, 4))}"
+    date = f"2024-{month:02}"
+    prefix = family[: draw(st.integers(1, len(family)))]
+    options: list[tuple[tuple[str, str], Holds]] = [
+        (("code", code), lambda each: each.code == code),
+        (("code", f"urn:c|{code},urn:c|a"), lambda each: each.code in {code, "a"}),
+        (("code", f"|{code}"), lambda _each: False),
+        (("code", "urn:c|"), lambda _each: True),
+        (("code:not", f"{code},b"), lambda each: each.code not in {code, "b"}),
+        (("status", status), lambda each: each.status == status),
+        (("patient", person), lambda each: each.of.id == person),
+        (("subject:missing", "true"), lambda _each: False),
+        (("_id", f"o0{value},o1{value}"), lambda each: each.id in {f"o0{value}", f"o1{value}"}),
+        (("date", date), lambda each: each.month == month),
+        (("date", f"ne{date}"), lambda each: each.month != month),
+        (("date", f"gt{date}"), lambda each: each.month > month),
+        (("date", f"le{date}"), lambda each: each.month <= month),
+        (("date", f"sa{date}"), lambda each: each.month > month),
+        (("date", f"eb{date}"), lambda each: each.month < month),
+        (("value-quantity", f"{value}"), lambda each: each.value == value),
+        (("value-quantity", f"ge{value}"), lambda each: each.value is not None and each.value >= value),
+        (("value-quantity:missing", "true"), lambda each: each.value is None),
+        (("code-value-quantity", f"{code}$lt{value}"), lambda each: each.code == code and (each.value or 9) < value),
+        (
+            ("patient.family", prefix),
+            lambda each: seen(each.of, level) and begins(each.of.family, prefix),
+        ),
+        (("patient.family:exact", family), lambda each: seen(each.of, level) and each.of.family == family),
+        (("subject:Patient._id", person), lambda each: seen(each.of, level) and each.of.id == person),
+    ]
+    return draw(st.sampled_from(options))
+
+
+def seen(person: Person, level: int) -> bool:
+    return person.level <= level
+
+
+@pytest.mark.parametrize("level", [3, 5])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and examples
+    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+) -> None:
+    dice = Random(data.draw(st.integers(0, 10_000)))
+    of = persons(dice)
+    them = results(dice, of)
+    wipe(store)
+    keep_all(keep, of, them)
+    permitted = permit(level)
+    asked = data.draw(st.lists(questions(level), max_size=3))
+    count, sort = (
+        data.draw(st.integers(1, 6)),
+        data.draw(st.sampled_from(["", "_id", "-_id", "date,-_id", "-date,_id"])),
+    )
+    expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]
+    pairs = [pair for pair, _holds in asked] + [("_count", str(count))] + ([("_sort", sort)] if sort else [])
+    query = parse_pairs("Observation", pairs)
+
+    found: list[str] = []
+    page = store.read_now(lambda tx: find(tx, query, permitted))
+    while True:
+        assert len(page.resources) <= count
+        found += [kept.id for kept in page.resources]
+        if page.is_last:
+            break
+        page = store.read_now(lambda tx, page=page: find(tx, query, permitted, page.after, page.rest))  # type: ignore[misc]  # bound in this loop
+
+    assert found == in_order(expected, sort)
+    assert store.read_now(lambda tx: total(tx, query, permitted)) == len(expected)
+
+
+@pytest.mark.parametrize("level", [3, 5])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and examples
+    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+) -> None:
+    dice = Random(data.draw(st.integers(0, 10_000)))
+    of = persons(dice)
+    them = results(dice, of)
+    wipe(store)
+    keep_all(keep, of, them)
+    permitted = permit(level)
+    (name, value), holds = data.draw(questions(level))
+    query = parse_pairs(
+        "Patient", [(f"_has:Observation:patient:{name}", value), ("_revinclude", "Observation:subject")]
+    )
+    visible = [each for each in them if each.level <= level]
+    expected = {each.of.id for each in visible if holds(each) and seen(each.of, level)}
+    page = store.read_now(lambda tx: find(tx, query, permitted))
+    assert {kept.id for kept in page.resources} == expected
+    assert {kept.id for kept in page.included} == {each.id for each in visible if each.of.id in expected}
+    forward = parse_pairs("Observation", [("_include", "Observation:patient"), ("_count", "200")])
+    everything = store.read_now(lambda tx: find(tx, forward, permitted))
+    assert {kept.id for kept in everything.included} == {each.of.id for each in visible if seen(each.of, level)}
+    assert store.read_now(lambda tx: included(tx, (), forward.inclusions, permitted)) == []
+
+
+def in_order(them: Sequence[Result], sort: str) -> list[str]:
+    """Ids in the order that is asked for; without one the newest first."""
+    ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "-_id", "date,-_id"})
+    if "date" in sort:
+        ordered.sort(key=lambda each: each.month, reverse=sort.startswith("-"))
+    return [each.id for each in ordered]
+
+
+def wipe(store: Store) -> None:
+    """Forget all records of the example before."""
+
+    def forget(tx: Transaction) -> None:
+        tx.execute(delete(resources))
+        if tx.connection.dialect.name == "sqlite":
+            tx.execute(delete(tokens))
+
+    store.write_now(forget)
