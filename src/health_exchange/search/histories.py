@@ -82,7 +82,7 @@ class Change:
 
 
 def changes_before(
-    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: Place
+    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: Place, limit: int = BATCH
 ) -> Sequence[Change]:
     """The next versions behind a place, newest first; none where there are no more.
 
@@ -92,12 +92,14 @@ def changes_before(
         permitted: Which resources the caller may see as they are now.
         period: Which versions are wanted: some that are not are left out already, others are for :func:`wanted`.
         before: Where the page before ended.
+        limit: Most versions.
     """
     current = _next(CURRENT, resources, resource_type, permitted, period, before)
     former = _next(
         HISTORY.join(resources, resources.c.rid == history.c.rid), history, resource_type, permitted, period, before
     )
-    rows = sorted([*tx.execute(current), *tx.execute(former)], key=_place_of, reverse=True)[:BATCH]
+    rows = [row for each in (current, former) for row in tx.execute(each.limit(limit))]
+    rows = sorted(rows, key=_place_of, reverse=True)[:limit]
     now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", {row.rid for row in rows})}
     return [Change(kept=opened(tx, row), now=now[row.rid]) for row in rows]
 
@@ -121,7 +123,7 @@ def _next(  # a query in its parts
     if period.current_in is not None and period.current_in.end < LATEST:
         wanted_rows = wanted_rows.where(table.c.changed_at < _day_before(period.current_in.end + 2 * _DAY))
     newest_first = (table.c.changed_at.desc(), table.c.rid.desc(), table.c.version.desc())
-    return wanted_rows.order_by(*newest_first).limit(BATCH)
+    return wanted_rows.order_by(*newest_first)
 
 
 def _place_of(row: Row[Any]) -> tuple[str, int, int]:
