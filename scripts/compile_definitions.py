@@ -4,7 +4,8 @@
 ``elements.json``: for each type and backbone element its elements, as ``types [?!*+]``: optional, required, a list, a
 list that must be there; ``value[x]`` names the types of a choice. ``schema.json``: the official JSON Schema without its
 prose, checked here to expand to the very same schema. ``parameters.json``: element paths of search parameters.
-``summary.json``: for each type the elements that its summary has besides those of all, ``!`` behind those that modify what others mean.
+``summary.json``: for each type the elements that its summary has besides those of all, ``!`` behind those that modify
+what others mean.
 
 Usage: ``python scripts/compile_definitions.py``
 """
