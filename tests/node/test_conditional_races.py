@@ -73,9 +73,9 @@ def patch() -> WriteRequest:
 )
 async def test_the_second_of_two_who_saw_the_same_writes_nothing(
     tmp_path: Path,
-    there: bool,
+    there: bool,  # noqa: FBT001  # a column of a table
     first: object,
-    second: object,  # a column of a table
+    second: object,
 ) -> None:
     node = Network(tmp_path)[COUNTY]
     parts = node.parts
