@@ -217,7 +217,7 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(door: Door) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/fhir/Patient?name=x", "/fhir/Patient?_id:above=x", "/fhir/Observation?date=someday"]
+    "path", ["/fhir/Patient?_text=x", "/fhir/Patient?_id:above=x", "/fhir/Observation?date=someday"]
 )
 async def test_a_search_that_is_not_offered_is_refused_and_never_ignored(door: Door, path: str) -> None:
     answer = await door.send("GET", path)

@@ -178,3 +178,13 @@ async def test_a_method_that_a_path_does_not_have_is_a_405(door: Door) -> None:
     assert answer.status_code == 405
     assert issue_of(answer)["severity"] == "error"
     assert "GET" in answer.headers["Allow"]
+
+
+async def test_an_identifier_that_names_no_person_may_stand_in_a_url(door: Door) -> None:
+    code = {"system": "urn:oid:2.16.156.10011.1.5", "value": "W-1"}
+    await door.send("POST", "/fhir/Organization", {"resourceType": "Organization", "identifier": [code]})
+    found = await door.send("GET", f"/fhir/Organization?identifier={code['system']}|{code['value']}")
+    person = await door.send("GET", "/fhir/Patient?identifier=http://hl7.org/fhir/sid/passport-DEU|C01X00T47")
+
+    assert (found.status_code, found.json()["total"]) == (200, 1)
+    assert issue_of(person)["details"]["coding"][0]["code"] == "identity-in-url"

@@ -70,6 +70,8 @@ def test_the_rfcs_examples_come_out(document: object, operation: dict[str, Any],
         ('"\\u00e9"', '"é"', True),
         ("[1,2]", "[2,1]", False),
         ("1e-400", "2e-400", False),
+        ("1e-99999999999999999999", "1e-99999999999999999999", True),
+        ("1e-99999999999999999999", "0", False),
     ],
 )
 def test_a_test_compares_values_and_not_texts(kept: str, asked: str, equal: bool) -> None:  # noqa: FBT001  # a column of a table

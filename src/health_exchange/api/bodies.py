@@ -102,6 +102,8 @@ def is_known_to_client(if_none_match: str, if_modified_since: str, *, version: i
     if if_none_match.strip():
         tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
         return "*" in tags or f'"{version}"' in tags
+    if not if_modified_since:
+        return False
     try:
         since = parsedate_to_datetime(if_modified_since)
     except ValueError:

@@ -33,6 +33,7 @@ from health_exchange.node.bundle_reads import BundleReads
 from health_exchange.node.callers import Caller
 from health_exchange.node.histories import Histories
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.reading import Kept
 from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.searching import Searching
 from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
@@ -96,6 +97,7 @@ class FhirDoor:
             ("/fhir/{type}", "DELETE", writing.delete),
             ("/fhir", "GET", self._search),
             ("/fhir", "POST", writing.bundle),
+            ("/fhir/", "POST", writing.bundle),
         ]
         return [
             Route("/oauth/token", self._token, methods=["POST"]),
@@ -154,18 +156,14 @@ class FhirDoor:
 
     async def _read(self, request: Request, caller: Caller) -> Response:
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
-        has = request.headers.get
-        known, since = has("if-none-match", ""), has("if-modified-since", "")
-        if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
-            return not_modified(kept)
-        return resource_answer(kept)
+        return _unless_known(request, kept)
 
     async def _vread(self, request: Request, caller: Caller) -> Response:
         version = request.path_params["version"]
         if not version.isdecimal():
             raise MalformedResourceError("a version is a whole number")
         kept = await self.reading.vread(request.path_params["type"], request.path_params["id"], int(version), caller)
-        return resource_answer(kept)
+        return _unless_known(request, kept)
 
     async def _search(self, request: Request, caller: Caller) -> Response:
         wishes = Wishes.of(request)
@@ -196,6 +194,14 @@ class FhirDoor:
             raise UnsupportedInteractionError("$everything is offered for Patient")
         bundle = await self.reading.everything(request.path_params["id"], caller)
         return Response(bundle, media_type=FHIR_JSON)
+
+
+def _unless_known(request: Request, kept: Kept) -> Response:
+    """The resource, or that the client has it already."""
+    known, since = request.headers.get("if-none-match", ""), request.headers.get("if-modified-since", "")
+    if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
+        return not_modified(kept)
+    return resource_answer(kept)
 
 
 def wishful(endpoint: Endpoint) -> Endpoint:

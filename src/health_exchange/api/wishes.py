@@ -10,6 +10,7 @@ Source: FHIR R4, sections 3.1.0.1.8 to 3.1.0.1.12 "General parameters", 3.1.0.1.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlencode
 
@@ -86,24 +87,20 @@ class Wishes:
             NotAcceptableError: No format of ours.
             BadWishError: A value that the parameter cannot have.
         """
-        pairs = [*request.query_params.multi_items(), *form]
-        preferences = _preferences(request.headers.getlist("prefer"))
-        return cls(
-            pretty=_TRUTH[_one(pairs, "_pretty", _TRUTH, "false")],
-            media_type=_media_type(pairs, request.headers.get("accept", "")),
-            returns=_returns(preferences.get("return", "")),
-            lenient=preferences.get("handling") == "lenient",
-            subset=_subset(pairs),
-            general=[pair for pair in pairs if pair[0] in _GENERAL and pair != _COUNT],
-            pairs=[pair for pair in pairs if pair[0] not in _GENERAL or pair == _COUNT],
-        )
+        headers = request.headers
+        accept, prefer = headers.get("accept", ""), tuple(headers.getlist("prefer"))
+        if not form and not request.scope["query_string"]:
+            return _without_parameters(accept, prefer)
+        return _read((*request.query_params.multi_items(), *form), accept, prefer)
 
     def granted(self, request: Request, response: Response) -> Response:
         """``response`` as wished: laid out, and without its body where only the head is asked for."""
+        if not self.general and self.media_type == FHIR_JSON and request.method != "HEAD":
+            return response
         own = response.headers.get("content-type", "").partition(";")[0]
         if own == FHIR_JSON and response.body:
             body = bytes(response.body)
-            is_read = request.method in {"GET", "HEAD"} or request.url.path.endswith("/_search")
+            is_read = request.method in {"GET", "HEAD"} or request.scope["path"].endswith("/_search")
             if is_read and _is_of_one(request):
                 body = self.subset.of(body) if self.subset is not None else body
             elif is_read and self.general:
@@ -132,6 +129,26 @@ class Wishes:
         return join_object(members)
 
 
+def _read(pairs: Pairs, accept: str, prefer: tuple[str, ...]) -> Wishes:
+    """What parameters and headers ask for."""
+    preferences = _preferences(prefer)
+    return Wishes(
+        pretty=_TRUTH[_one(pairs, "_pretty", _TRUTH, "false")],
+        media_type=_media_type(pairs, accept),
+        returns=_returns(preferences.get("return", "")),
+        lenient=preferences.get("handling") == "lenient",
+        subset=_subset(pairs),
+        general=[pair for pair in pairs if pair[0] in _GENERAL and pair != _COUNT],
+        pairs=[pair for pair in pairs if pair[0] not in _GENERAL or pair == _COUNT],
+    )
+
+
+@lru_cache(maxsize=256)
+def _without_parameters(accept: str, prefer: tuple[str, ...]) -> Wishes:
+    """What headers alone ask for: most requests have the same."""
+    return _read((), accept, prefer)
+
+
 def _with_subset(raw: JsonBytes, subset: Subset) -> JsonBytes:
     """A Bundle's entry with a part of its resource."""
     members: dict[str, JsonBytes] = {**fields(raw)}
@@ -141,7 +158,7 @@ def _with_subset(raw: JsonBytes, subset: Subset) -> JsonBytes:
 def _is_of_one(request: Request) -> bool:
     """Whether the answer is one resource, and no Bundle of several."""
     named = request.path_params
-    return "version" in named or ("id" in named and request.url.path.endswith(f"/{named['id']}"))
+    return "version" in named or ("id" in named and request.scope["path"].endswith(f"/{named['id']}"))
 
 
 def _subset(pairs: Pairs) -> Subset | None:

@@ -11,7 +11,7 @@ Source: RFC 6902 "JSON Patch"; RFC 6901 "JSON Pointer".
 import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -299,7 +299,15 @@ def _bytes_of(node: Node) -> bytes:
 
 def _read(raw: bytes) -> object:
     """A value for comparing: numbers exact, whatever they look like."""
-    return json.loads(raw, parse_float=Decimal, parse_int=Decimal)
+    return json.loads(raw, parse_float=_number, parse_int=_number)
+
+
+def _number(written: str) -> object:
+    """A number as it is, or as it is written where its exponent is beyond what even a decimal has."""
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        return (written,)
 
 
 def _same(one: object, other: object) -> bool:

@@ -22,6 +22,7 @@ from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
 from health_exchange.search.finding import pseudonyms_of
 from health_exchange.search.histories import (
+    BATCH,
     END,
     VERSIONS_MAX,
     Change,
@@ -150,12 +151,13 @@ class Histories:
         name = f"history of {wished.type or 'all types'}"
         if held.is_refused:
             return refused(held.question, held.decision, summary=name)
+        limit = min(BATCH, wished.bookmark.count + 1)
         page = _visible(
             parts,
             caller,
             tx,
             wished,
-            lambda before: changes_before(tx, wished.type, held.permitted, wished.period, before),
+            lambda before: changes_before(tx, wished.type, held.permitted, wished.period, before, limit),
             counts=False,
         )
         pages.append(page)

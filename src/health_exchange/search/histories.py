@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, Table, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, exists, select, tuple_
 
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.spans import LATEST, Span, span_of
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, HISTORY, StoredResource, opened
-from health_exchange.store.schema import history, resources
+from health_exchange.store.schema import classes, history, resources, subjects
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -27,6 +27,8 @@ VERSIONS_MAX = 5_000
 """Most changes looked at for one page; beyond, a page may be short."""
 _DAY = timedelta(days=1)
 _OF_RIDS = CURRENT.where(among(resources.c.rid, "rids"))
+_FORMER = HISTORY.where(among(history.c.rid, "rids"))
+_TYPES = select(classes.c.type).distinct()
 _TIMES = select(history.c.rid, history.c.version, history.c.changed_at).where(among(history.c.rid, "rids"))
 _TIMES_NOW = select(resources.c.rid, resources.c.version, resources.c.changed_at).where(among(resources.c.rid, "rids"))
 
@@ -82,7 +84,7 @@ class Change:
 
 
 def changes_before(
-    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: Place
+    tx: Transaction, resource_type: str | None, permitted: Permitted, period: Period, before: Place, limit: int = BATCH
 ) -> Sequence[Change]:
     """The next versions behind a place, newest first; none where there are no more.
 
@@ -92,40 +94,50 @@ def changes_before(
         permitted: Which resources the caller may see as they are now.
         period: Which versions are wanted: some that are not are left out already, others are for :func:`wanted`.
         before: Where the page before ended.
+        limit: Most versions.
     """
-    current = _next(CURRENT, resources, resource_type, permitted, period, before)
-    former = _next(
-        HISTORY.join(resources, resources.c.rid == history.c.rid), history, resource_type, permitted, period, before
-    )
-    rows = sorted([*tx.execute(current), *tx.execute(former)], key=_place_of, reverse=True)[:BATCH]
-    now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", {row.rid for row in rows})}
-    return [Change(kept=opened(tx, row), now=now[row.rid]) for row in rows]
+    types = [resource_type] if resource_type is not None else tx.execute(_TYPES).scalars().all()
+    # A type at a time: each is read along its index, and as far as the page goes.
+    found = [
+        Place(row.changed_at, row.rid, row.version)
+        for table, statement in ((resources, _allowed_now(permitted)), (history, _allowed_before(permitted)))
+        for each in types
+        for row in tx.execute(_next(table, statement, each, period, before).limit(limit))
+    ]
+    places = sorted(found, reverse=True)[:limit]
+    now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", {place.rid for place in places})}
+    former = _former(tx, [place for place in places if now[place.rid].version != place.version])
+    return [Change(kept=former.get((place.rid, place.version), now[place.rid]), now=now[place.rid]) for place in places]
 
 
-def _next(  # a query in its parts
-    statement: Any,  # noqa: ANN401  # a SELECT over a table or its twin
-    table: Table,
-    resource_type: str | None,
-    permitted: Permitted,
-    period: Period,
-    before: Place,
-) -> Select[Any]:
-    """The next rows of a table behind a place."""
-    place = tuple_(table.c.changed_at, table.c.rid, table.c.version)
-    wanted_rows: Select[Any] = statement.where(place < tuple_(*before), is_permitted(permitted))
-    if resource_type is not None:
-        wanted_rows = wanted_rows.where(table.c.type == resource_type)
+def _next(table: Table, is_seen: ColumnElement[bool], resource_type: str, period: Period, before: Place) -> Select[Any]:
+    """Places of the next rows of a table behind one."""
+    columns = (table.c.changed_at, table.c.rid, table.c.version)
+    statement = select(*columns).where(table.c.type == resource_type, tuple_(*columns) < tuple_(*before), is_seen)
     if period.since is not None:
         # A guess by the day: what is wanted is decided on the instant.
-        wanted_rows = wanted_rows.where(table.c.changed_at >= _day_before(period.since))
+        statement = statement.where(table.c.changed_at >= _day_before(period.since))
     if period.current_in is not None and period.current_in.end < LATEST:
-        wanted_rows = wanted_rows.where(table.c.changed_at < _day_before(period.current_in.end + 2 * _DAY))
-    newest_first = (table.c.changed_at.desc(), table.c.rid.desc(), table.c.version.desc())
-    return wanted_rows.order_by(*newest_first).limit(BATCH)
+        statement = statement.where(table.c.changed_at < _day_before(period.current_in.end + 2 * _DAY))
+    return statement.order_by(*(column.desc() for column in columns))
 
 
-def _place_of(row: Row[Any]) -> tuple[str, int, int]:
-    return row.changed_at, row.rid, row.version
+def _allowed_now(permitted: Permitted) -> ColumnElement[bool]:
+    """That the caller may see a current row. A subquery: joined, it would tempt planners to begin with the subjects."""
+    return exists().where(subjects.c.sid == resources.c.sid, is_permitted(permitted)).correlate(resources)
+
+
+def _allowed_before(permitted: Permitted) -> ColumnElement[bool]:
+    """That the caller may see what a former row's resource is now."""
+    of_now = (resources.c.rid == history.c.rid, subjects.c.sid == resources.c.sid)
+    return exists().where(*of_now, is_permitted(permitted)).correlate(history)
+
+
+def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], StoredResource]:
+    """Former versions by row and number."""
+    asked = {(place.rid, place.version) for place in places}
+    rows = rows_among(tx, _FORMER, "rids", {place.rid for place in places})
+    return {(row.rid, row.version): opened(tx, row) for row in rows if (row.rid, row.version) in asked}
 
 
 def versions_before(tx: Transaction, now: StoredResource, before: Place) -> Sequence[Change]:

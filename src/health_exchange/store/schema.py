@@ -74,7 +74,7 @@ resources = Table(
     Column("tokens", TokenList),
     Index("ix_resources_type_id", "type", "id", unique=True),
     Index("ix_resources_sid_type_instant", "sid", "type", "instant"),
-    Index("ix_resources_changed_at", "changed_at"),
+    Index("ix_resources_type_changed_at", "type", "changed_at"),
     Index("ix_resources_tokens", "tokens", postgresql_using="gin", info=ONLY_POSTGRESQL),
 )
 history = Table(
@@ -87,7 +87,7 @@ history = Table(
     ],
     Index("ix_history_type_id", "type", "id"),
     Index("ix_history_sid", "sid"),
-    Index("ix_history_changed_at", "changed_at"),
+    Index("ix_history_type_changed_at", "type", "changed_at"),
 )
 tokens = Table(
     "tokens",

@@ -1,0 +1,58 @@
+"""The CapabilityStatement against the door: what it names works, what it does not name is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.api.door import FHIR, Door
+
+PATCH = b'[{"op":"replace","path":"/name","value":"b"}]'
+ORGANIZATION = {"resourceType": "Organization", "id": "o1", "name": "a"}
+BATCH = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": "Organization"}}]}
+INTERACTIONS: dict[str, tuple[str, str, Any]] = {
+    "create": ("POST", "Organization", {"resourceType": "Organization", "name": "a"}),
+    "update": ("PUT", "Organization/o1", ORGANIZATION),
+    "patch": ("PATCH", "Organization/o1", PATCH),
+    "read": ("GET", "Organization/o1", None),
+    "vread": ("GET", "Organization/o1/_history/1", None),
+    "history-instance": ("GET", "Organization/o1/_history", None),
+    "history-type": ("GET", "Organization/_history", None),
+    "search-type": ("GET", "Organization", None),
+    "delete": ("DELETE", "Organization/o1", None),
+    "history-system": ("GET", "_history", None),
+    "batch": ("POST", "", BATCH),
+    "transaction": ("POST", "", BATCH | {"type": "transaction"}),
+}
+WRITES = {"create", "update", "patch", "delete"}
+
+
+@pytest.mark.parametrize("address", ["cn/33/3305/330521", "cn"])
+async def test_each_interaction_works_where_it_is_stated_and_nowhere_else(tmp_path: Path, address: str) -> None:
+    door = Door(tmp_path, address)
+    statement = (await door.http.get("/fhir/metadata")).json()
+    rest = statement["rest"][0]
+    stated = next(each for each in rest["resource"] if each["type"] == "Organization")
+    codes = {each["code"] for each in (*stated["interaction"], *rest["interaction"])}
+    writes = address != "cn"
+
+    assert codes == INTERACTIONS.keys() - (set() if writes else WRITES)
+    assert writes is bool(
+        stated.get("conditionalUpdate") and stated.get("updateCreate") and statement.get("patchFormat")
+    )
+    for code, (method, path, body) in INTERACTIONS.items():
+        media = "application/json-patch+json" if code == "patch" else FHIR
+        who = "hospital" if writes else "viewer"
+        answer = await door.send(method, f"/fhir/{path}".rstrip("/"), body, who=who, Content_Type=media)
+        expected = {200, 201, 204} if writes else {405} if code in WRITES else {200, 404}
+        assert answer.status_code in expected, (code, answer.text)
+
+
+async def test_each_operation_works_where_it_is_stated(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    await door.send("PUT", "/fhir/Organization/o1", ORGANIZATION)
+    statement = (await door.http.get("/fhir/metadata")).json()
+    stated = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Organization")
+
+    assert {each["name"] for each in stated["operation"]} == {"validate", "meta"}
+    assert (await door.send("POST", "/fhir/Organization/$validate", ORGANIZATION)).status_code == 200
+    assert (await door.send("GET", "/fhir/Organization/o1/$meta")).status_code == 200
