@@ -97,7 +97,7 @@ def changes_before(
     types = [resource_type] if resource_type is not None else tx.execute(_TYPES).scalars().all()
     # A type at a time: each is read along its index, and as far as the page goes.
     found = [
-        Place(*row)
+        Place(changed_at=row.changed_at, rid=row.rid, version=row.version)
         for table, statement in ((resources, _allowed_now(permitted)), (history, _allowed_before(permitted)))
         for each in types
         for row in tx.execute(_next(table, statement, each, period, before).limit(limit))
