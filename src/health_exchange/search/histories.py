@@ -26,8 +26,6 @@ BATCH = 200
 VERSIONS_MAX = 5_000
 """Most changes looked at for one page; beyond, a page may be short."""
 _DAY = timedelta(days=1)
-_OF_RIDS = CURRENT.where(among(resources.c.rid, "rids"))
-_FORMER = HISTORY.where(among(history.c.rid, "rids"))
 _TYPES = select(classes.c.type).distinct()
 _TIMES = select(history.c.rid, history.c.version, history.c.changed_at).where(among(history.c.rid, "rids"))
 _TIMES_NOW = select(resources.c.rid, resources.c.version, resources.c.changed_at).where(among(resources.c.rid, "rids"))
@@ -99,13 +97,14 @@ def changes_before(
     types = [resource_type] if resource_type is not None else tx.execute(_TYPES).scalars().all()
     # A type at a time: each is read along its index, and as far as the page goes.
     found = [
-        Place(row.changed_at, row.rid, row.version)
+        Place(changed_at=row.changed_at, rid=row.rid, version=row.version)
         for table, statement in ((resources, _allowed_now(permitted)), (history, _allowed_before(permitted)))
         for each in types
         for row in tx.execute(_next(table, statement, each, period, before).limit(limit))
     ]
     places = sorted(found, reverse=True)[:limit]
-    now = {row.rid: opened(tx, row) for row in rows_among(tx, _OF_RIDS, "rids", {place.rid for place in places})}
+    of_places = resources.c.rid.in_(sorted({place.rid for place in places}))
+    now = {row.rid: opened(tx, row) for row in tx.execute(CURRENT.where(of_places))}
     former = _former(tx, [place for place in places if now[place.rid].version != place.version])
     return [Change(kept=former.get((place.rid, place.version), now[place.rid]), now=now[place.rid]) for place in places]
 
@@ -136,8 +135,14 @@ def _allowed_before(permitted: Permitted) -> ColumnElement[bool]:
 def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], StoredResource]:
     """Former versions by row and number."""
     asked = {(place.rid, place.version) for place in places}
-    rows = rows_among(tx, _FORMER, "rids", {place.rid for place in places})
-    return {(row.rid, row.version): opened(tx, row) for row in rows if (row.rid, row.version) in asked}
+    if not asked:
+        return {}
+    statement: Any = HISTORY.where(
+        history.c.rid.in_(sorted({place.rid for place in places})),
+        history.c.version.in_(sorted({place.version for place in places})),
+    )
+    rows = [row for row in tx.execute(statement) if (row.rid, row.version) in asked]
+    return {(row.rid, row.version): opened(tx, row) for row in rows}
 
 
 def versions_before(tx: Transaction, now: StoredResource, before: Place) -> Sequence[Change]:
