@@ -43,7 +43,9 @@ async def test_each_interaction_works_where_it_is_stated_and_nowhere_else(tmp_pa
     for code, (method, path, body) in INTERACTIONS.items():
         media = "application/json-patch+json" if code == "patch" else FHIR
         who = "hospital" if writes else "viewer"
-        answer = await door.send(method, f"/fhir/{path}".rstrip("/").replace("/?", "?"), body, who=who, Content_Type=media)
+        answer = await door.send(
+            method, f"/fhir/{path}".rstrip("/").replace("/?", "?"), body, who=who, Content_Type=media
+        )
         expected = {200, 201, 204} if writes else {405} if code in WRITES else {200, 404}
         assert answer.status_code in expected, (code, answer.text)
 
