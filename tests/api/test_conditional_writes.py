@@ -38,6 +38,15 @@ async def test_a_conditional_create_creates_finds_and_refuses_several(door: Door
     assert issue_of(several)["details"]["coding"][0]["code"] == "ambiguous-match"
 
 
+async def test_a_create_with_a_query_in_its_url_is_conditional_and_has_one_condition_only(door: Door) -> None:
+    created = await door.send("POST", by("A"), practitioner("A"))
+    found = await door.send("POST", by("A"), practitioner("A"))
+    both = await door.send("POST", by("A"), practitioner("A"), If_None_Exist=f"identifier={SYSTEM}|B")
+
+    assert [answer.status_code for answer in (created, found, both)] == [201, 200, 400]
+    assert created.headers["Location"] == found.headers["Location"]
+
+
 async def test_a_conditional_update_creates_updates_and_refuses_several(door: Door) -> None:
     created = await door.send("PUT", by("A"), practitioner("A"))
     updated = await door.send("PUT", by("A"), practitioner("A", gender="female"))

@@ -17,7 +17,7 @@ from tests.containers.replays import Report, counts, nodes, replaying
 from health_exchange.cli.demo.samples import read_samples
 
 SEED = 41
-LOAD_S = 120.0
+LOAD_S = 150.0
 """How long hospitals hand in at least; all faults together take less."""
 BEGINS_WITHIN_S = 60.0
 DEAD_MS = (200, 1200)

@@ -91,6 +91,7 @@ def test_a_parameter_that_fhir_does_not_define_for_the_type_is_refused() -> None
         ("value-quantity", "ne1,2"),
         ("code-value-quantity", "a"),
         ("_total", "some"),
+        ("_total", "estimate,accurate"),
         ("date", "2024-02-30"),
         ("date", "ne2024,2025"),
         ("_id", "a b"),

@@ -67,10 +67,14 @@ class Writing:
         return Response(answer_bundle(outcome, caller.request_id, returns, kept), media_type=FHIR_JSON)
 
     async def create(self, request: Request, caller: Caller) -> Response:
-        """``POST Type``."""
+        """``POST Type``; its condition is ``If-None-Exist`` or, as some clients write it, the URL's query."""
         self._writer()
-        target = Target(type=request.path_params["type"])
+        asked = _target(request, self.parts.card)
         if_none_exist = request.headers.get("if-none-exist")
+        if if_none_exist is not None and asked.condition is not None:
+            raise BadRequestError("a create has its condition in If-None-Exist or in its URL, not in both")
+        if_none_exist = asked.condition if if_none_exist is None else if_none_exist
+        target = Target(type=asked.type)
         view = await self._resource(request)
         write = make_request(method="POST", target=target, view=view, if_none_exist=if_none_exist)
         return await self._written(request, write, caller)

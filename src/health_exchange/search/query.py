@@ -111,6 +111,8 @@ def parse_pairs(
     if len(criteria) > CRITERIA_MAX or len(inclusions) > INCLUSIONS_MAX or text > TEXT_MAX:
         raise BadSearchError(f"a search has at most {CRITERIA_MAX} parameters and {TEXT_MAX} characters of values")
     only_counted = results.get("_summary") == "count"
+    if _COUNTED in results:
+        results.setdefault("_total", Total.ACCURATE)
     return SearchQuery(
         type=resource_type,
         criteria=tuple(criteria),
@@ -290,6 +292,9 @@ def _check_result(resource_type: str, name: str, value: str) -> None:
     """Raise where a parameter of the result has a value that it cannot have."""
     if name == "_count":
         _count(value)
+    elif name == _COUNTED:
+        if value != "count":
+            raise UnknownParameterError(f"{_COUNTED} is offered as count")
     elif name == "_total":
         if value not in set(Total):
             raise BadSearchError("_total is none, estimate or accurate", where=name)
@@ -303,7 +308,9 @@ def _check_result(resource_type: str, name: str, value: str) -> None:
                 raise UnknownParameterError("_sort is offered by _id, _lastUpdated, dates and numbers of the type")
 
 
-_RESULTS = frozenset({"_count", "_total", "_summary", "_sort"})
+_COUNTED = "_totalMethod"
+"""How fhirpy and others say ``_total=accurate``."""
+_RESULTS = frozenset({"_count", "_total", _COUNTED, "_summary", "_sort"})
 
 
 def _sorting(value: str) -> Iterator[Sorting]:
