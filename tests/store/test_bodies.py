@@ -1,5 +1,6 @@
 """Bodies as they are kept: what was packed with any dictionary that was ever shipped opens again, byte for byte."""
 
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from importlib.resources import files
 
@@ -13,6 +14,7 @@ from health_exchange.store.bodies import GENERATION, open_body, pack_body, seal_
 
 KEY = Secret(bytes(range(32)))
 NONCE = bytes(12)
+THREADS = 4
 BODY = b'{"resourceType":"%s","status":"final","valueQuantity":{"value":1.50}}'
 DICTIONARIES = files("health_exchange.store") / "dictionaries"
 SHIPPED = {
@@ -71,3 +73,18 @@ def test_a_shipped_dictionary_never_changes(generation: str) -> None:
 
     assert digest.hexdigest() == SHIPPED[generation]
     assert str(GENERATION) == max(SHIPPED)
+
+
+def test_threads_pack_and_open_beside_each_other() -> None:
+    """One context used by two threads gives other bytes or ends the process; bodies are large, so that they meet."""
+    bodies = [b'{"resourceType":"Observation","note":"%s"}' % (f"{number:06}" * 800).encode() for number in range(40)]
+
+    def work(_thread: int) -> bool:
+        return all(
+            opened(sealed(pack_body("Observation", body), "Observation"), "Observation") == body
+            for _round in range(20)
+            for body in bodies
+        )
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert all(threads.map(work, range(THREADS)))

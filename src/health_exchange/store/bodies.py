@@ -4,6 +4,7 @@ Pure functions on prepared keys, so that sealing runs outside the writer's threa
 its subject, type, id and version: none can be passed off as another.
 """
 
+import threading
 from functools import cache
 from importlib.resources import files
 
@@ -30,23 +31,38 @@ def _dictionary(resource_type: str, generation: int) -> zstandard.ZstdCompressio
     return zstandard.ZstdCompressionDict(found.read_bytes())
 
 
-@cache
 def _compressor(resource_type: str) -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=LEVEL, dict_data=_to_pack_with(resource_type))
+
+
+@cache
+def _to_pack_with(resource_type: str) -> zstandard.ZstdCompressionDict:
+    """The dictionary of a type, digested once for all threads: it is only read from then on."""
     dictionary = _dictionary(resource_type, GENERATION)
     dictionary.precompute_compress(level=LEVEL)
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary)
+    return dictionary
 
 
-@cache
 def _decompressor(resource_type: str, generation: int) -> zstandard.ZstdDecompressor:
     if generation == _PLAIN:
         return zstandard.ZstdDecompressor()
     return zstandard.ZstdDecompressor(dict_data=_dictionary(resource_type, generation))
 
 
+class _Contexts(threading.local):
+    """Compressors and decompressors by type, each thread its own: two threads in one end the process."""
+
+    def __init__(self) -> None:
+        self.compressor = cache(_compressor)
+        self.decompressor = cache(_decompressor)
+
+
+_CONTEXTS = _Contexts()
+
+
 def pack_body(resource_type: str, body: bytes) -> bytes:
     """``body`` compressed with the dictionary of its type: the costly half of sealing, which needs no key."""
-    return bytes((GENERATION,)) + _compressor(resource_type).compress(body)
+    return bytes((GENERATION,)) + _CONTEXTS.compressor(resource_type).compress(body)
 
 
 def seal_packed(  # the associated data, part by part
@@ -98,7 +114,9 @@ def open_body(key: Secret, sealed: bytes, *, sid: int, resource_type: str, resou
     try:
         generation = packed[0]
         if generation <= GENERATION:
-            return _decompressor(resource_type, generation).decompress(packed[1:], max_output_size=BODY_BYTES_MAX)
+            return _CONTEXTS.decompressor(resource_type, generation).decompress(
+                packed[1:], max_output_size=BODY_BYTES_MAX
+            )
     except (zstandard.ZstdError, IndexError):
         pass
     raise SealBrokenError("the opened body does not unpack; a later release may have packed it")
