@@ -111,12 +111,17 @@ class Compose:
         except (httpx.HTTPError, ssl.SSLError):
             return None
 
-    def until_all_answer(self) -> None:
-        """Return once the nation hears of everybody; fail if it does not in time."""
+    def until_all_answer(self) -> NetworkStatus:
+        """What the nation tells once it hears of everybody; fails if it does not in time."""
+        return self.until_away([])
+
+    def until_away(self, addresses: Sequence[str]) -> NetworkStatus:
+        """What the nation tells once it hears of all but these; fails if it does not in time."""
         deadline = time.monotonic() + READY_WITHIN_S
-        while (status := self.network_status()) is None or status.away:
+        while (status := self.network_status()) is None or status.away != list(addresses):
             assert time.monotonic() < deadline, status and status.silences
             time.sleep(0.5)
+        return status
 
     def until_ready(self, service: str) -> None:
         """Return once a node says that it is ready; fail if it does not in time."""

@@ -18,7 +18,7 @@ from health_exchange.cli.demo.samples import read_samples
 
 SEED = 41
 LOAD_S = 150.0
-"""How long hospitals hand in at least; all faults together take less."""
+"""How long hospitals hand in at least: longer than killing everything takes."""
 BEGINS_WITHIN_S = 60.0
 DEAD_MS = (200, 1200)
 REST_MS = (500, 2000)
@@ -55,10 +55,8 @@ class Faults:
         with self._told(f"{service} is cut off", f"{service} is back"):
             self.network.cut_off(service)
             time.sleep(for_s)
-            status = self.network.network_status()
+            self.network.until_away([service.replace("-", "/")])
             self.network.join(service)
-        assert status is not None
-        assert status.away == [service.replace("-", "/")]
 
     def _rest(self, between: tuple[int, int]) -> None:
         time.sleep(self.dice.randint(*between) / 1000)
@@ -85,20 +83,17 @@ def test_what_is_killed_and_cut_off_under_load_loses_nothing_and_doubles_nothing
             assert time.monotonic() < deadline, "no record comes in"
             time.sleep(0.5)
         faults.tell("records come in")
-        began = time.monotonic()
         faults.kill_each(everyone)
-        network.until_all_answer()
+        all_killed = received(network)
         faults.cut_off(PROVINCE, CUT_OFF_S)
-        faults_s = time.monotonic() - began
         report = load.report()
 
     assert counts(report) == counts(undisturbed)
     assert report["audit"]["entries"] > replayed["audit"]["entries"]
-    # The load lasts this long at least, and had begun when the first fault came.
-    assert faults_s < LOAD_S
+    # Some came in before the first fault, some while all were killed, and some after: the faults were under load.
+    assert before < all_killed < received(network)
 
 
 def received(network: Compose) -> int:
-    """Records that came in anywhere, as the nation hears of it; 0 where it does not answer."""
-    status = network.network_status()
-    return sum(node.received for node in status.nodes) if status else 0
+    """Records that came in anywhere, as the nation hears of it once everybody answers."""
+    return sum(node.received for node in network.until_all_answer().nodes)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +14,14 @@ import httpx
 from health_exchange.cli.demo.network import HOST
 
 WITHIN_S = 60.0
+
+
+def free_port() -> int:
+    """A port that the system gives, so that tests beside each other do not choose the same."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @asynccontextmanager

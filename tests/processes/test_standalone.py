@@ -9,10 +9,10 @@ import httpx
 import pytest
 from tests.databases import NewDatabase
 from tests.federation.records import condition, national_id, patient, transaction
-from tests.processes.alone import started
+from tests.processes.alone import free_port, started
 from tests.processes.tree import run
 
-from health_exchange.cli.demo.network import HOST, free_ports
+from health_exchange.cli.demo.network import HOST
 
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -22,7 +22,7 @@ FHIR = {"Content-Type": "application/fhir+json"}
 async def test_a_stranger_starts_it_uses_it_and_finds_everything_again(
     tmp_path: Path, new_database: NewDatabase
 ) -> None:
-    folder, port, database = tmp_path / "standalone", free_ports(1), new_database()
+    folder, port, database = tmp_path / "standalone", free_port(), new_database()
     base = f"http://{HOST}:{port}/fhir"
     async with started(folder, port, "--open", "--database-url", database) as process:
         assert process.stdout is not None
@@ -36,7 +36,7 @@ async def test_a_stranger_starts_it_uses_it_and_finds_everything_again(
             gone = await http.get(place)
             seen = await http.get(f"{base}/Patient?_count=10")
         status = await run("node", "status", "--url", f"http://{HOST}:{port}")
-        second = await refused(folder, port + 1)
+        second = await refused(folder, free_port())
     taken = await run("audit", "export", "--settings", str(folder / "node.toml"), str(tmp_path / "log"))
     verified = await run("audit", "verify", str(tmp_path / "log"))
 

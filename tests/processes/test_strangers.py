@@ -11,9 +11,9 @@ from fhirpy import SyncFHIRClient
 from fhirpy.base.exceptions import ResourceNotFound
 from requests import HTTPError
 from tests.databases import NewDatabase
-from tests.processes.alone import started
+from tests.processes.alone import free_port, started
 
-from health_exchange.cli.demo.network import HOST, free_ports
+from health_exchange.cli.demo.network import HOST
 
 LOINC = "http://loinc.org"
 URN = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a"
@@ -111,6 +111,6 @@ def play_fhirclient(base: str) -> None:
 async def test_a_strangers_client_works_unchanged(
     tmp_path: Path, new_database: NewDatabase, play: Callable[[str], None]
 ) -> None:
-    port = free_ports(1)
+    port = free_port()
     async with started(tmp_path / "node", port, "--open", "--database-url", new_database()):
         await asyncio.to_thread(play, f"http://{HOST}:{port}/fhir")

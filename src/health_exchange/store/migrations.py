@@ -148,7 +148,7 @@ def bring_empty(connection: Connection, revision: str) -> None:
         SchemaError: This release does not know the revision, or the role may not change the schema.
     """
     standing = standing_of(connection)
-    known = _revisions()
+    known = known_revisions()
     if revision not in known:
         raise SchemaError(f"schema {revision} is of a later release than this, {RELEASE}: use that")
     if revision != standing.revision:
@@ -196,7 +196,7 @@ def upgrade_at(database: Database, *, node: str = "", auditor: str = "") -> tupl
 
 def standing_of(connection: Connection) -> Standing:
     """Where the database's schema stands; reads only."""
-    revision, known = MigrationContext.configure(connection).get_current_revision() or "", _revisions()
+    revision, known = MigrationContext.configure(connection).get_current_revision() or "", known_revisions()
     is_known = not revision or revision in known
     pending = known[: known.index(revision)] if revision in known else known if not revision else ()
     upgraded_by = b""
@@ -213,7 +213,7 @@ def standing_of(connection: Connection) -> Standing:
 
 
 @cache
-def _revisions() -> tuple[str, ...]:
+def known_revisions() -> tuple[str, ...]:
     """Every revision that this release knows, the latest first."""
     return tuple(script.revision for script in ScriptDirectory(str(folder())).walk_revisions())
 

@@ -27,7 +27,7 @@ def locked(path: Path, *, within_s: float) -> Iterator[None]:
     Raises:
         FileBusyError: Somebody else still does after ``within_s``.
     """
-    with path.with_suffix(".lock").open("wb") as lock:
+    with os.fdopen(os.open(path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as lock:
         until = time.monotonic() + within_s
         while not _takes(lock):
             if time.monotonic() >= until:
