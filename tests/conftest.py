@@ -3,6 +3,8 @@
 ``--seeds``: over how many seeds the slow stories run; ``make drill`` takes ten thousand.
 """
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,15 @@ TOGETHER = ("tests/containers/", "tests/processes/", "tests/policy/test_decision
 """Modules whose tests share something costly, or the machine: each goes to one worker, the long ones first."""
 ONE_NETWORK = "tests/containers/"
 """A folder whose modules share something costly, too."""
+ON_BOTH_DATABASES = ("tests/federation/", "tests/api/")
+"""Folders whose tests run a second time, on PostgreSQL."""
+ROWS_ON_POSTGRESQL = 2
+"""So many of a table's rows do: rows differ in what is asked and told, not in how it is kept."""
+ALL_ROWS = (
+    "tests/federation/test_faults.py",
+    "tests/federation/test_lost_databases",
+    "tests/federation/test_rotation.py",
+)
 pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 8
@@ -44,5 +55,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LoadS
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = _further_rows(items)
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
     items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+
+
+def _further_rows(items: Iterable[pytest.Item]) -> Mapping[pytest.Item, None]:
+    """What of tables of cases does not run again on PostgreSQL, in the order of ``items``, which is random."""
+    left_out: dict[pytest.Item, None] = {}
+    rows: Counter[str] = Counter()
+    for item in items:
+        test, _bracket, row = item.nodeid.partition("[")
+        if item.nodeid.startswith(ON_BOTH_DATABASES) and "postgresql" in row and not item.nodeid.startswith(ALL_ROWS):
+            rows[test] += 1
+            if rows[test] > ROWS_ON_POSTGRESQL:
+                left_out[item] = None
+    return left_out
