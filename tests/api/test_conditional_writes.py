@@ -108,6 +108,34 @@ async def test_an_identity_in_the_url_of_a_conditional_write_is_refused(door: Do
     assert number not in refused.text
 
 
+@pytest.mark.parametrize("shape", ["{}", "{}-1", "x{}", "11010519491231{}"])
+async def test_what_may_be_a_national_id_becomes_no_resources_id(door: Door, shape: str) -> None:
+    number = shape.format("0021" if shape.startswith("1") else national_id(1))
+    person = patient(number, identity=national_id(1))
+    answers = [
+        await door.send("POST", "/fhir", transaction(person)),
+        await door.send("PUT", "/fhir/Patient?name=Wang", person),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert {issue_of(answer)["details"]["coding"][0]["code"] for answer in answers} == {"identity-as-id"}
+    assert not any(number in answer.text for answer in answers)
+    assert door.rows()["resources"] == 0
+
+
+async def test_a_create_drops_the_national_id_that_its_resource_has_for_an_id(door: Door) -> None:
+    number = national_id(1)
+    entry = {
+        "fullUrl": f"https://elsewhere.example/Patient/{number}",
+        "resource": patient(number, identity=number),
+        "request": {"method": "POST", "url": "Patient"},
+    }
+    answer = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+    assert answer.status_code == 200
+    assert number not in answer.text
+
+
 async def test_racing_conditional_updates_leave_one_resource(door: Door) -> None:
     answers = await asyncio.gather(*(door.send("PUT", by("A"), practitioner("A")) for _ in range(20)))
 

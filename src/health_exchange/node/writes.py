@@ -19,6 +19,8 @@ from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 from health_exchange.model.powers import Power
 from health_exchange.node.findings import Findings, findings_of
+from health_exchange.pseudonym.identities import holds_national_id
+from health_exchange.telemetry.trace import LONG_DIGITS
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
@@ -32,6 +34,13 @@ class BadRequestError(ExchangeError):
 
     category = Category.INCORRECT
     code = "bad-request"
+
+
+class IdentityAsIdError(ExchangeError):
+    """An update to an id that may be a national ID: ids stand beside pseudonyms, in URLs and in logs."""
+
+    category = Category.INCORRECT
+    code = "identity-as-id"
 
 
 class UnsupportedInteractionError(ExchangeError):
@@ -178,10 +187,15 @@ def make_request(  # each is a part of one HTTP request
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
+        IdentityAsIdError: An update's id may be a national ID.
         UnsupportedInteractionError: It is no write that is offered.
         InvalidIdentityError: A Patient's identifier cannot be right.
     """
     _check_target(method, target, where)
+    # Only an update gives an id: a create's own is dropped, and what is kept already can be patched and deleted.
+    named = [target.id, view.id if view is not None else None] if method == "PUT" else []
+    if any(each is not None and (LONG_DIGITS.search(each) or holds_national_id(each)) for each in named):
+        raise IdentityAsIdError("an id must not be what may be a national ID", where=f"{where}.resource.id".lstrip("."))
     by_id = method == "PUT" and target.condition is None
     if by_id and view is not None and view.id != target.id:
         raise BadRequestError("the resource's id is not the one in the URL", where=f"{where}.resource.id".lstrip("."))
