@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
 from health_exchange.node.writes import Target, make_request
 from health_exchange.policy.decisions import Principal
-from health_exchange.store import audit_log
+from health_exchange.store import answered, audit_log
 
 COUNTY = "cn/33/3305/330521"
 DOCTOR = Caller(principal=HOSPITAL, purpose=Purpose.TREATMENT, request_id=RequestId("one"))
@@ -113,6 +114,23 @@ async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(netw
     with pytest.raises(ExchangeError) as refusal:
         await admission_of(network).admit([other], DOCTOR)
     assert refusal.value.code == "request-id-reused"
+
+
+async def test_what_is_kept_of_a_request_confirms_no_guess_without_the_nodes_key(network: Network) -> None:
+    raw = transaction(patient("p1", identity=national_id(1)))
+    write = make_request(method="POST", target=Target(type="Patient"), view=validate(b'{"resourceType":"Patient"}'))
+    digests = set()
+    for address in (COUNTY, "cn/51/5100"):
+        node = network[address]
+        assert node.admission is not None
+        await node.admission.admit_bundle(raw, DOCTOR)
+        await node.admission.admit([write], replace(DOCTOR, request_id=RequestId("alone")))
+        for name in ("one", "alone"):
+            kept = node.parts.store.read_now(partial(answered.answer_of, key=f"{HOSPITAL.id}|{name}"))
+            assert kept is not None
+            digests.add(kept.digest)
+
+    assert len(digests) == 4, "no hash that anybody can compute is the same at two nodes"
 
 
 async def test_a_batch_sent_twice_carries_out_each_entry_once_and_tries_failed_ones_again(network: Network) -> None:
