@@ -102,6 +102,36 @@ async def test_a_conditional_create_that_finds_somebody_leaves_an_entry_about_wh
     assert entry.subjects == (person,)
 
 
+def conditional(method: str, query: str, **more: Any) -> bytes:  # noqa: ANN401  # any JSON value
+    request = {"method": method, "url": f"Patient?{query}", **more}
+    resource = patient("p9", identity=None) if method == "PUT" else None
+    if method == "PATCH":
+        resource = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+    return bundle("transaction", {"request": request} | ({"resource": resource} if resource else {}))
+
+
+@pytest.mark.parametrize(
+    ("probe", "reason"),
+    [
+        (conditional("PUT", "birthdate=1970-03-04&gender=female"), "ambiguous-match"),
+        (conditional("PUT", "birthdate=1970-03-05", ifMatch='W/"999999"'), "version-mismatch"),
+        (conditional("DELETE", "gender=female"), "ambiguous-match"),
+        (conditional("PATCH", "gender=female"), "ambiguous-match"),
+        (conditional("PATCH", "gender=male"), "not-found"),
+        (tied_to("Patient?gender=female"), "ambiguous-match"),
+        (tied_to("Patient?gender=male"), "dangling-reference"),
+    ],
+)
+async def test_what_a_condition_tells_by_its_error_is_in_the_log(network: Network, probe: bytes, reason: str) -> None:
+    await network.admit(COUNTY, transaction(*(patient(each, identity=None) for each in ("p1", "p2"))), "r1")
+    with pytest.raises(ExchangeError):
+        await admission_of(network).admit_bundle(probe, DOCTOR)
+    entry = await last_entry(network)
+
+    assert (entry.kind, entry.principal, entry.action) == ("read", HOSPITAL.id, "search")
+    assert (entry.outcome, entry.reason, entry.summary) == ("failed", reason, "conditions: Patient")
+
+
 async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(network: Network) -> None:
     view = validate(b'{"resourceType":"Patient","gender":"female"}')
     write = make_request(method="POST", target=Target(type="Patient"), view=view)

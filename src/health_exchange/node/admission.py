@@ -23,7 +23,7 @@ from health_exchange.node.histories import Histories
 from health_exchange.node.intake import Intake, read_bundle
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
-from health_exchange.node.preparing import Preparation
+from health_exchange.node.preparing import Preparation, look
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Kept, kept_of
 from health_exchange.node.refusals import permit
@@ -215,7 +215,7 @@ class Admission:
             for action in (Action.WRITE, *([Action.SEARCH] if request.condition else [])):
                 question = question_of(caller, action, most_open(self._parts, request.type))
                 await permit(self._parts, caller, question, summary=request.type)
-            named = await self._parts.store.read(partial(patched_id, request=request))
+            named = await look(self._parts, caller, [request], partial(patched_id, request=request))
             kept = await self._reading.read(request.type, named, caller)
             if request.if_match not in {None, kept.version}:
                 raise VersionMismatchError("If-Match does not name the current version", where=request.where)
