@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.federation.network import HOSPITAL, Network
-from tests.federation.records import NATIONAL_ID, condition, national_id, patient, transaction
+from tests.federation.records import NATIONAL_ID, condition, national_id, observation, patient, transaction
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.fhir.validation import validate
@@ -16,6 +16,7 @@ from health_exchange.model.errors import ExchangeError, ForbiddenError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import Admission
+from health_exchange.node.bundle_reads import ReadResult
 from health_exchange.node.callers import Caller
 from health_exchange.node.writes import Target, make_request
 from health_exchange.policy.decisions import Principal
@@ -144,6 +145,24 @@ async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(netw
     with pytest.raises(ExchangeError) as refusal:
         await admission_of(network).admit([other], DOCTOR)
     assert refusal.value.code == "request-id-reused"
+
+
+async def test_a_transaction_sent_again_is_acknowledged_again_whatever_has_become_of_what_it_reads(
+    network: Network,
+) -> None:
+    await network.admit(COUNTY, transaction(patient("p1", identity=None)), "r1")
+    write = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    raw = bundle("transaction", write, {"request": {"method": "GET", "url": "Observation/o1"}})
+    await network.admit(COUNTY, transaction(observation("o1", "p1")), "r2")
+    first = await admission_of(network).admit_bundle(raw, DOCTOR)
+    await network.admit(COUNTY, transaction(delete=("Observation/o1",)), "r3")
+    again = await admission_of(network).admit_bundle(raw, DOCTOR)
+
+    assert isinstance(first.results[1], ReadResult)
+    assert again.results[0] == first.results[0]
+    assert isinstance(again.results[1], ExchangeError)
+    assert again.results[1].code == "gone"
+    assert len(network.kept(COUNTY)) == 2
 
 
 async def test_what_is_kept_of_a_request_confirms_no_guess_without_the_nodes_key(network: Network) -> None:

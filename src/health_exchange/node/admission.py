@@ -134,10 +134,11 @@ class Admission:
         writes = [request for request in intake.requests if isinstance(request, WriteRequest)]
         own = {f"{request.type}/{request.id}" for request in writes}
         moved = {request.type for request in writes if request.condition or request.if_none_exist}
+        # What was carried out is not refused any more: then every read comes to an answer of its own.
         early = {
             at: await self._reads.answer(each, caller)
             for at, each in intake.reads.items()
-            if each.place not in own and each.type not in moved
+            if before is None and each.place not in own and each.type not in moved
         }
         written = iter(await self._admit(writes, caller, repeat) if before is None and writes else before or ())
         # One resource that the transaction leaves alone is the same before and after it.
