@@ -72,6 +72,44 @@ async def test_a_conditional_update_that_finds_nothing_takes_the_id_it_brings_un
     assert stale.status_code == 412
 
 
+@pytest.mark.parametrize("path", ["/fhir/Practitioner/one", by("A")])
+async def test_if_none_match_any_creates_and_overwrites_nothing(door: Door, path: str) -> None:
+    answers = [await door.send("PUT", path, practitioner("A", id="one"), If_None_Match="*") for _ in range(2)]
+    await door.send("DELETE", "/fhir/Practitioner/one")
+    answers.append(await door.send("PUT", path, practitioner("A", id="one"), If_None_Match="*"))
+
+    assert [answer.status_code for answer in answers] == [201, 412, 201]
+    assert issue_of(answers[1])["details"]["coding"][0]["code"] == "already-there"
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"3"'
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_another_if_none_match_on_a_write_is_refused_by_name(door: Door, method: str) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))
+    path = "/fhir/Practitioner" if method == "POST" else "/fhir/Practitioner/one"
+    media = "application/json-patch+json" if method == "PATCH" else "application/fhir+json"
+    body = b"[]" if method == "PATCH" else practitioner("A", id="one")
+    refused = await door.send(method, path, body, Content_Type=media, If_None_Match='W/"7"')
+
+    assert refused.status_code == 400
+    assert "If-None-Match" in issue_of(refused)["diagnostics"]
+    assert door.rows()["history"] == 0
+
+
+@pytest.mark.parametrize(("asked", "status"), [("*", 412), ('W/"1"', 400)])
+async def test_if_none_match_in_a_transaction_is_heard(door: Door, asked: str, status: int) -> None:
+    def once(number: str) -> dict[str, Any]:
+        request = {"method": "PUT", "url": "Practitioner/one", "ifNoneMatch": asked}
+        entry = {"resource": practitioner(number, id="one"), "request": request}
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))
+    answer = await door.send("POST", "/fhir", once("B"))
+
+    assert answer.status_code == status
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"1"'
+
+
 async def test_a_conditional_delete_deletes_one_or_nothing_and_refuses_several(door: Door) -> None:
     await door.send("PUT", "/fhir/Practitioner/one", practitioner("A"))
     assert (await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))).status_code == 201

@@ -37,6 +37,13 @@ class VersionMismatchError(ExchangeError):
     code = "version-mismatch"
 
 
+class AlreadyThereError(ExchangeError):
+    """``If-None-Match: *`` asks for a place where something is."""
+
+    category = Category.PRECONDITION
+    code = "already-there"
+
+
 class AmbiguousMatchError(ExchangeError):
     """A condition that must find one resource finds several."""
 
@@ -290,12 +297,14 @@ def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
 
 
 def _check_version(planned: Planned, kept: Head | None) -> None:
-    """Check ``If-Match``, and that there is something to delete."""
+    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete."""
     request = planned.request
     if request.patched is not None and request.patched != (kept.version if kept else 0):
         raise StaleReadError("another request was faster", retry_after_s=0.1)
     if request.if_match is not None and request.if_match != (kept.version if kept else 0):
         raise VersionMismatchError("If-Match does not name the current version", where=request.where)
+    if request.is_new and kept is not None and not kept.deleted:
+        raise AlreadyThereError("If-None-Match: * finds a resource", where=request.where)
     if planned.is_unmatched and kept is not None and not kept.deleted:
         raise IdTakenError("the condition finds nothing, and the resource's id is another's", where=request.where)
     if request.method == "DELETE" and kept is None and not planned.is_absent:

@@ -66,6 +66,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
         id: The resource's id; ``None`` for a create, and where a condition says which it is.
         raw: The validated resource; ``None`` for a delete and for a patch that is not applied yet.
         if_match: Version that must be current.
+        is_new: Whether nothing may be at its place.
         if_none_exist: Search query under which nothing may exist yet.
         condition: Search query that says which resource is meant, where no id does.
         own_id: Id inside the resource of an update that a condition says the place of.
@@ -82,6 +83,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     raw: bytes | None = None
     if_match: int | None = None
+    is_new: bool = False
     if_none_exist: str | None = None
     condition: str | None = None
     own_id: str | None = None
@@ -158,6 +160,7 @@ def read_entry(entry: BundleEntry, view: ResourceView | None, patch: bytes | Non
         view=view,
         patch=patch,
         if_match=entry.if_match,
+        if_none_match=entry.if_none_match,
         if_none_exist=entry.if_none_exist,
         full_url=entry.full_url,
         where=entry.where,
@@ -172,18 +175,19 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     condition: str | None = None
 
 
-def make_request(  # each is a part of one HTTP request
+def make_request(  # noqa: PLR0913  # each is a part of one HTTP request
     *,
     method: str,
     target: Target,
     view: ResourceView | None,
     patch: bytes | None = None,
     if_match: str | None = None,
+    if_none_match: str | None = None,
     if_none_exist: str | None = None,
     full_url: str | None = None,
     where: str = "",
 ) -> WriteRequest:
-    """A checked write; ``if_match`` as in HTTP (``W/"3"``).
+    """A checked write; ``if_match`` as in HTTP (``W/"3"``), and ``if_none_match`` (``*`` alone).
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
@@ -205,6 +209,7 @@ def make_request(  # each is a part of one HTTP request
         id=target.id,
         raw=view.raw if view is not None else None,
         if_match=_version_in(if_match, where) if if_match is not None else None,
+        is_new=_is_any(if_none_match, where) if if_none_match is not None else False,
         if_none_exist=if_none_exist if method == "POST" else None,
         condition=target.condition,
         own_id=view.id if view is not None and method == "PUT" and not by_id else None,
@@ -256,6 +261,13 @@ def _check_target(method: str, target: Target, where: str) -> None:
         raise BadRequestError(f"a {method} names type and id, or a condition", where=where)
     if target.condition is not None and len(target.condition) > CONDITION_CHARACTERS_MAX:
         raise BadRequestError(f"a condition has at most {CONDITION_CHARACTERS_MAX} characters", where=where)
+
+
+def _is_any(if_none_match: str, where: str) -> bool:
+    """That a write is for a place where nothing is."""
+    if if_none_match.strip() != "*":
+        raise BadRequestError("on a write, If-None-Match is * or nothing", where=where)
+    return True
 
 
 def _version_in(if_match: str, where: str) -> int:
