@@ -206,6 +206,31 @@ async def test_a_transaction_deletes_before_its_other_conditions_look(door: Door
     assert (await door.send("GET", "/fhir/Practitioner/old")).status_code == 410
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "identifier={system}%7CA&gender=female",
+        "?identifier={system}|A&gender=female",
+        "gender=female&identifier={system}|A",
+        "identifier={system}|A&gender=female&_count=1",
+        "identifier={system}|A&gender=female&gender=female",
+    ],
+)
+async def test_equal_conditions_in_other_words_create_one_resource(door: Door, words: str) -> None:
+    conditions = (f"identifier={SYSTEM}|A&gender=female", words.format(system=SYSTEM))
+    entries = [
+        {
+            "resource": practitioner("A", gender="female"),
+            "request": {"method": "POST", "url": "Practitioner", "ifNoneExist": condition},
+        }
+        for condition in conditions
+    ]
+    answer = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+    assert len({entry["response"]["location"] for entry in answer.json()["entry"]}) == 1
+    assert door.rows()["resources"] == 1
+
+
 async def test_two_entries_that_would_write_one_resource_write_nothing(door: Door) -> None:
     entry = {
         "resource": practitioner("A"),

@@ -22,12 +22,16 @@ from health_exchange.node.resolution import (
 )
 from health_exchange.node.writes import WriteRequest
 from health_exchange.search.finding import candidate_versions, find_ids
+from health_exchange.search.query import parse_text
+from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import Head
 
 Condition = tuple[str, str]
 """Resource type and search query."""
+Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
+"""Resource type and criteria, however they were written."""
 
 
 class VersionMismatchError(ExchangeError):
@@ -216,6 +220,12 @@ def _condition_of(request: WriteRequest) -> Condition | None:
     return (request.type, query) if query else None
 
 
+def _meaning(condition: Condition) -> Meaning:
+    """What a condition asks, without the order and the escapes of its words."""
+    query = parse_text(*condition)
+    return query.type, frozenset((each.name, each.modifier, frozenset(each.terms)) for each in query.criteria)
+
+
 def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness) -> tuple[Planned, ...]:
     """Where each request's resource lives or is to live.
 
@@ -229,7 +239,8 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
             doomed |= {
                 Place(type=request.type, id=each) for each in find_ids(tx, request.type, request.condition or "")
             }
-    by_condition: dict[Condition, Place] = {}
+    # Two conditions that mean the same would find what the other creates, if that were kept already.
+    by_meaning: dict[Meaning, Place] = {}
     planned = []
     for request in requests:
         fresh = Place(type=request.type, id=str(UUID(bytes=randomness(16), version=4)))
@@ -237,12 +248,12 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
         if condition is None:
             place = fresh if request.id is None else Place(type=request.type, id=request.id)
             planned.append(Planned(request=request, place=place))
-        elif condition in by_condition and request.method == "POST":
-            planned.append(Planned(request=request, place=by_condition[condition], is_found=True))
+        elif (meaning := _meaning(condition)) in by_meaning and request.method == "POST":
+            planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
             one_found = _one_found(tx, request, condition, frozenset() if request.method == "DELETE" else doomed)
-            one = _planned(request, one_found, by_condition.get(condition, fresh))
-            by_condition[condition] = one.place
+            one = _planned(request, one_found, by_meaning.get(meaning, fresh))
+            by_meaning[meaning] = one.place
             planned.append(one)
     return tuple(planned)
 
