@@ -231,6 +231,34 @@ async def test_equal_conditions_in_other_words_create_one_resource(door: Door, w
     assert door.rows()["resources"] == 1
 
 
+@pytest.mark.parametrize("kind", ["create", "reference", "delete", "patch"])
+async def test_the_conditions_of_one_transaction_look_at_so_much_and_no_more(door: Door, kind: str) -> None:
+    def entry(number: int) -> dict[str, Any]:
+        query = f"name=nobody-{number}"
+        if kind == "reference":
+            role = {"resourceType": "PractitionerRole", "practitioner": {"reference": f"Practitioner?{query}"}}
+            return {"resource": role, "request": {"method": "POST", "url": "PractitionerRole"}}
+        if kind == "create":
+            request = {"method": "POST", "url": "Practitioner", "ifNoneExist": query}
+            return {"resource": {"resourceType": "Practitioner"}, "request": request}
+        patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+        request = {"method": kind.upper(), "url": f"Practitioner?{query}"}
+        return {"request": request} | ({"resource": patch} if kind == "patch" else {})
+
+    def asking(conditions: int) -> dict[str, Any]:
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry(each) for each in range(conditions)]}
+
+    people: list[dict[str, Any]] = [{"resourceType": "Practitioner", "id": f"p{each}"} for each in range(1_000)]
+    people[0]["name"] = [{"text": f"nobody-{number}"} for number in range(10)]
+    await door.send("POST", "/fhir", transaction(*people))
+    refused = await door.send("POST", "/fhir", asking(10))
+    fewer = await door.send("POST", "/fhir", asking(1))
+
+    assert refused.status_code == 400
+    assert issue_of(refused)["details"]["coding"][0]["code"] == "too-costly"
+    assert fewer.status_code == 200
+
+
 async def test_two_entries_that_would_write_one_resource_write_nothing(door: Door) -> None:
     entry = {
         "resource": practitioner("A"),

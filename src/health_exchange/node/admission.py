@@ -29,7 +29,7 @@ from health_exchange.node.reading import Kept, kept_of
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.searching import Searching
-from health_exchange.node.snapshots import StaleReadError, VersionMismatchError, patched_id
+from health_exchange.node.snapshots import Finder, StaleReadError, VersionMismatchError, patched_id
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.policy.decisions import Action
 from health_exchange.store import answered, resources
@@ -208,7 +208,7 @@ class Admission:
         Raises:
             ExchangeError: As :meth:`Reading.read`, or the patch does not apply.
         """
-        done = []
+        done, finder = [], Finder()
         for request in requests:
             if request.patch is None:
                 done.append(request)
@@ -216,7 +216,7 @@ class Admission:
             for action in (Action.WRITE, *([Action.SEARCH] if request.condition else [])):
                 question = question_of(caller, action, most_open(self._parts, request.type))
                 await permit(self._parts, caller, question, summary=request.type)
-            named = await look(self._parts, caller, [request], partial(patched_id, request=request))
+            named = await look(self._parts, caller, [request], partial(patched_id, request=request, finder=finder))
             kept = await self._reading.read(request.type, named, caller)
             if request.if_match not in {None, kept.version}:
                 raise VersionMismatchError("If-Match does not name the current version", where=request.where)

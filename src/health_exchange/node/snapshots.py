@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -21,12 +21,16 @@ from health_exchange.node.resolution import (
     targets,
 )
 from health_exchange.node.writes import WriteRequest
+from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.finding import candidate_versions, find_ids
 from health_exchange.search.query import parse_text
 from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import Head
+
+CONDITIONS_COST_MAX = 10_000
+"""Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
 
 Condition = tuple[str, str]
 """Resource type and search query."""
@@ -160,6 +164,35 @@ class Snapshot:
         return planned.request.method == "DELETE" and standing is not None and standing.deleted
 
 
+@dataclass(slots=True)
+class Finder:
+    """Asks conditions, each one once, until those of one request have cost too much.
+
+    Attributes:
+        candidates: Row and version of what each condition may find, as far as they were asked.
+    """
+
+    candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _found: dict[Condition, list[str]] = field(default_factory=dict)
+    _cost: int = 0
+
+    def ids(self, tx: Transaction, condition: Condition) -> list[str]:
+        """Ids of all that a condition finds.
+
+        Raises:
+            TooCostlyError: With the others, it would open too much.
+            ExchangeError: As :func:`find_ids`.
+        """
+        if condition not in self._found:
+            candidates = candidate_versions(tx, *condition)
+            self._cost += 1 + len(candidates)
+            if self._cost > CONDITIONS_COST_MAX:
+                raise TooCostlyError("the conditions of one request look at too much; send it in parts")
+            self.candidates[condition] = candidates
+            self._found[condition] = find_ids(tx, *condition)
+        return self._found[condition]
+
+
 def look_up(
     tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, loose: bool = False
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
@@ -168,13 +201,15 @@ def look_up(
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
-    planned = _plan(tx, requests, randomness)
+    finder = Finder()
+    planned = _plan(tx, requests, randomness, finder)
     places = entry_places(requests, [each.place for each in planned])
     refuse_cycles(requests, places)
     asked = questions(requests, places, loose=loose)
-    found = {condition: _only(tx, condition, mention) for condition, mention in asked.searches.items()}
+    found = {
+        condition: _only(finder.ids(tx, condition), condition, mention) for condition, mention in asked.searches.items()
+    }
     _refuse_dangling(tx, asked)
-    conditions = {*found, *(condition for each in requests if (condition := _condition_of(each)) is not None)}
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
@@ -184,9 +219,7 @@ def look_up(
     )
     owners = subjects.by_sids(tx, [resource.sid for resource in doomed.values()])
     snapshot = Snapshot(
-        candidates={
-            (resource_type, query): candidate_versions(tx, resource_type, query) for resource_type, query in conditions
-        },
+        candidates=finder.candidates,
         standing={
             place: Standing(version=head.version, deleted=head.deleted, sid=head.sid) for place, head in kept.items()
         },
@@ -199,7 +232,7 @@ def look_up(
     return planned, snapshot, targets(requests, places, found)
 
 
-def patched_id(tx: Transaction, request: WriteRequest) -> str:
+def patched_id(tx: Transaction, request: WriteRequest, finder: Finder) -> str:
     """Id of the resource that a patch is for.
 
     Raises:
@@ -208,7 +241,7 @@ def patched_id(tx: Transaction, request: WriteRequest) -> str:
     """
     if request.id is not None:
         return request.id
-    found = _one_found(tx, request, (request.type, request.condition or ""), frozenset())
+    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, frozenset())
     if found is None:
         raise NotFoundError("the condition finds nothing", where=request.where)
     return found.id
@@ -226,7 +259,9 @@ def _meaning(condition: Condition) -> Meaning:
     return query.type, frozenset((each.name, each.modifier, frozenset(each.terms)) for each in query.criteria)
 
 
-def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness) -> tuple[Planned, ...]:
+def _plan(
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, finder: Finder
+) -> tuple[Planned, ...]:
     """Where each request's resource lives or is to live.
 
     Deletes come first: what this request deletes is found by none of its other conditions.
@@ -236,9 +271,8 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
         if request.method == "DELETE" and request.id is not None:
             doomed.add(Place(type=request.type, id=request.id))
         elif request.method == "DELETE":
-            doomed |= {
-                Place(type=request.type, id=each) for each in find_ids(tx, request.type, request.condition or "")
-            }
+            ids = finder.ids(tx, (request.type, request.condition or ""))
+            doomed |= {Place(type=request.type, id=each) for each in ids}
     # Two conditions that mean the same would find what the other creates, if that were kept already.
     by_meaning: dict[Meaning, Place] = {}
     planned = []
@@ -251,19 +285,17 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
         elif (meaning := _meaning(condition)) in by_meaning and request.method == "POST":
             planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
-            one_found = _one_found(tx, request, condition, frozenset() if request.method == "DELETE" else doomed)
+            passed_over = frozenset() if request.method == "DELETE" else doomed
+            one_found = _one_found(finder.ids(tx, condition), request, passed_over)
             one = _planned(request, one_found, by_meaning.get(meaning, fresh))
             by_meaning[meaning] = one.place
             planned.append(one)
     return tuple(planned)
 
 
-def _one_found(
-    tx: Transaction, request: WriteRequest, condition: Condition, doomed: AbstractSet[Place]
-) -> Place | None:
+def _one_found(ids: Iterable[str], request: WriteRequest, passed_over: AbstractSet[Place]) -> Place | None:
     """The one resource that a request's condition finds, if it finds one."""
-    places = [Place(type=request.type, id=each) for each in find_ids(tx, *condition)]
-    places = [place for place in places if place not in doomed]
+    places = [place for each in ids if (place := Place(type=request.type, id=each)) not in passed_over]
     if len(places) > 1:
         raise AmbiguousMatchError("the condition finds more than one resource", where=request.where)
     return places[0] if places else None
@@ -283,9 +315,8 @@ def _planned(request: WriteRequest, found: Place | None, fresh: Place) -> Planne
     return Planned(request=request, place=found or own, is_unmatched=found is None)
 
 
-def _only(tx: Transaction, condition: Condition, mention: Mention) -> Place:
+def _only(ids: Sequence[str], condition: Condition, mention: Mention) -> Place:
     """The one resource that a conditional reference finds."""
-    ids = find_ids(tx, *condition)
     if not ids:
         raise DanglingReferenceError("the conditional reference finds nothing", where=mention.where)
     if len(ids) > 1:
