@@ -72,6 +72,44 @@ async def test_a_conditional_update_that_finds_nothing_takes_the_id_it_brings_un
     assert stale.status_code == 412
 
 
+@pytest.mark.parametrize("path", ["/fhir/Practitioner/one", by("A")])
+async def test_if_none_match_any_creates_and_overwrites_nothing(door: Door, path: str) -> None:
+    answers = [await door.send("PUT", path, practitioner("A", id="one"), If_None_Match="*") for _ in range(2)]
+    await door.send("DELETE", "/fhir/Practitioner/one")
+    answers.append(await door.send("PUT", path, practitioner("A", id="one"), If_None_Match="*"))
+
+    assert [answer.status_code for answer in answers] == [201, 412, 201]
+    assert issue_of(answers[1])["details"]["coding"][0]["code"] == "already-there"
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"3"'
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_another_if_none_match_on_a_write_is_refused_by_name(door: Door, method: str) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))
+    path = "/fhir/Practitioner" if method == "POST" else "/fhir/Practitioner/one"
+    media = "application/json-patch+json" if method == "PATCH" else "application/fhir+json"
+    body = b"[]" if method == "PATCH" else practitioner("A", id="one")
+    refused = await door.send(method, path, body, Content_Type=media, If_None_Match='W/"7"')
+
+    assert refused.status_code == 400
+    assert "If-None-Match" in issue_of(refused)["diagnostics"]
+    assert door.rows()["history"] == 0
+
+
+@pytest.mark.parametrize(("asked", "status"), [("*", 412), ('W/"1"', 400)])
+async def test_if_none_match_in_a_transaction_is_heard(door: Door, asked: str, status: int) -> None:
+    def once(number: str) -> dict[str, Any]:
+        request = {"method": "PUT", "url": "Practitioner/one", "ifNoneMatch": asked}
+        entry = {"resource": practitioner(number, id="one"), "request": request}
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+
+    await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))
+    answer = await door.send("POST", "/fhir", once("B"))
+
+    assert answer.status_code == status
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"1"'
+
+
 async def test_a_conditional_delete_deletes_one_or_nothing_and_refuses_several(door: Door) -> None:
     await door.send("PUT", "/fhir/Practitioner/one", practitioner("A"))
     assert (await door.send("PUT", "/fhir/Practitioner/one", practitioner("A", id="one"))).status_code == 201
@@ -108,6 +146,34 @@ async def test_an_identity_in_the_url_of_a_conditional_write_is_refused(door: Do
     assert number not in refused.text
 
 
+@pytest.mark.parametrize("shape", ["{}", "{}-1", "x{}", "11010519491231{}"])
+async def test_what_may_be_a_national_id_becomes_no_resources_id(door: Door, shape: str) -> None:
+    number = shape.format("0021" if shape.startswith("1") else national_id(1))
+    person = patient(number, identity=national_id(1))
+    answers = [
+        await door.send("POST", "/fhir", transaction(person)),
+        await door.send("PUT", "/fhir/Patient?name=Wang", person),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert {issue_of(answer)["details"]["coding"][0]["code"] for answer in answers} == {"identity-as-id"}
+    assert not any(number in answer.text for answer in answers)
+    assert door.rows()["resources"] == 0
+
+
+async def test_a_create_drops_the_national_id_that_its_resource_has_for_an_id(door: Door) -> None:
+    number = national_id(1)
+    entry = {
+        "fullUrl": f"https://elsewhere.example/Patient/{number}",
+        "resource": patient(number, identity=number),
+        "request": {"method": "POST", "url": "Patient"},
+    }
+    answer = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+
+    assert answer.status_code == 200
+    assert number not in answer.text
+
+
 async def test_racing_conditional_updates_leave_one_resource(door: Door) -> None:
     answers = await asyncio.gather(*(door.send("PUT", by("A"), practitioner("A")) for _ in range(20)))
 
@@ -138,6 +204,59 @@ async def test_a_transaction_deletes_before_its_other_conditions_look(door: Door
 
     assert statuses == ["201", "204", "201"]
     assert (await door.send("GET", "/fhir/Practitioner/old")).status_code == 410
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "identifier={system}%7CA&gender=female",
+        "?identifier={system}|A&gender=female",
+        "gender=female&identifier={system}|A",
+        "identifier={system}|A&gender=female&_count=1",
+        "identifier={system}|A&gender=female&gender=female",
+    ],
+)
+async def test_equal_conditions_in_other_words_create_one_resource(door: Door, words: str) -> None:
+    conditions = (f"identifier={SYSTEM}|A&gender=female", words.format(system=SYSTEM))
+    entries = [
+        {
+            "resource": practitioner("A", gender="female"),
+            "request": {"method": "POST", "url": "Practitioner", "ifNoneExist": condition},
+        }
+        for condition in conditions
+    ]
+    answer = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+    assert len({entry["response"]["location"] for entry in answer.json()["entry"]}) == 1
+    assert door.rows()["resources"] == 1
+
+
+@pytest.mark.parametrize("kind", ["create", "reference", "delete", "patch"])
+async def test_the_conditions_of_one_transaction_look_at_so_much_and_no_more(door: Door, kind: str) -> None:
+    def entry(number: int) -> dict[str, Any]:
+        query = f"name=nobody-{number}"
+        if kind == "reference":
+            role = {"resourceType": "PractitionerRole", "practitioner": {"reference": f"Practitioner?{query}"}}
+            return {"resource": role, "request": {"method": "POST", "url": "PractitionerRole"}}
+        if kind == "create":
+            request = {"method": "POST", "url": "Practitioner", "ifNoneExist": query}
+            return {"resource": {"resourceType": "Practitioner"}, "request": request}
+        patch = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+        request = {"method": kind.upper(), "url": f"Practitioner?{query}"}
+        return {"request": request} | ({"resource": patch} if kind == "patch" else {})
+
+    def asking(conditions: int) -> dict[str, Any]:
+        return {"resourceType": "Bundle", "type": "transaction", "entry": [entry(each) for each in range(conditions)]}
+
+    people: list[dict[str, Any]] = [{"resourceType": "Practitioner", "id": f"p{each}"} for each in range(1_000)]
+    people[0]["name"] = [{"text": f"nobody-{number}"} for number in range(10)]
+    await door.send("POST", "/fhir", transaction(*people))
+    refused = await door.send("POST", "/fhir", asking(10))
+    fewer = await door.send("POST", "/fhir", asking(1))
+
+    assert refused.status_code == 400
+    assert issue_of(refused)["details"]["coding"][0]["code"] == "too-costly"
+    assert fewer.status_code == 200
 
 
 async def test_two_entries_that_would_write_one_resource_write_nothing(door: Door) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.network import Network
-from tests.federation.records import condition, national_id, observation, patient, transaction
+from tests.federation.records import condition, national_id, objection, observation, patient, transaction
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.store import audit_log
@@ -171,3 +171,38 @@ async def test_a_former_version_is_as_hidden_as_what_is_known_now(tmp_path: Path
     assert read.status_code in {403, 404}
     assert "entry" not in whole["viewer"].json()
     assert "total" not in whole["viewer"].json()
+
+
+async def test_a_former_version_is_hidden_by_the_objection_of_the_person_whose_it_was(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    people = patient("p1", identity=national_id(1)), patient("p2", identity=national_id(2))
+    await door.send("POST", "/fhir", transaction(*people, observation("o1", "p1"), observation("o2", "p1")))
+    await door.send("POST", "/fhir", transaction(observation("o1", "p2")))
+    await door.network.settle()
+    paths = ("/fhir/Observation/o1/_history/1", "/fhir/Observation/o1/_history", "/fhir/Observation/_history")
+    before = [await door.send("GET", path, who="dr-wang") for path in paths]
+    named = await last_entry(door)
+    await door.send("POST", "/fhir", transaction(objection("c1", "p1")))
+    alone, *listed = [await door.send("GET", path, who="dr-wang") for path in paths]
+
+    assert [answer.status_code for answer in before] == [200] * 3
+    assert len(named.subjects) == 2
+    assert (alone.status_code, issue_of(alone)["details"]["coding"][0]["code"]) == (404, "not-found")
+    assert [told(answer.json()) for answer in listed] == [[("PUT", 'Observation/o1W/"2"')]] * 2
+    assert "Patient/p1" not in "".join(answer.text for answer in listed)
+
+
+async def test_the_log_names_both_persons_of_a_version_that_was_anothers(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    people = patient("p1", identity=national_id(1)), patient("p2", identity=national_id(2))
+    await door.send("POST", "/fhir", transaction(*people, observation("o1", "p1")))
+    await door.send("POST", "/fhir", transaction(observation("o1", "p2")))
+    await door.network.settle()
+    seen = []
+    for path in ("Patient/p1", "Patient/p2", "Observation/o1/_history/1", "Observation/o1"):
+        assert (await door.send("GET", f"/fhir/{path}")).status_code == 200
+        seen.append(set((await last_entry(door)).subjects))
+
+    was, now, former, current = seen
+    assert (former, current) == (was | now, now)
+    assert was != now

@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.federation.network import HOSPITAL, Network
-from tests.federation.records import NATIONAL_ID, condition, national_id, patient, transaction
+from tests.federation.records import NATIONAL_ID, condition, national_id, observation, patient, transaction
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.fhir.validation import validate
@@ -15,10 +16,11 @@ from health_exchange.model.errors import ExchangeError, ForbiddenError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.admission import Admission
+from health_exchange.node.bundle_reads import ReadResult
 from health_exchange.node.callers import Caller
 from health_exchange.node.writes import Target, make_request
 from health_exchange.policy.decisions import Principal
-from health_exchange.store import audit_log
+from health_exchange.store import answered, audit_log
 
 COUNTY = "cn/33/3305/330521"
 DOCTOR = Caller(principal=HOSPITAL, purpose=Purpose.TREATMENT, request_id=RequestId("one"))
@@ -101,6 +103,36 @@ async def test_a_conditional_create_that_finds_somebody_leaves_an_entry_about_wh
     assert entry.subjects == (person,)
 
 
+def conditional(method: str, query: str, **more: Any) -> bytes:  # noqa: ANN401  # any JSON value
+    request = {"method": method, "url": f"Patient?{query}", **more}
+    resource = patient("p9", identity=None) if method == "PUT" else None
+    if method == "PATCH":
+        resource = {"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}
+    return bundle("transaction", {"request": request} | ({"resource": resource} if resource else {}))
+
+
+@pytest.mark.parametrize(
+    ("probe", "reason"),
+    [
+        (conditional("PUT", "birthdate=1970-03-04&gender=female"), "ambiguous-match"),
+        (conditional("PUT", "birthdate=1970-03-05", ifMatch='W/"999999"'), "version-mismatch"),
+        (conditional("DELETE", "gender=female"), "ambiguous-match"),
+        (conditional("PATCH", "gender=female"), "ambiguous-match"),
+        (conditional("PATCH", "gender=male"), "not-found"),
+        (tied_to("Patient?gender=female"), "ambiguous-match"),
+        (tied_to("Patient?gender=male"), "dangling-reference"),
+    ],
+)
+async def test_what_a_condition_tells_by_its_error_is_in_the_log(network: Network, probe: bytes, reason: str) -> None:
+    await network.admit(COUNTY, transaction(*(patient(each, identity=None) for each in ("p1", "p2"))), "r1")
+    with pytest.raises(ExchangeError):
+        await admission_of(network).admit_bundle(probe, DOCTOR)
+    entry = await last_entry(network)
+
+    assert (entry.kind, entry.principal, entry.action) == ("read", HOSPITAL.id, "search")
+    assert (entry.outcome, entry.reason, entry.summary) == ("failed", reason, "conditions: Patient")
+
+
 async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(network: Network) -> None:
     view = validate(b'{"resourceType":"Patient","gender":"female"}')
     write = make_request(method="POST", target=Target(type="Patient"), view=view)
@@ -113,6 +145,41 @@ async def test_a_create_sent_twice_under_one_request_id_is_carried_out_once(netw
     with pytest.raises(ExchangeError) as refusal:
         await admission_of(network).admit([other], DOCTOR)
     assert refusal.value.code == "request-id-reused"
+
+
+async def test_a_transaction_sent_again_is_acknowledged_again_whatever_has_become_of_what_it_reads(
+    network: Network,
+) -> None:
+    await network.admit(COUNTY, transaction(patient("p1", identity=None)), "r1")
+    write = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+    raw = bundle("transaction", write, {"request": {"method": "GET", "url": "Observation/o1"}})
+    await network.admit(COUNTY, transaction(observation("o1", "p1")), "r2")
+    first = await admission_of(network).admit_bundle(raw, DOCTOR)
+    await network.admit(COUNTY, transaction(delete=("Observation/o1",)), "r3")
+    again = await admission_of(network).admit_bundle(raw, DOCTOR)
+
+    assert isinstance(first.results[1], ReadResult)
+    assert again.results[0] == first.results[0]
+    assert isinstance(again.results[1], ExchangeError)
+    assert again.results[1].code == "gone"
+    assert len(network.kept(COUNTY)) == 2
+
+
+async def test_what_is_kept_of_a_request_confirms_no_guess_without_the_nodes_key(network: Network) -> None:
+    raw = transaction(patient("p1", identity=national_id(1)))
+    write = make_request(method="POST", target=Target(type="Patient"), view=validate(b'{"resourceType":"Patient"}'))
+    digests = set()
+    for address in (COUNTY, "cn/51/5100"):
+        node = network[address]
+        assert node.admission is not None
+        await node.admission.admit_bundle(raw, DOCTOR)
+        await node.admission.admit([write], replace(DOCTOR, request_id=RequestId("alone")))
+        for name in ("one", "alone"):
+            kept = node.parts.store.read_now(partial(answered.answer_of, key=f"{HOSPITAL.id}|{name}"))
+            assert kept is not None
+            digests.add(kept.digest)
+
+    assert len(digests) == 4, "no hash that anybody can compute is the same at two nodes"
 
 
 async def test_a_batch_sent_twice_carries_out_each_entry_once_and_tries_failed_ones_again(network: Network) -> None:

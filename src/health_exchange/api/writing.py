@@ -76,7 +76,13 @@ class Writing:
         if_none_exist = asked.condition if if_none_exist is None else if_none_exist
         target = Target(type=asked.type)
         view = await self._resource(request)
-        write = make_request(method="POST", target=target, view=view, if_none_exist=if_none_exist)
+        write = make_request(
+            method="POST",
+            target=target,
+            view=view,
+            if_none_match=request.headers.get("if-none-match"),
+            if_none_exist=if_none_exist,
+        )
         return await self._written(request, write, caller)
 
     async def update(self, request: Request, caller: Caller) -> Response:
@@ -84,7 +90,11 @@ class Writing:
         self._writer()
         view = await self._resource(request)
         write = make_request(
-            method="PUT", target=_target(request, self.parts.card), view=view, if_match=request.headers.get("if-match")
+            method="PUT",
+            target=_target(request, self.parts.card),
+            view=view,
+            if_match=request.headers.get("if-match"),
+            if_none_match=request.headers.get("if-none-match"),
         )
         return await self._written(request, write, caller)
 
@@ -98,6 +108,7 @@ class Writing:
             view=None,
             patch=patch,
             if_match=request.headers.get("if-match"),
+            if_none_match=request.headers.get("if-none-match"),
         )
         return await self._written(request, write, caller)
 
@@ -109,6 +120,7 @@ class Writing:
             target=_target(request, self.parts.card),
             view=None,
             if_match=request.headers.get("if-match"),
+            if_none_match=request.headers.get("if-none-match"),
         )
         return await self._written(request, write, caller)
 

@@ -11,7 +11,7 @@ all the same, and the answer says so.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
+from hashlib import blake2b
 from typing import TypeAlias
 
 import msgspec
@@ -23,13 +23,13 @@ from health_exchange.node.histories import Histories
 from health_exchange.node.intake import Intake, read_bundle
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
-from health_exchange.node.preparing import Preparation
+from health_exchange.node.preparing import Preparation, look
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Kept, kept_of
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.searching import Searching
-from health_exchange.node.snapshots import StaleReadError, VersionMismatchError, patched_id
+from health_exchange.node.snapshots import Finder, StaleReadError, VersionMismatchError, patched_id
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.policy.decisions import Action
 from health_exchange.store import answered, resources
@@ -37,6 +37,7 @@ from health_exchange.store.answered import KeptAnswer
 from health_exchange.store.engine import Transaction
 
 ATTEMPTS = 8
+_DIGESTS = b"health-exchange request digests 1"
 Result: TypeAlias = WriteResult | ReadResult | ExchangeError
 
 
@@ -64,21 +65,24 @@ class BundleOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """What makes two requests one: client, request id and bytes."""
+    """What makes two requests one: client, request id and bytes.
+
+    The digest is keyed: who has only the database cannot try out whose identities a request held.
+    """
 
     key: str
     digest: bytes
 
     @classmethod
-    def of(cls, caller: Caller, raw: bytes) -> "Repeat":
+    def of(cls, parts: NodeParts, caller: Caller, raw: bytes) -> "Repeat":
         """The mark of one transaction."""
-        return cls(key=f"{caller.principal.id}|{caller.request_id}", digest=sha256(raw).digest())
+        return cls(key=f"{caller.principal.id}|{caller.request_id}", digest=_digest(parts, raw))
 
     @classmethod
-    def of_write(cls, caller: Caller, write: WriteRequest) -> "Repeat":
+    def of_write(cls, parts: NodeParts, caller: Caller, write: WriteRequest) -> "Repeat":
         """The mark of one write on its own, or of one entry of a batch."""
         name = f"{caller.principal.id}|{caller.request_id}"
-        digest = sha256(msgspec.msgpack.encode(write)).digest()
+        digest = _digest(parts, msgspec.msgpack.encode(write))
         return cls(key=f"{name}|{write.where}" if write.where else name, digest=digest)
 
     def same(self, kept: KeptAnswer) -> list[WriteResult]:
@@ -112,7 +116,7 @@ class Admission:
         Raises:
             ExchangeError: The Bundle is malformed, or, in a transaction, any entry failed: nothing is stored.
         """
-        repeat = Repeat.of(caller, raw)
+        repeat = Repeat.of(self._parts, caller, raw)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
         before = repeat.same(kept) if kept is not None else None
         intake = await self._parts.workers.run(read_bundle, raw, work_bytes=len(raw))
@@ -130,10 +134,11 @@ class Admission:
         writes = [request for request in intake.requests if isinstance(request, WriteRequest)]
         own = {f"{request.type}/{request.id}" for request in writes}
         moved = {request.type for request in writes if request.condition or request.if_none_exist}
+        # What was carried out is not refused any more: then every read comes to an answer of its own.
         early = {
             at: await self._reads.answer(each, caller)
             for at, each in intake.reads.items()
-            if each.place not in own and each.type not in moved
+            if before is None and each.place not in own and each.type not in moved
         }
         written = iter(await self._admit(writes, caller, repeat) if before is None and writes else before or ())
         # One resource that the transaction leaves alone is the same before and after it.
@@ -167,7 +172,7 @@ class Admission:
 
     async def _admit_one(self, write: WriteRequest, caller: Caller) -> WriteResult:
         """One write on its own, carried out once however often it is sent."""
-        repeat = Repeat.of_write(caller, write)
+        repeat = Repeat.of_write(self._parts, caller, write)
         kept = await self._parts.store.read(lambda tx: answered.answer_of(tx, repeat.key))
         return repeat.same(kept)[0] if kept is not None else (await self._admit([write], caller, repeat))[0]
 
@@ -203,7 +208,7 @@ class Admission:
         Raises:
             ExchangeError: As :meth:`Reading.read`, or the patch does not apply.
         """
-        done = []
+        done, finder = [], Finder()
         for request in requests:
             if request.patch is None:
                 done.append(request)
@@ -211,13 +216,19 @@ class Admission:
             for action in (Action.WRITE, *([Action.SEARCH] if request.condition else [])):
                 question = question_of(caller, action, most_open(self._parts, request.type))
                 await permit(self._parts, caller, question, summary=request.type)
-            named = await self._parts.store.read(partial(patched_id, request=request))
+            named = await look(self._parts, caller, [request], partial(patched_id, request=request, finder=finder))
             kept = await self._reading.read(request.type, named, caller)
             if request.if_match not in {None, kept.version}:
                 raise VersionMismatchError("If-Match does not name the current version", where=request.where)
             work = len(kept.body) + len(request.patch)
             done.append(await self._parts.workers.run(patched, request, kept.body, kept.version, work_bytes=work))
         return done
+
+
+def _digest(parts: NodeParts, request: bytes) -> bytes:
+    """What a request is known by, to this node alone."""
+    key = blake2b(_DIGESTS, key=parts.keys.tokens.raw, digest_size=32).digest()
+    return blake2b(request, key=key, digest_size=32).digest()
 
 
 def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:

@@ -134,11 +134,11 @@ class Histories:
                 policy=general.digest,
                 summary=name,
             )
-        owner = subjects.by_sids(tx, [now.sid]).get(now.sid)
-        hidden = hiding(parts, caller, owner, (now,))
+        owners = subjects.by_sids(tx, [now.sid])
+        hidden = hiding(parts, caller, owners, now, now)
         if hidden is not None:
             error_told: ExchangeError = NotFoundError(ABSENT) if general.allowed else refusal(general)
-            whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
+            whose = tuple(owner.pseudonym for owner in owners.values() if owner.pseudonym is not None)
             return refused(*hidden, error=error_told, subjects=whose, summary=name)
         visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now, before), counts=True)
         pages.append(visible)
@@ -237,12 +237,12 @@ def _visible(  # where changes come from, and what is wanted of them
     owners = subjects.by_sids(tx, ())
     while batch := more(before):
         looked, before = looked + len(batch), batch[-1].place
-        strangers = {change.now.sid for change in batch} - owners.keys()
+        strangers = {sid for change in batch for sid in (change.kept.sid, change.now.sid)} - owners.keys()
         owners |= subjects.by_sids(tx, strangers)
         found += [
             change
             for change in wanted(tx, batch, wished.period)
-            if hiding(parts, caller, owners.get(change.now.sid), (change.kept, change.now)) is None
+            if hiding(parts, caller, owners, change.kept, change.now) is None
         ]
         if (len(found) > count and not counts) or looked >= VERSIONS_MAX:
             break

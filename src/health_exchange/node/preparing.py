@@ -5,13 +5,15 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 
+from health_exchange.fhir.elements import resource_types
+from health_exchange.model.errors import ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
@@ -30,6 +32,8 @@ from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
+
+T = TypeVar("T")
 
 HTTP_OK, HTTP_CREATED, HTTP_NO_CONTENT = 200, 201, 204
 
@@ -79,7 +83,9 @@ class Preparation:
         await _refuse_early(parts, caller, requests)
         refuse_log_writes(parts.card, requests)
         randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
-        planned, snapshot, rewriting = await parts.store.read(lambda tx: look_up(tx, requests, randomness, loose=loose))
+        planned, snapshot, rewriting = await look(
+            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, loose=loose)
+        )
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
@@ -211,6 +217,42 @@ class Preparation:
         )
 
 
+async def look(
+    parts: NodeParts, caller: Caller, requests: Sequence[WriteRequest], ask: Callable[[Transaction], T]
+) -> T:
+    """What ``ask`` finds for ``requests``.
+
+    An error tells how much a condition finds, as a search would: it is in the log before the caller hears it.
+
+    Raises:
+        ExchangeError: As ``ask`` does.
+    """
+    try:
+        return await parts.store.read(ask)
+    except StaleReadError:
+        raise
+    except ExchangeError as error:
+        if searched := _searched(requests):
+            entry = journal(
+                parts,
+                caller,
+                kind="read",
+                action=str(Action.SEARCH),
+                outcome="failed",
+                reason=error.code,
+                policy=parts.policies.digest,
+                summary=f"conditions: {', '.join(sorted(searched & resource_types()))}",
+            )
+            await parts.store.write(lambda tx: log(tx, entry))
+        raise
+
+
+def _searched(requests: Sequence[WriteRequest]) -> set[str]:
+    """Types that conditions look at, as far as they were written."""
+    by_reference = {text.partition("?")[0] for each in requests for text in each.references if "?" in text}
+    return by_reference | {each.type for each in requests if each.if_none_exist or each.condition}
+
+
 def _next_version(parts: NodeParts, snapshot: Snapshot, planned: Planned) -> int:
     """Above the current one, and above any that a lost incarnation may have given: those above know it."""
     return max(snapshot.version_of(planned.place), parts.incarnation) + 1
@@ -281,10 +323,7 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         ForbiddenError: As :func:`_decide`.
     """
     asked = {(Action.WRITE, request.type) for request in requests}
-    for request in requests:
-        conditions = [text.partition("?")[0] for text in request.references if "?" in text]
-        conditions += [request.type] if request.if_none_exist or request.condition else []
-        asked |= {(Action.SEARCH, resource_type) for resource_type in conditions}
+    asked |= {(Action.SEARCH, resource_type) for resource_type in _searched(requests)}
     for action, resource_type in sorted(asked):
         await permit(parts, caller, question_of(caller, action, most_open(parts, resource_type)), summary=resource_type)
 

@@ -131,10 +131,9 @@ class Reading:
                 policy=general.digest,
                 summary=name,
             )
-        owner = subjects.by_sids(tx, [now.sid]).get(now.sid)
-        whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
-        # A former version is as sensitive as what is known now: what was raised since then is not read around.
-        hidden = hiding(self._parts, caller, owner, (wanted, now))
+        owners = subjects.by_sids(tx, {wanted.sid, now.sid})
+        whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
+        hidden = hiding(self._parts, caller, owners, wanted, now)
         if hidden is not None:
             error = NotFoundError(ABSENT) if general.allowed else refusal(general)
             return _refused(*hidden, error=error, subjects=whose, summary=name)

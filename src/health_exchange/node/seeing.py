@@ -3,7 +3,7 @@
 Every answer, refusal and miss is an entry in the log, durable before the first byte leaves.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from health_exchange.audit.entries import Facts
@@ -84,17 +84,25 @@ async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:
 
 
 def hiding(
-    parts: NodeParts, caller: Caller, owner: Subject | None, versions: Iterable[StoredResource]
+    parts: NodeParts, caller: Caller, owners: Mapping[int, Subject], kept: StoredResource, now: StoredResource
 ) -> tuple[Question, Decision] | None:
-    """What hides versions of one resource from the caller; ``None`` where he may read them all.
+    """What hides a version of a resource from the caller; ``None`` where he may read it.
 
-    A former version is as sensitive as what is known now: ask for it together with the current one, so that what was
-    raised since then is not read around.
+    A former version is as sensitive as what is known now, so that what was raised since then is not read around. Where
+    it was another person's, both have a say: whose it was, and whose it is.
+
+    Args:
+        parts: The node's.
+        caller: Who asks.
+        owners: Whose the versions are, by row.
+        kept: The version.
+        now: The current one.
     """
-    consent = owner.consent if owner is not None else ""
-    for kept in versions:
-        plain = consent_for(parts, caller, consent, data_at=kept.instant)
-        question = question_of(caller, Action.READ, kept.resource_class, plain)
+    for version, sid in dict.fromkeys([(kept, kept.sid), (kept, now.sid), (now, now.sid)]):
+        owner = owners.get(sid)
+        consent = owner.consent if owner is not None else ""
+        plain = consent_for(parts, caller, consent, data_at=version.instant)
+        question = question_of(caller, Action.READ, version.resource_class, plain)
         decision = decision_on(parts.policies, question)
         if not decision.allowed:
             return question, decision

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -21,13 +21,21 @@ from health_exchange.node.resolution import (
     targets,
 )
 from health_exchange.node.writes import WriteRequest
+from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.finding import candidate_versions, find_ids
+from health_exchange.search.query import parse_text
+from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import Head
 
+CONDITIONS_COST_MAX = 10_000
+"""Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
+
 Condition = tuple[str, str]
 """Resource type and search query."""
+Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
+"""Resource type and criteria, however they were written."""
 
 
 class VersionMismatchError(ExchangeError):
@@ -35,6 +43,13 @@ class VersionMismatchError(ExchangeError):
 
     category = Category.PRECONDITION
     code = "version-mismatch"
+
+
+class AlreadyThereError(ExchangeError):
+    """``If-None-Match: *`` asks for a place where something is."""
+
+    category = Category.PRECONDITION
+    code = "already-there"
 
 
 class AmbiguousMatchError(ExchangeError):
@@ -149,6 +164,35 @@ class Snapshot:
         return planned.request.method == "DELETE" and standing is not None and standing.deleted
 
 
+@dataclass(slots=True)
+class Finder:
+    """Asks conditions, each one once, until those of one request have cost too much.
+
+    Attributes:
+        candidates: Row and version of what each condition may find, as far as they were asked.
+    """
+
+    candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    _found: dict[Condition, list[str]] = field(default_factory=dict)
+    _cost: int = 0
+
+    def ids(self, tx: Transaction, condition: Condition) -> list[str]:
+        """Ids of all that a condition finds.
+
+        Raises:
+            TooCostlyError: With the others, it would open too much.
+            ExchangeError: As :func:`find_ids`.
+        """
+        if condition not in self._found:
+            candidates = candidate_versions(tx, *condition)
+            self._cost += 1 + len(candidates)
+            if self._cost > CONDITIONS_COST_MAX:
+                raise TooCostlyError("the conditions of one request look at too much; send it in parts")
+            self.candidates[condition] = candidates
+            self._found[condition] = find_ids(tx, *condition)
+        return self._found[condition]
+
+
 def look_up(
     tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, loose: bool = False
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
@@ -157,13 +201,15 @@ def look_up(
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
-    planned = _plan(tx, requests, randomness)
+    finder = Finder()
+    planned = _plan(tx, requests, randomness, finder)
     places = entry_places(requests, [each.place for each in planned])
     refuse_cycles(requests, places)
     asked = questions(requests, places, loose=loose)
-    found = {condition: _only(tx, condition, mention) for condition, mention in asked.searches.items()}
+    found = {
+        condition: _only(finder.ids(tx, condition), condition, mention) for condition, mention in asked.searches.items()
+    }
     _refuse_dangling(tx, asked)
-    conditions = {*found, *(condition for each in requests if (condition := _condition_of(each)) is not None)}
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
@@ -173,9 +219,7 @@ def look_up(
     )
     owners = subjects.by_sids(tx, [resource.sid for resource in doomed.values()])
     snapshot = Snapshot(
-        candidates={
-            (resource_type, query): candidate_versions(tx, resource_type, query) for resource_type, query in conditions
-        },
+        candidates=finder.candidates,
         standing={
             place: Standing(version=head.version, deleted=head.deleted, sid=head.sid) for place, head in kept.items()
         },
@@ -188,7 +232,7 @@ def look_up(
     return planned, snapshot, targets(requests, places, found)
 
 
-def patched_id(tx: Transaction, request: WriteRequest) -> str:
+def patched_id(tx: Transaction, request: WriteRequest, finder: Finder) -> str:
     """Id of the resource that a patch is for.
 
     Raises:
@@ -197,7 +241,7 @@ def patched_id(tx: Transaction, request: WriteRequest) -> str:
     """
     if request.id is not None:
         return request.id
-    found = _one_found(tx, request, (request.type, request.condition or ""), frozenset())
+    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, frozenset())
     if found is None:
         raise NotFoundError("the condition finds nothing", where=request.where)
     return found.id
@@ -209,7 +253,15 @@ def _condition_of(request: WriteRequest) -> Condition | None:
     return (request.type, query) if query else None
 
 
-def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness) -> tuple[Planned, ...]:
+def _meaning(condition: Condition) -> Meaning:
+    """What a condition asks, without the order and the escapes of its words."""
+    query = parse_text(*condition)
+    return query.type, frozenset((each.name, each.modifier, frozenset(each.terms)) for each in query.criteria)
+
+
+def _plan(
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, finder: Finder
+) -> tuple[Planned, ...]:
     """Where each request's resource lives or is to live.
 
     Deletes come first: what this request deletes is found by none of its other conditions.
@@ -219,10 +271,10 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
         if request.method == "DELETE" and request.id is not None:
             doomed.add(Place(type=request.type, id=request.id))
         elif request.method == "DELETE":
-            doomed |= {
-                Place(type=request.type, id=each) for each in find_ids(tx, request.type, request.condition or "")
-            }
-    by_condition: dict[Condition, Place] = {}
+            ids = finder.ids(tx, (request.type, request.condition or ""))
+            doomed |= {Place(type=request.type, id=each) for each in ids}
+    # Two conditions that mean the same would find what the other creates, if that were kept already.
+    by_meaning: dict[Meaning, Place] = {}
     planned = []
     for request in requests:
         fresh = Place(type=request.type, id=str(UUID(bytes=randomness(16), version=4)))
@@ -230,22 +282,20 @@ def _plan(tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomn
         if condition is None:
             place = fresh if request.id is None else Place(type=request.type, id=request.id)
             planned.append(Planned(request=request, place=place))
-        elif condition in by_condition and request.method == "POST":
-            planned.append(Planned(request=request, place=by_condition[condition], is_found=True))
+        elif (meaning := _meaning(condition)) in by_meaning and request.method == "POST":
+            planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
-            one_found = _one_found(tx, request, condition, frozenset() if request.method == "DELETE" else doomed)
-            one = _planned(request, one_found, by_condition.get(condition, fresh))
-            by_condition[condition] = one.place
+            passed_over = frozenset() if request.method == "DELETE" else doomed
+            one_found = _one_found(finder.ids(tx, condition), request, passed_over)
+            one = _planned(request, one_found, by_meaning.get(meaning, fresh))
+            by_meaning[meaning] = one.place
             planned.append(one)
     return tuple(planned)
 
 
-def _one_found(
-    tx: Transaction, request: WriteRequest, condition: Condition, doomed: AbstractSet[Place]
-) -> Place | None:
+def _one_found(ids: Iterable[str], request: WriteRequest, passed_over: AbstractSet[Place]) -> Place | None:
     """The one resource that a request's condition finds, if it finds one."""
-    places = [Place(type=request.type, id=each) for each in find_ids(tx, *condition)]
-    places = [place for place in places if place not in doomed]
+    places = [place for each in ids if (place := Place(type=request.type, id=each)) not in passed_over]
     if len(places) > 1:
         raise AmbiguousMatchError("the condition finds more than one resource", where=request.where)
     return places[0] if places else None
@@ -265,9 +315,8 @@ def _planned(request: WriteRequest, found: Place | None, fresh: Place) -> Planne
     return Planned(request=request, place=found or own, is_unmatched=found is None)
 
 
-def _only(tx: Transaction, condition: Condition, mention: Mention) -> Place:
+def _only(ids: Sequence[str], condition: Condition, mention: Mention) -> Place:
     """The one resource that a conditional reference finds."""
-    ids = find_ids(tx, *condition)
     if not ids:
         raise DanglingReferenceError("the conditional reference finds nothing", where=mention.where)
     if len(ids) > 1:
@@ -290,12 +339,14 @@ def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
 
 
 def _check_version(planned: Planned, kept: Head | None) -> None:
-    """Check ``If-Match``, and that there is something to delete."""
+    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete."""
     request = planned.request
     if request.patched is not None and request.patched != (kept.version if kept else 0):
         raise StaleReadError("another request was faster", retry_after_s=0.1)
     if request.if_match is not None and request.if_match != (kept.version if kept else 0):
         raise VersionMismatchError("If-Match does not name the current version", where=request.where)
+    if request.is_new and kept is not None and not kept.deleted:
+        raise AlreadyThereError("If-None-Match: * finds a resource", where=request.where)
     if planned.is_unmatched and kept is not None and not kept.deleted:
         raise IdTakenError("the condition finds nothing, and the resource's id is another's", where=request.where)
     if request.method == "DELETE" and kept is None and not planned.is_absent:

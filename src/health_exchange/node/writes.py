@@ -19,6 +19,8 @@ from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 from health_exchange.model.powers import Power
 from health_exchange.node.findings import Findings, findings_of
+from health_exchange.pseudonym.identities import holds_national_id
+from health_exchange.telemetry.trace import LONG_DIGITS
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
@@ -32,6 +34,13 @@ class BadRequestError(ExchangeError):
 
     category = Category.INCORRECT
     code = "bad-request"
+
+
+class IdentityAsIdError(ExchangeError):
+    """An update to an id that may be a national ID: ids stand beside pseudonyms, in URLs and in logs."""
+
+    category = Category.INCORRECT
+    code = "identity-as-id"
 
 
 class UnsupportedInteractionError(ExchangeError):
@@ -57,6 +66,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
         id: The resource's id; ``None`` for a create, and where a condition says which it is.
         raw: The validated resource; ``None`` for a delete and for a patch that is not applied yet.
         if_match: Version that must be current.
+        is_new: Whether nothing may be at its place.
         if_none_exist: Search query under which nothing may exist yet.
         condition: Search query that says which resource is meant, where no id does.
         own_id: Id inside the resource of an update that a condition says the place of.
@@ -73,6 +83,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None = None
     raw: bytes | None = None
     if_match: int | None = None
+    is_new: bool = False
     if_none_exist: str | None = None
     condition: str | None = None
     own_id: str | None = None
@@ -149,6 +160,7 @@ def read_entry(entry: BundleEntry, view: ResourceView | None, patch: bytes | Non
         view=view,
         patch=patch,
         if_match=entry.if_match,
+        if_none_match=entry.if_none_match,
         if_none_exist=entry.if_none_exist,
         full_url=entry.full_url,
         where=entry.where,
@@ -163,25 +175,31 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     condition: str | None = None
 
 
-def make_request(  # each is a part of one HTTP request
+def make_request(  # noqa: PLR0913  # each is a part of one HTTP request
     *,
     method: str,
     target: Target,
     view: ResourceView | None,
     patch: bytes | None = None,
     if_match: str | None = None,
+    if_none_match: str | None = None,
     if_none_exist: str | None = None,
     full_url: str | None = None,
     where: str = "",
 ) -> WriteRequest:
-    """A checked write; ``if_match`` as in HTTP (``W/"3"``).
+    """A checked write; ``if_match`` as in HTTP (``W/"3"``), and ``if_none_match`` (``*`` alone).
 
     Raises:
         BadRequestError: An id where none belongs, none where one does, or one that differs from the resource's.
+        IdentityAsIdError: An update's id may be a national ID.
         UnsupportedInteractionError: It is no write that is offered.
         InvalidIdentityError: A Patient's identifier cannot be right.
     """
     _check_target(method, target, where)
+    # Only an update gives an id: a create's own is dropped, and what is kept already can be patched and deleted.
+    named = [target.id, view.id if view is not None else None] if method == "PUT" else []
+    if any(each is not None and (LONG_DIGITS.search(each) or holds_national_id(each)) for each in named):
+        raise IdentityAsIdError("an id must not be what may be a national ID", where=f"{where}.resource.id".lstrip("."))
     by_id = method == "PUT" and target.condition is None
     if by_id and view is not None and view.id != target.id:
         raise BadRequestError("the resource's id is not the one in the URL", where=f"{where}.resource.id".lstrip("."))
@@ -191,6 +209,7 @@ def make_request(  # each is a part of one HTTP request
         id=target.id,
         raw=view.raw if view is not None else None,
         if_match=_version_in(if_match, where) if if_match is not None else None,
+        is_new=_is_any(if_none_match, where) if if_none_match is not None else False,
         if_none_exist=if_none_exist if method == "POST" else None,
         condition=target.condition,
         own_id=view.id if view is not None and method == "PUT" and not by_id else None,
@@ -242,6 +261,13 @@ def _check_target(method: str, target: Target, where: str) -> None:
         raise BadRequestError(f"a {method} names type and id, or a condition", where=where)
     if target.condition is not None and len(target.condition) > CONDITION_CHARACTERS_MAX:
         raise BadRequestError(f"a condition has at most {CONDITION_CHARACTERS_MAX} characters", where=where)
+
+
+def _is_any(if_none_match: str, where: str) -> bool:
+    """That a write is for a place where nothing is."""
+    if if_none_match.strip() != "*":
+        raise BadRequestError("on a write, If-None-Match is * or nothing", where=where)
+    return True
 
 
 def _version_in(if_match: str, where: str) -> int:
