@@ -162,6 +162,33 @@ async def test_what_may_be_any_identity_is_not_asked_for_in_a_url(door: Door, na
 
 
 @pytest.mark.parametrize(
+    ("path", "name"), [("/Patient", "identifier:of-type"), ("/Observation", "patient.identifier:of-type")]
+)
+async def test_an_identity_by_its_type_is_asked_for_by_post_alone(door: Door, path: str, name: str) -> None:
+    pairs = {name: "http://terminology.hl7.org/CodeSystem/v2-0203|PPN|E12345678"}
+    refused = await asked(door, path, pairs)
+    assert (refused.status_code, issue_of(refused)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+    assert (await asked(door, path, pairs, post=True)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/Patient", "", "/Patient/p1/Observation"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "identifier=http://hl7.org/fhir/sid/passport-CHN|E12345678",
+        "identifier=E12345678",
+        "identifier=x|" + "".join(f"%{ord(each):x}" for each in NUMBER),
+    ],
+)
+async def test_an_identity_in_the_url_of_a_post_is_refused_and_not_repeated(door: Door, path: str, query: str) -> None:
+    headers = await door.headers() | {"Content-Type": FORM}
+    answer = await door.http.post(f"/fhir{path}/_search?{query}", content=b"_count=1", headers=headers)
+    assert (answer.status_code, issue_of(answer)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+    assert NUMBER not in answer.text
+    assert "E12345678" not in answer.text
+
+
+@pytest.mark.parametrize(
     "name", ["subject:identifier", "identifier:not", "patient.identifier:text", "patient.family", "_tag", "code"]
 )
 async def test_a_national_id_anywhere_else_is_refused_and_not_repeated(door: Door, name: str) -> None:

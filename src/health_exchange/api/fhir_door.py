@@ -171,6 +171,8 @@ class FhirDoor:
         return await self._found(request, wishes, caller)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
+        # Only what is in the body may name a person: parameters may stand in the URL of a POST, too.
+        refuse_identities(request.query_params.multi_items(), self.parts.card)
         form = parse_form(await read_body(request, FORM_BYTES_MAX))
         wishes = Wishes.of(request, form)
         return wishes.granted(request, await self._found(request, wishes, caller))
