@@ -127,6 +127,27 @@ async def test_what_is_not_offered_is_refused_or_named_and_never_left_out_silent
     assert next(iter(pairs)) in outcome["resource"]["issue"][0]["diagnostics"]
 
 
+@pytest.mark.parametrize(
+    ("types", "pairs", "left_out", "expected"),
+    [
+        ("AllergyIntolerance,Patient", {"code": "1"}, "code", "P/p1 P/p2"),
+        ("Condition,Patient", {"code": "none"}, "code", "C/c1 P/p1 P/p2"),
+        ("Patient,Condition", {"gender": "male", "_id": "c1"}, "gender", "C/c1"),
+        ("Observation,Patient", {"_sort": "date", "_id": "o1,p1"}, "_sort", "O/o1 P/p1"),
+        ("Condition,Observation", {"patient": "p1", "_filter": "x"}, "_filter", "C/c1 O/o0 O/o2"),
+    ],
+)
+async def test_what_one_of_several_types_does_not_offer_is_left_out_for_all_and_named(
+    door: Door, types: str, pairs: dict[str, str], left_out: str, expected: str
+) -> None:
+    assert (await asked(door, "", {"_type": types, **pairs})).status_code == 400
+    answer = await asked(door, "", {"_type": types, **pairs}, Prefer="handling=lenient")
+    assert answer.status_code == 200, answer.text
+    assert ids(answer) == expected.split()
+    [outcome] = [entry for entry in answer.json()["entry"] if entry["search"]["mode"] == "outcome"]
+    assert outcome["resource"]["issue"][0]["diagnostics"].endswith(f": {left_out}")
+
+
 async def test_a_total_is_given_as_it_is_asked_for(door: Door) -> None:
     assert "total" not in (await asked(door, "/Observation", {"_total": "none"})).json()
     for pairs in ({"_summary": "count"}, {"_count": "0"}):
