@@ -232,3 +232,11 @@ async def test_what_is_not_there_is_a_404_with_an_outcome(door: Door, path: str)
 
     assert answer.status_code in {400, 404}
     assert issue_of(answer)["severity"] == "error"
+
+
+@pytest.mark.parametrize("version", ["\u0661", "\u0661" * 25, "\u00b2", "x", "9" * 17 + "1" * 2])
+async def test_a_version_that_is_no_number_of_ours_is_refused(door: Door, version: str) -> None:
+    answer = await door.send("GET", f"/fhir/Patient/p1/_history/{version}")
+
+    assert answer.status_code == 400
+    assert issue_of(answer)["severity"] == "error"

@@ -43,6 +43,9 @@ from health_exchange.telemetry.trace import current_request_id
 
 SEARCHED_BY_POST = ("/fhir/_search", "/fhir/{type}/_search", "/fhir/{compartment}/{id}/{type}/_search")
 
+VERSION_DIGITS_MAX = 18
+"""What a database's whole numbers hold."""
+
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
 
@@ -160,7 +163,7 @@ class FhirDoor:
 
     async def _vread(self, request: Request, caller: Caller) -> Response:
         version = request.path_params["version"]
-        if not version.isdecimal():
+        if not (version.isascii() and version.isdecimal() and len(version) <= VERSION_DIGITS_MAX):
             raise MalformedResourceError("a version is a whole number")
         kept = await self.reading.vread(request.path_params["type"], request.path_params["id"], int(version), caller)
         return _unless_known(request, kept)
