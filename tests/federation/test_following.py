@@ -85,7 +85,7 @@ async def test_lines_hold_routes_and_never_paths_methods_as_sent_or_bodies(
 ) -> None:
     door = Door(tmp_path, COUNTY, network)
     await door.send("POST", "/fhir", transaction(patient("p1", identity=national_id(1))))
-    await door.send("GET", "/fhir/Patient/secret-id?name=secret-name")
+    await door.send("GET", "/fhir/Patient/secret-id?_elements=secret")
     await door.http.request("SECRET", "/fhir/Patient/secret-id")
     await door.http.get("/no/such/secret-path")
     await network.settle()

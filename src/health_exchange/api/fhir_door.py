@@ -38,6 +38,7 @@ from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.searching import Searching
 from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
 from health_exchange.policy.decisions import Principal
+from health_exchange.search.query import refuse_parameters
 from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import current_request_id
 
@@ -158,10 +159,12 @@ class FhirDoor:
             return problem_response(error, current_request_id())
 
     async def _read(self, request: Request, caller: Caller) -> Response:
+        refuse_parameters(Wishes.of(request).pairs, "a read")
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
         return _unless_known(request, kept)
 
     async def _vread(self, request: Request, caller: Caller) -> Response:
+        refuse_parameters(Wishes.of(request).pairs, "a read of a version")
         version = request.path_params["version"]
         if not (version.isascii() and version.isdecimal() and len(version) <= VERSION_DIGITS_MAX):
             raise MalformedResourceError("a version is a whole number")
@@ -197,6 +200,7 @@ class FhirDoor:
     async def _everything(self, request: Request, caller: Caller) -> Response:
         if request.path_params["type"] != "Patient":
             raise UnsupportedInteractionError("$everything is offered for Patient")
+        refuse_parameters(Wishes.of(request).pairs, "$everything")
         bundle = await self.reading.everything(request.path_params["id"], caller)
         return Response(bundle, media_type=FHIR_JSON)
 

@@ -179,6 +179,16 @@ def parse_text(resource_type: str, text: str) -> SearchQuery:
     return query
 
 
+def refuse_parameters(pairs: Sequence[tuple[str, str]], interaction: str) -> None:
+    """Raise where an interaction that takes no parameters is given one: passed over, it would change what is asked.
+
+    Raises:
+        UnknownParameterError: There is one.
+    """
+    for name, _value in pairs:
+        raise UnknownParameterError(f"{_shown(name)} is not offered in {interaction}")
+
+
 def asks_by_identifier(name: str) -> bool:
     """Whether the value of a parameter may be an identifier, at whatever end of a chain."""
     return "identifier" in re.split(r"[.:]", name)
