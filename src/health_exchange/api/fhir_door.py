@@ -109,7 +109,10 @@ class FhirDoor:
             Route("/.well-known/smart-configuration", self._smart, methods=["GET"]),
             # Their wishes are in their forms too.
             *(Route(path, self.guarded(self._search_by_post), methods=["POST"]) for path in SEARCHED_BY_POST),
-            *(Route(path, self.guarded(wishful(endpoint)), methods=[method]) for path, method, endpoint in by_path),
+            *(
+                Route(path, self.guarded(self.wishful(endpoint)), methods=[method])
+                for path, method, endpoint in by_path
+            ),
         ]
 
     def guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -126,6 +129,20 @@ class FhirDoor:
                     log_event("fault", code=error.code)
                 response = problem_response(error, request_id)
             return response
+
+        return answer
+
+    def wishful(self, endpoint: Endpoint) -> Endpoint:
+        """``endpoint`` with its answer as the client wants it; what nobody could give is refused before all else.
+
+        Raises:
+            NotAcceptableError: The client takes no format of ours.
+            BadWishError: A general parameter has a value that it cannot have.
+        """
+
+        async def answer(request: Request, caller: Caller) -> Response:
+            wishes = Wishes.of(request)
+            return await wishes.granted(request, await endpoint(request, caller), self.parts.workers)
 
         return answer
 
@@ -154,7 +171,8 @@ class FhirDoor:
     async def _metadata(self, request: Request) -> Response:
         statement = capability_statement(self.parts.card, writes=self.admission is not None)
         try:
-            return Wishes.of(request).granted(request, Response(statement, media_type=FHIR_JSON))
+            response = Response(statement, media_type=FHIR_JSON)
+            return await Wishes.of(request).granted(request, response, self.parts.workers)
         except ExchangeError as error:
             return problem_response(error, current_request_id())
 
@@ -181,7 +199,7 @@ class FhirDoor:
         refuse_identities(request.query_params.multi_items(), self.parts.card)
         form = parse_form(await read_body(request, FORM_BYTES_MAX))
         wishes = Wishes.of(request, form)
-        return wishes.granted(request, await self._found(request, wishes, caller))
+        return await wishes.granted(request, await self._found(request, wishes, caller), self.parts.workers)
 
     async def _found(self, request: Request, wishes: Wishes, caller: Caller) -> Response:
         """The answer to a search."""
@@ -211,21 +229,6 @@ def _unless_known(request: Request, kept: Kept) -> Response:
     if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
         return not_modified(kept)
     return resource_answer(kept)
-
-
-def wishful(endpoint: Endpoint) -> Endpoint:
-    """``endpoint`` with its answer as the client wants it; what nobody could give is refused before anything is done.
-
-    Raises:
-        NotAcceptableError: The client takes no format of ours.
-        BadWishError: A general parameter has a value that it cannot have.
-    """
-
-    async def answer(request: Request, caller: Caller) -> Response:
-        wishes = Wishes.of(request)
-        return wishes.granted(request, await endpoint(request, caller))
-
-    return answer
 
 
 def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Caller:
