@@ -226,9 +226,41 @@ async def test_a_search_that_is_not_offered_is_refused_and_never_ignored(door: D
     assert issue_of(answer)["severity"] == "error"
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("Patient/p1?gender=male", "gender"),
+        ("Patient/p1?_summary=count", "_summary"),
+        ("Patient/p1/_history/1?x=y", "x"),
+        ("Patient/p1/$meta?x=", "x"),
+        ("Patient/p1/$everything?_type=Observation", "_type"),
+        ("Patient/p1/$everything?_since=2026-01-01T00:00:00Z", "_since"),
+        ("Patient/p1/$everything?_count=10", "_count"),
+        ("Patient/p1/$everything?start=2026", "start"),
+    ],
+)
+async def test_a_parameter_that_nobody_reads_is_refused_by_name(door: Door, path: str, name: str) -> None:
+    await door.send("POST", "/fhir", transaction(patient("p1", identity=None)))
+
+    answer = await door.send("GET", f"/fhir/{path}")
+    plain = await door.send("GET", f"/fhir/{path.partition('?')[0]}?_format=json")
+
+    assert (answer.status_code, plain.status_code) == (400, 200)
+    assert issue_of(answer)["details"]["coding"][0]["code"] == "unknown-parameter"
+    assert issue_of(answer)["diagnostics"].startswith(f"{name} is not offered")
+
+
 @pytest.mark.parametrize("path", ["/fhir/Nothing/1", "/fhir/Patient/none", "/nowhere", "/fhir/Patient/none/_history/1"])
 async def test_what_is_not_there_is_a_404_with_an_outcome(door: Door, path: str) -> None:
     answer = await door.send("GET", path)
 
     assert answer.status_code in {400, 404}
+    assert issue_of(answer)["severity"] == "error"
+
+
+@pytest.mark.parametrize("version", ["\u0661", "\u0661" * 25, "\u00b2", "x", "9" * 17 + "1" * 2])
+async def test_a_version_that_is_no_number_of_ours_is_refused(door: Door, version: str) -> None:
+    answer = await door.send("GET", f"/fhir/Patient/p1/_history/{version}")
+
+    assert answer.status_code == 400
     assert issue_of(answer)["severity"] == "error"

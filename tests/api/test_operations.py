@@ -75,17 +75,29 @@ async def test_what_does_not_fit_its_place_is_wrong_too(door: Door, path: str, b
         ("Observation/$validate?profile=http://x", SOUND, 501),
         ("Observation/$validate", wrapped(SOUND, profile="http://x"), 501),
         ("Observation/$validate", {"resourceType": "Parameters"}, 400),
+        ("Observation/$validate", b'{"resourceType":"Parameters","parameter":[{"resource":{"id":"a","id":"b"}}]}', 400),
+        ("Observation/$validate", b'{"resourceType":"Parameters","parameter":{"resource":{"id":"a","id":"b"}}}', 400),
         ("Nothing/$validate", SOUND, 404),
     ],
 )
 async def test_what_the_operation_does_not_offer_is_refused(
-    door: Door, path: str, body: dict[str, Any], status: int
+    door: Door, path: str, body: dict[str, Any] | bytes, status: int
 ) -> None:
     assert (await door.send("POST", f"/fhir/{path}", body)).status_code == status
 
 
-async def test_what_is_no_json_is_an_issue_and_no_failure(door: Door) -> None:
-    answer = await door.send("POST", "/fhir/Observation/$validate", b'{"resourceType":')
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"resourceType":',
+        b'{"resourceType":"\xff"}',
+        b'{"a":' + b"[" * 100_000,
+        b'{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"id":"a","id":"b"}}]}',
+    ],
+    ids=["cut off", "no UTF-8", "too deep", "a name twice"],
+)
+async def test_what_is_no_json_is_an_issue_and_no_failure(door: Door, body: bytes) -> None:
+    answer = await door.send("POST", "/fhir/Observation/$validate", body)
 
     assert (answer.status_code, issue_of(answer)["severity"]) == (200, "error")
 

@@ -1,11 +1,20 @@
 """``_summary`` and ``_elements`` over HTTP: on reads, searches and histories, kept by the links to further pages."""
 
+import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from tests.api.door import Door, issue_of
+from starlette.requests import Request
+from starlette.responses import Response
+from tests.api.door import FHIR, Door, issue_of
 from tests.federation.records import observation, patient, transaction
+
+from health_exchange.api.wishes import Wishes
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -91,3 +100,42 @@ async def test_a_part_that_cannot_be_is_refused(door: Door, query: str) -> None:
 
     assert answer.status_code == 400
     assert issue_of(answer)["expression"][0] in {"_summary", "_elements"}
+
+
+class Elsewhere:
+    """Workers that work reaches as it reaches other processes: pickled."""
+
+    def __init__(self) -> None:
+        self.work: list[int] = []
+
+    async def run(self, fn: Callable[..., T], *arguments: object, work_bytes: int) -> T:
+        self.work.append(work_bytes)
+        there, given = pickle.loads(pickle.dumps((fn, arguments)))  # noqa: S301  # made here
+        result: T = there(*given)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "times"),
+    [
+        ("_pretty=true", "/fhir/Observation/o1", 1),
+        ("_elements=status", "/fhir/Observation/o1", 1),
+        ("_summary=true&_pretty=true", "/fhir/Observation", 2),
+        ("_format=json", "/fhir/Observation/o1", 0),
+        ("", "/fhir/Observation", 0),
+    ],
+)
+async def test_a_large_answer_is_laid_out_where_it_holds_nobody_up(query: str, path: str, times: int) -> None:
+    resource = json.dumps({"resourceType": "Observation", "id": "o1", "status": "final", "valueString": "x" * 50_000})
+    is_one = path.endswith("o1")
+    body = resource if is_one else f'{{"resourceType":"Bundle","entry":[{{"resource":{resource}}}]}}'
+    named = {"type": "Observation"} | ({"id": "o1"} if is_one else {})
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+    request = Request(scope | {"path_params": named})
+    workers = Elsewhere()
+    answer = await Wishes.of(request).granted(request, Response(body, media_type=FHIR), workers)
+
+    assert len(workers.work) == times
+    assert workers.work[:1] == [len(body)][:times]
+    assert ("x" * 50_000 in bytes(answer.body).decode()) == ("_elements" not in query)
+    assert answer.headers["content-length"] == str(len(answer.body))

@@ -127,6 +127,27 @@ async def test_what_is_not_offered_is_refused_or_named_and_never_left_out_silent
     assert next(iter(pairs)) in outcome["resource"]["issue"][0]["diagnostics"]
 
 
+@pytest.mark.parametrize(
+    ("types", "pairs", "left_out", "expected"),
+    [
+        ("AllergyIntolerance,Patient", {"code": "1"}, "code", "P/p1 P/p2"),
+        ("Condition,Patient", {"code": "none"}, "code", "C/c1 P/p1 P/p2"),
+        ("Patient,Condition", {"gender": "male", "_id": "c1"}, "gender", "C/c1"),
+        ("Observation,Patient", {"_sort": "date", "_id": "o1,p1"}, "_sort", "O/o1 P/p1"),
+        ("Condition,Observation", {"patient": "p1", "_filter": "x"}, "_filter", "C/c1 O/o0 O/o2"),
+    ],
+)
+async def test_what_one_of_several_types_does_not_offer_is_left_out_for_all_and_named(
+    door: Door, types: str, pairs: dict[str, str], left_out: str, expected: str
+) -> None:
+    assert (await asked(door, "", {"_type": types, **pairs})).status_code == 400
+    answer = await asked(door, "", {"_type": types, **pairs}, Prefer="handling=lenient")
+    assert answer.status_code == 200, answer.text
+    assert ids(answer) == expected.split()
+    [outcome] = [entry for entry in answer.json()["entry"] if entry["search"]["mode"] == "outcome"]
+    assert outcome["resource"]["issue"][0]["diagnostics"].endswith(f": {left_out}")
+
+
 async def test_a_total_is_given_as_it_is_asked_for(door: Door) -> None:
     assert "total" not in (await asked(door, "/Observation", {"_total": "none"})).json()
     for pairs in ({"_summary": "count"}, {"_count": "0"}):
@@ -159,6 +180,33 @@ async def test_a_chain_by_national_id_is_asked_by_post_and_leaves_no_number_behi
 async def test_what_may_be_any_identity_is_not_asked_for_in_a_url(door: Door, name: str) -> None:
     answer = await asked(door, "/Observation", {name: "1"})
     assert (answer.status_code, issue_of(answer)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/Patient", "identifier:of-type"), ("/Observation", "patient.identifier:of-type")]
+)
+async def test_an_identity_by_its_type_is_asked_for_by_post_alone(door: Door, path: str, name: str) -> None:
+    pairs = {name: "http://terminology.hl7.org/CodeSystem/v2-0203|PPN|E12345678"}
+    refused = await asked(door, path, pairs)
+    assert (refused.status_code, issue_of(refused)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+    assert (await asked(door, path, pairs, post=True)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/Patient", "", "/Patient/p1/Observation"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "identifier=http://hl7.org/fhir/sid/passport-CHN|E12345678",
+        "identifier=E12345678",
+        "identifier=x|" + "".join(f"%{ord(each):x}" for each in NUMBER),
+    ],
+)
+async def test_an_identity_in_the_url_of_a_post_is_refused_and_not_repeated(door: Door, path: str, query: str) -> None:
+    headers = await door.headers() | {"Content-Type": FORM}
+    answer = await door.http.post(f"/fhir{path}/_search?{query}", content=b"_count=1", headers=headers)
+    assert (answer.status_code, issue_of(answer)["details"]["coding"][0]["code"]) == (400, "identity-in-url")
+    assert NUMBER not in answer.text
+    assert "E12345678" not in answer.text
 
 
 @pytest.mark.parametrize(

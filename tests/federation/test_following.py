@@ -96,7 +96,7 @@ async def test_lines_hold_routes_and_never_paths_methods_as_sent_or_bodies(
     assert "测试" not in written
     told = [(line["method"], line["route"], line["status"]) for line in lines_of(written) if line["event"] == "request"]
     assert ("POST", "/fhir", 200) in told
-    assert ("GET", "/fhir/{type}/{id}", 404) in told
+    assert ("GET", "/fhir/{type}/{id}", 400) in told
     assert ("other", "/fhir/{type}/{id}", 405) in told
 
 

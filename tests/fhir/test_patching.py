@@ -161,6 +161,21 @@ def test_a_patch_is_bounded_in_operations_and_in_what_copies_make() -> None:
         apply_patch(b'{"a":["x"]}', read_patch(doubling), Limits(body_bytes=1 << 16))
 
 
+@pytest.mark.parametrize("last", [[], [{"op": "copy", "from": "/m", "path": "/c"}]])
+def test_a_patch_that_moves_deep_things_into_deep_things_is_refused(last: list[dict[str, Any]]) -> None:
+    chain: Any = "x"
+    for _level in range(60):
+        chain = {"a": chain}
+    operations: list[dict[str, Any]] = [{"op": "add", "path": "/m", "value": chain}]
+    for _pair in range(40):
+        operations.append({"op": "add", "path": "/n", "value": chain})
+        operations.append({"op": "move", "from": "/m", "path": "/n" + "/a" * 60})
+        operations.append({"op": "move", "from": "/n", "path": "/m"})
+    with pytest.raises(OversizedPatchError, match="too deep") as refusal:
+        patched(b'{"m":1}', *operations, *last)
+    assert refusal.value.__context__ is None
+
+
 _VALUE = st.recursive(
     st.booleans() | st.integers(-9, 9) | st.sampled_from(["a", "b"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),

@@ -203,3 +203,53 @@ def test_a_chain_that_finds_too_much_is_refused(
     with pytest.raises(TooCostlyError):
         ask(store, permit(5), ("_sort", "date"), ("_count", "1"))
     assert ask(store, permit(5), ("patient._id", "p1,p2")) == ["o2", "o1"]
+
+
+@pytest.mark.usefixtures("ward")
+def test_all_chains_of_a_search_have_one_budget_and_the_same_step_is_taken_once(
+    store: Store, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Both Patients are opened and named, and named again in each criterion.
+    monkeypatch.setattr(candidates, "LOOKED_AT_MAX", 2 + 2 + 3 * 2)
+    same = [("patient.family:contains", "n,l")] * 3
+    assert ask(store, permit(5), *same) == ["o3", "o2", "o1"]
+    for other in ("li,wang", "w,l"):
+        with pytest.raises(TooCostlyError, match="other resources"):
+            ask(store, permit(5), same[0], ("patient.family:contains", other))
+    with pytest.raises(TooCostlyError, match="other resources"):
+        ask(store, permit(5), *same, same[0])
+
+
+def test_equal_numbers_that_mean_different_spans_are_different_steps(store: Store, keep: Keep, permit: Permit) -> None:
+    risk = {"resourceType": "RiskAssessment", "id": "r1", "prediction": [{"probabilityDecimal": 0.52}]}
+    keep({**risk, "subject": {"reference": "Patient/p1"}}, person=ANNE)
+    keep(patient(1), person=ANNE)
+    name = "_has:RiskAssessment:subject:probability"
+    assert ask(store, permit(5), (name, "0.5"), kind="Patient") == ["p1"]
+    assert ask(store, permit(5), (name, "0.5"), (name, "0.50"), kind="Patient") == []
+
+
+def test_what_comes_beside_a_page_is_found_on_one_budget(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "LOOKED_AT_MAX", 4)
+    keep(patient(1), person=ANNE)
+    for number in range(1, 4):
+        keep(observation(number), person=ANNE)
+    one = ("_revinclude", "Observation:subject")
+    assert ask(store, permit(5), one, kind="Patient") == ["p1"]
+    with pytest.raises(TooCostlyError):
+        ask(store, permit(5), one, ("_revinclude", "Observation:patient"), kind="Patient")
+
+
+@pytest.mark.parametrize(
+    ("kind", "pair", "references"),
+    [("List", ("_include", "List:item"), 1_001), ("Patient", ("_has:List:item:status", "current"), 20_001)],
+)
+def test_a_resource_that_refers_to_more_than_a_database_takes_in_one_question_is_not_followed(  # a table
+    store: Store, keep: Keep, permit: Permit, kind: str, pair: tuple[str, str], references: int
+) -> None:
+    entries = [{"item": {"reference": f"Patient/p{number}"}} for number in range(references)]
+    keep({"resourceType": "List", "id": "l1", "status": "current", "entry": entries}, person=ANNE)
+    with pytest.raises(TooCostlyError):
+        ask(store, permit(5), pair, kind=kind)

@@ -72,6 +72,10 @@ SERVICE: dict[str, Any] = {
 
 
 def is_found(resource: dict[str, Any], name: str, value: str) -> bool:
+    return is_found_in(json.dumps(resource).encode(), resource, name, value)
+
+
+def is_found_in(body: bytes, resource: dict[str, Any], name: str, value: str) -> bool:
     query = parse_pairs(resource["resourceType"], [(name, value)], base=BASE)
     kept = StoredResource(
         rid=1,
@@ -86,7 +90,7 @@ def is_found(resource: dict[str, Any], name: str, value: str) -> bool:
         changed_at="2026-01-01T00:00:00+00:00",
         instant=None,
         deleted=False,
-        body=json.dumps(resource).encode(),
+        body=body,
     )
     return Matcher(query, {}, Secret(b"t" * 32)).matches(kept)
 
@@ -218,3 +222,12 @@ def test_a_decimal_is_compared_as_it_is_written_and_not_as_the_machine_has_it() 
     assert is_found(body, "value-quantity", "ge0.1")
     assert is_found(body, "value-quantity", "le0.1")
     assert not is_found(body, "value-quantity", "gt0.1")
+
+
+@pytest.mark.parametrize("number", ["1e-99999999999999999999", "-1.5E+99999999999999999999"])
+def test_a_number_beyond_any_decimal_is_there_and_is_no_number_that_is_asked_for(number: str) -> None:
+    body = json.dumps({**OBSERVATION, "valueQuantity": {"value": "?"}}).replace('"?"', number).encode()
+    for value in ("0", "ge0", "lt0", "ne0", "ap0"):
+        assert not is_found_in(body, OBSERVATION, "value-quantity", value)
+    assert is_found_in(body, OBSERVATION, "value-quantity:missing", "false")
+    assert is_found_in(body, OBSERVATION, "status", "final")

@@ -106,6 +106,7 @@ def is_known_to_client(if_none_match: str, if_modified_since: str, *, version: i
         return False
     try:
         since = parsedate_to_datetime(if_modified_since)
-    except ValueError:
+    # A zone may be so far away that no clock has it.
+    except (ValueError, OverflowError):
         return False
     return changed_at.replace(microsecond=0) <= (since if since.tzinfo is not None else since.replace(tzinfo=UTC))

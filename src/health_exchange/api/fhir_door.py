@@ -38,10 +38,14 @@ from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.searching import Searching
 from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
 from health_exchange.policy.decisions import Principal
+from health_exchange.search.query import refuse_parameters
 from health_exchange.telemetry.events import log_event
 from health_exchange.telemetry.trace import current_request_id
 
 SEARCHED_BY_POST = ("/fhir/_search", "/fhir/{type}/_search", "/fhir/{compartment}/{id}/{type}/_search")
+
+VERSION_DIGITS_MAX = 18
+"""What a database's whole numbers hold."""
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -105,7 +109,10 @@ class FhirDoor:
             Route("/.well-known/smart-configuration", self._smart, methods=["GET"]),
             # Their wishes are in their forms too.
             *(Route(path, self.guarded(self._search_by_post), methods=["POST"]) for path in SEARCHED_BY_POST),
-            *(Route(path, self.guarded(wishful(endpoint)), methods=[method]) for path, method, endpoint in by_path),
+            *(
+                Route(path, self.guarded(self.wishful(endpoint)), methods=[method])
+                for path, method, endpoint in by_path
+            ),
         ]
 
     def guarded(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -122,6 +129,20 @@ class FhirDoor:
                     log_event("fault", code=error.code)
                 response = problem_response(error, request_id)
             return response
+
+        return answer
+
+    def wishful(self, endpoint: Endpoint) -> Endpoint:
+        """``endpoint`` with its answer as the client wants it; what nobody could give is refused before all else.
+
+        Raises:
+            NotAcceptableError: The client takes no format of ours.
+            BadWishError: A general parameter has a value that it cannot have.
+        """
+
+        async def answer(request: Request, caller: Caller) -> Response:
+            wishes = Wishes.of(request)
+            return await wishes.granted(request, await endpoint(request, caller), self.parts.workers)
 
         return answer
 
@@ -150,17 +171,20 @@ class FhirDoor:
     async def _metadata(self, request: Request) -> Response:
         statement = capability_statement(self.parts.card, writes=self.admission is not None)
         try:
-            return Wishes.of(request).granted(request, Response(statement, media_type=FHIR_JSON))
+            response = Response(statement, media_type=FHIR_JSON)
+            return await Wishes.of(request).granted(request, response, self.parts.workers)
         except ExchangeError as error:
             return problem_response(error, current_request_id())
 
     async def _read(self, request: Request, caller: Caller) -> Response:
+        refuse_parameters(Wishes.of(request).pairs, "a read")
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
         return _unless_known(request, kept)
 
     async def _vread(self, request: Request, caller: Caller) -> Response:
+        refuse_parameters(Wishes.of(request).pairs, "a read of a version")
         version = request.path_params["version"]
-        if not version.isdecimal():
+        if not (version.isascii() and version.isdecimal() and len(version) <= VERSION_DIGITS_MAX):
             raise MalformedResourceError("a version is a whole number")
         kept = await self.reading.vread(request.path_params["type"], request.path_params["id"], int(version), caller)
         return _unless_known(request, kept)
@@ -171,9 +195,11 @@ class FhirDoor:
         return await self._found(request, wishes, caller)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
+        # Only what is in the body may name a person: parameters may stand in the URL of a POST, too.
+        refuse_identities(request.query_params.multi_items(), self.parts.card)
         form = parse_form(await read_body(request, FORM_BYTES_MAX))
         wishes = Wishes.of(request, form)
-        return wishes.granted(request, await self._found(request, wishes, caller))
+        return await wishes.granted(request, await self._found(request, wishes, caller), self.parts.workers)
 
     async def _found(self, request: Request, wishes: Wishes, caller: Caller) -> Response:
         """The answer to a search."""
@@ -192,6 +218,7 @@ class FhirDoor:
     async def _everything(self, request: Request, caller: Caller) -> Response:
         if request.path_params["type"] != "Patient":
             raise UnsupportedInteractionError("$everything is offered for Patient")
+        refuse_parameters(Wishes.of(request).pairs, "$everything")
         bundle = await self.reading.everything(request.path_params["id"], caller)
         return Response(bundle, media_type=FHIR_JSON)
 
@@ -202,21 +229,6 @@ def _unless_known(request: Request, kept: Kept) -> Response:
     if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
         return not_modified(kept)
     return resource_answer(kept)
-
-
-def wishful(endpoint: Endpoint) -> Endpoint:
-    """``endpoint`` with its answer as the client wants it; what nobody could give is refused before anything is done.
-
-    Raises:
-        NotAcceptableError: The client takes no format of ours.
-        BadWishError: A general parameter has a value that it cannot have.
-    """
-
-    async def answer(request: Request, caller: Caller) -> Response:
-        wishes = Wishes.of(request)
-        return wishes.granted(request, await endpoint(request, caller))
-
-    return answer
 
 
 def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Caller:

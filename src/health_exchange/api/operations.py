@@ -19,6 +19,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
 from health_exchange.node.validating import BadValidationError, judged
+from health_exchange.search.query import refuse_parameters
 
 _SOUND = issue_of(severity="information", code="informational", reason="sound", diagnostics="this is sound FHIR R4")
 _OFFERED = frozenset({"mode", "profile"})
@@ -61,6 +62,7 @@ class Operations:
 
     async def meta(self, request: Request, caller: Caller) -> Response:
         """``GET Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        refuse_parameters(Wishes.of(request).pairs, "$meta")
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
         meta = bytes(fields(kept.body)["meta"])
         head = b'{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":'

@@ -1,7 +1,7 @@
 """URLs without identities: what stands in a URL stands in every log on the way.
 
 A national ID is refused wherever it stands; any other identity that the whole exchange knows, where a parameter names
-its system. An identifier without a system may be one: only a node that stands alone takes it.
+its system. An identifier without a system, or by its type, may be one: only a node that stands alone takes it.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.pseudonym.identities import InvalidIdentityError, holds_national_id, read_identity
 from health_exchange.search.query import asks_by_identifier
+from health_exchange.search.terms import Modifier
 from health_exchange.telemetry.trace import LONG_DIGITS
 
 
@@ -42,7 +43,13 @@ def refuse_identities(pairs: Iterable[tuple[str, str]], card: NodeCard) -> None:
     for name, value in pairs:
         tokens = value.split(",")
         may_be_any = asks_by_identifier(name) and not card.may(Power.TAKES_ANYTHING)
-        if holds_national_id(value) or any(_is_identity(one) or (may_be_any and "|" not in one) for one in tokens):
+        # Behind of-type stands no system but a kind, as PPN for a passport: the number may be any system's.
+        is_any = may_be_any and name.endswith(f":{Modifier.OF_TYPE}")
+        if (
+            is_any
+            or holds_national_id(value)
+            or any(_is_identity(one) or (may_be_any and "|" not in one) for one in tokens)
+        ):
             raise IdentityInUrlError("ask by an identity with POST _search: a URL stands in every log on the way")
 
 

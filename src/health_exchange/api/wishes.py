@@ -22,6 +22,7 @@ from health_exchange.fhir.layout import indented
 from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, quote, text
 from health_exchange.fhir.subsetting import Subset, Summary, is_element
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.node.workers import Workers
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -93,40 +94,50 @@ class Wishes:
             return _without_parameters(accept, prefer)
         return _read((*request.query_params.multi_items(), *form), accept, prefer)
 
-    def granted(self, request: Request, response: Response) -> Response:
+    async def granted(self, request: Request, response: Response, workers: Workers) -> Response:
         """``response`` as wished: laid out, and without its body where only the head is asked for."""
         if not self.general and self.media_type == FHIR_JSON and request.method != "HEAD":
             return response
         own = response.headers.get("content-type", "").partition(";")[0]
         if own == FHIR_JSON and response.body:
-            body = bytes(response.body)
-            is_read = request.method in {"GET", "HEAD"} or request.scope["path"].endswith("/_search")
-            if is_read and _is_of_one(request):
-                body = self.subset.of(body) if self.subset is not None else body
-            elif is_read and self.general:
-                body = self._bundle(body)
-            response.body = indented(body) if self.pretty else body
+            response.body = await self._laid_out(request, bytes(response.body), workers)
             response.headers["content-length"] = str(len(response.body))
             response.headers["content-type"] = self.media_type
         if request.method == "HEAD":
             response.body = b""
         return response
 
-    def _bundle(self, raw: bytes) -> bytes:
-        """A Bundle whose entries and links are as wished."""
-        members: dict[str, JsonBytes] = {**fields(raw)}
-        if "link" in members:
-            members["link"] = join_array([self._link(each) for each in items(members["link"])])
-        if "entry" in members and self.subset is not None:
-            members["entry"] = join_array([_with_subset(each, self.subset) for each in items(members["entry"])])
-        return join_object(members)
+    async def _laid_out(self, request: Request, body: bytes, workers: Workers) -> bytes:
+        """A body as wished: a part of it where it is what was asked for, and indented."""
+        is_read = request.method in {"GET", "HEAD"} or request.scope["path"].endswith("/_search")
+        if is_read and _is_of_one(request):
+            body = await workers.run(_part_of, self.subset, body, work_bytes=len(body)) if self.subset else body
+        elif is_read and self.general:
+            body = await workers.run(_part_of_bundle, self.subset, self.general, body, work_bytes=len(body))
+        return await workers.run(indented, body, work_bytes=len(body)) if self.pretty else body
 
-    def _link(self, raw: JsonBytes) -> bytes:
-        """A link that keeps the wishes."""
-        members: dict[str, JsonBytes] = {**fields(raw)}
-        url = text(members["url"])
-        members["url"] = quote(f"{url}{'&' if '?' in url else '?'}{urlencode(self.general)}")
-        return join_object(members)
+
+def _part_of(subset: Subset, raw: bytes) -> bytes:
+    """A part of a resource."""
+    return subset.of(raw)
+
+
+def _part_of_bundle(subset: Subset | None, general: Pairs, raw: bytes) -> bytes:
+    """A Bundle whose entries and links are as wished."""
+    members: dict[str, JsonBytes] = {**fields(raw)}
+    if "link" in members:
+        members["link"] = join_array([_with_wishes(each, general) for each in items(members["link"])])
+    if "entry" in members and subset is not None:
+        members["entry"] = join_array([_with_subset(each, subset) for each in items(members["entry"])])
+    return join_object(members)
+
+
+def _with_wishes(raw: JsonBytes, general: Pairs) -> bytes:
+    """A link that keeps the wishes."""
+    members: dict[str, JsonBytes] = {**fields(raw)}
+    url = text(members["url"])
+    members["url"] = quote(f"{url}{'&' if '?' in url else '?'}{urlencode(general)}")
+    return join_object(members)
 
 
 def _read(pairs: Pairs, accept: str, prefer: tuple[str, ...]) -> Wishes:

@@ -98,12 +98,17 @@ def apply_patch(raw: bytes, operations: list[Operation], limits: Limits = DEFAUL
 
     Raises:
         PatchDoesNotApplyError: A path leads nowhere, or a test fails; says which operation.
-        OversizedPatchError: Copies would make it too large.
+        OversizedPatchError: Copies would make it too large, or moves too deep.
     """
     document = _Document(raw, limits.body_bytes)
-    for operation in operations:
-        _DO[operation.kind](document, operation)
-    return _bytes_of(document.root)
+    try:
+        for operation in operations:
+            _DO[operation.kind](document, operation)
+        return _bytes_of(document.root)
+    # Each path is bounded, but what is moved may be moved into what was moved before.
+    except RecursionError:
+        pass
+    raise OversizedPatchError("the resource becomes too deep", where="patch")
 
 
 class _Document:

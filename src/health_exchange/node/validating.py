@@ -102,7 +102,8 @@ def _type_in(raw: bytes) -> str:
     try:
         named = fields(raw).get("resourceType", b"")
         return text(named) if kind_of(named) == '"' else ""
-    except MalformedResourceError:
+    # Nothing has looked at the body yet: it may be no UTF-8, or nest without end.
+    except (MalformedResourceError, UnicodeDecodeError, RecursionError):
         return ""
 
 
@@ -112,6 +113,9 @@ def _parameters(raw: bytes) -> Mapping[str, JsonBytes]:
     for parameter in items(fields(raw).get("parameter", b"[]")):
         members = fields(parameter)
         value = next((members[name] for name in members if name == "resource" or name.startswith("value")), b"")
+        # Where the resource is no sound JSON, nothing beside it was checked.
+        if kind_of(members.get("name", b"")) != '"':
+            raise MalformedResourceError("a parameter has a name", where="Parameters.parameter")
         given[text(members["name"])] = value
     return given
 

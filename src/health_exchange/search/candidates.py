@@ -5,6 +5,7 @@ open more is refused with what would narrow it, and never answered short.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -46,6 +47,8 @@ from health_exchange.store.transaction import Transaction
 BATCH = 200
 SCAN_MAX = 5_000
 """Most candidates opened for one page, one total or one step of a chain."""
+LOOKED_AT_MAX = 20_000
+"""Most resources that all steps of a search's chains together may open or name; and all of what includes others."""
 
 
 class TooCostlyError(ExchangeError):
@@ -55,8 +58,35 @@ class TooCostlyError(ExchangeError):
     code = "too-costly"
 
 
-def matches_of(
-    tx: Transaction, query: SearchQuery, permitted: Permitted | None, *, after: int | None = None, wanted: int = BATCH
+@dataclass(slots=True)
+class Budget:
+    """What the steps of one search may still look at together: each alone is bounded, but there may be many.
+
+    Attributes:
+        left: How many resources may still be opened or named.
+    """
+
+    left: int = field(default_factory=lambda: LOOKED_AT_MAX)
+
+    def spend(self, resources_looked_at: int) -> None:
+        """Take from what is left.
+
+        Raises:
+            TooCostlyError: There is not as much.
+        """
+        self.left -= resources_looked_at
+        if self.left < 0:
+            raise TooCostlyError(f"the search looks at more than {LOOKED_AT_MAX} other resources; say more about them")
+
+
+def matches_of(  # a search with its bounds
+    tx: Transaction,
+    query: SearchQuery,
+    permitted: Permitted | None,
+    *,
+    after: int | None = None,
+    wanted: int = BATCH,
+    budget: Budget | None = None,
 ) -> Iterator[StoredResource]:
     """Everything that a query finds, newest row first.
 
@@ -66,9 +96,10 @@ def matches_of(
         permitted: What the caller may see; ``None`` for everything.
         after: Row number to begin below.
         wanted: How many the caller will take, by which batches are cut.
+        budget: Of the search that this is a step of.
 
     Raises:
-        TooCostlyError: More than :data:`SCAN_MAX` were opened, and there are more.
+        TooCostlyError: More than :data:`SCAN_MAX` were opened, and there are more; or the budget is spent.
     """
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
@@ -78,6 +109,8 @@ def matches_of(
     while batch := _batch(tx, where, after, limit):
         if scanned >= SCAN_MAX:
             raise too_costly(query.type)
+        if budget is not None:
+            budget.spend(len(batch))
         yield from (kept for kept in batch if matcher.matches(kept))
         if len(batch) < limit:
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from health_exchange.fhir.parameter_table import located, parameters_of
-from health_exchange.search.candidates import TooCostlyError, matches_of
+from health_exchange.search.candidates import Budget, TooCostlyError, matches_of
 from health_exchange.search.comparing import named_by
 from health_exchange.search.matching import decoded
 from health_exchange.search.permission import Permitted
@@ -25,21 +25,20 @@ def included(
     """Everything that comes beside a page, each resource once and none that is on the page.
 
     Raises:
-        TooCostlyError: There is more than :data:`INCLUDED_MAX` of it.
+        TooCostlyError: There is more than :data:`INCLUDED_MAX` of it, or too much has to be opened to find it.
     """
+    budget = Budget()
     there = {kept.rid for kept in matches}
     found: list[StoredResource] = []
     asked, frontier = tuple(inclusions), list(matches)
     while frontier and asked:
         added: dict[int, StoredResource] = {}
         for inclusion in asked:
-            for kept in _included(tx, frontier, inclusion, permitted):
+            for kept in _included(tx, frontier, inclusion, permitted, budget):
                 if kept.rid not in there:
                     added[kept.rid] = kept
                 if len(found) + len(added) > INCLUDED_MAX:
-                    raise TooCostlyError(
-                        f"a page would include more than {INCLUDED_MAX} resources; ask for smaller pages"
-                    )
+                    raise _too_many()
         there |= added.keys()
         frontier = list(added.values())
         found += frontier
@@ -48,14 +47,14 @@ def included(
 
 
 def _included(
-    tx: Transaction, around: Sequence[StoredResource], inclusion: Inclusion, permitted: Permitted
+    tx: Transaction, around: Sequence[StoredResource], inclusion: Inclusion, permitted: Permitted, budget: Budget
 ) -> Iterator[StoredResource]:
     """What one inclusion adds to some resources."""
     parameter = parameters_of(inclusion.source)[inclusion.by]
     if inclusion.reverse:
         names = {f"{kept.type}/{kept.id}" for kept in around if inclusion.target in {"", kept.type}}
         criterion = Criterion(name=inclusion.by, terms=(AmongTerm(frozenset(names)),))
-        yield from _found(tx, inclusion.source, criterion, permitted) if names else ()
+        yield from _found(tx, inclusion.source, criterion, permitted, budget) if names else ()
         return
     ids: dict[str, set[str]] = {}
     for kept in around:
@@ -64,11 +63,22 @@ def _included(
                 resource_type, _, resource_id = named_by(value.value).partition("/")
                 if resource_id and inclusion.target in {"", resource_type}:
                     ids.setdefault(resource_type, set()).add(resource_id)
+    # One resource may refer to more than a database takes in one question.
+    if sum(map(len, ids.values())) > INCLUDED_MAX:
+        raise _too_many()
     for resource_type, wanted in sorted(ids.items()):
-        yield from _found(tx, resource_type, Criterion(name="_id", terms=(IdsTerm(frozenset(wanted)),)), permitted)
+        criterion = Criterion(name="_id", terms=(IdsTerm(frozenset(wanted)),))
+        yield from _found(tx, resource_type, criterion, permitted, budget)
 
 
-def _found(tx: Transaction, resource_type: str, criterion: Criterion, permitted: Permitted) -> Iterable[StoredResource]:
+def _found(
+    tx: Transaction, resource_type: str, criterion: Criterion, permitted: Permitted, budget: Budget
+) -> Iterable[StoredResource]:
     """What one criterion finds, up to one more than may be included."""
     query = SearchQuery(type=resource_type, criteria=(criterion,))
-    return islice(matches_of(tx, query, permitted), INCLUDED_MAX + 1)
+    return islice(matches_of(tx, query, permitted, budget=budget), INCLUDED_MAX + 1)
+
+
+def _too_many() -> TooCostlyError:
+    """Says what would help."""
+    return TooCostlyError(f"a page would include more than {INCLUDED_MAX} resources; ask for smaller pages")

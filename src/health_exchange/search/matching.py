@@ -1,7 +1,7 @@
 """Whether an opened resource is what a query asks for: exact, where the index only guesses."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -27,7 +27,16 @@ from health_exchange.search.terms import (
 from health_exchange.search.tokens import code_form, token_of
 from health_exchange.store.resources import StoredResource
 
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+
+def _number(written: str) -> Decimal | str:
+    """A number as precise as it is written; its text, which is no number, where no decimal has such an exponent."""
+    try:
+        return Decimal(written)
+    except InvalidOperation:
+        return written
+
+
+_DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
 def decoded(kept: StoredResource) -> Mapping[str, Any]:

@@ -134,12 +134,21 @@ def parse_over_types(  # a search with its parts
         pairs: As for :func:`parse_pairs`; every type has to have the parameters.
         patient: Id of the Patient whose compartment is searched; empty for no compartment.
         base: URL that this node's own resources stand under.
-        lenient: As for :func:`parse_pairs`.
+        lenient: As for :func:`parse_pairs`; what one of the types does not offer is left out of the search for all.
 
     Raises:
         UnknownParameterError: As :func:`parse_pairs`, for any of the types.
         BadSearchError: As :func:`parse_pairs`.
     """
+    # Each is read once for every type: too many are refused before.
+    if len(pairs) > CRITERIA_MAX + INCLUSIONS_MAX + len(_RESULTS):
+        raise BadSearchError(f"a search has at most {CRITERIA_MAX} parameters")
+    ignored: tuple[str, ...] = ()
+    if lenient and len(types) > 1:
+        # Left out for one type alone, it would widen the search there while it narrows it elsewhere.
+        offered = [pair for pair in pairs if all(_is_offered(each, pair, base) for each in types)]
+        ignored = tuple(_shown(name) for name, value in pairs if (name, value) not in offered)
+        pairs = offered
     branches = [parse_pairs(each, pairs, base=base, lenient=lenient) for each in types]
     if patient:
         read_value(parameters_of("Patient")["_id"], "", patient)
@@ -147,7 +156,7 @@ def parse_over_types(  # a search with its parts
         branches = [structs.replace(branch, criteria=(*branch.criteria, belongs)) for branch in branches]
     if len(branches) == 1:
         return branches[0]
-    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches))
+    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches), ignored=ignored)
 
 
 def parse_text(resource_type: str, text: str) -> SearchQuery:
@@ -170,6 +179,16 @@ def parse_text(resource_type: str, text: str) -> SearchQuery:
     return query
 
 
+def refuse_parameters(pairs: Sequence[tuple[str, str]], interaction: str) -> None:
+    """Raise where an interaction that takes no parameters is given one: passed over, it would change what is asked.
+
+    Raises:
+        UnknownParameterError: There is one.
+    """
+    for name, _value in pairs:
+        raise UnknownParameterError(f"{_shown(name)} is not offered in {interaction}")
+
+
 def asks_by_identifier(name: str) -> bool:
     """Whether the value of a parameter may be an identifier, at whatever end of a chain."""
     return "identifier" in re.split(r"[.:]", name)
@@ -184,6 +203,15 @@ def last_of(name: str) -> str:
             name = name.partition(".")[2]
         else:
             return name
+
+
+def _is_offered(resource_type: str, pair: tuple[str, str], base: str) -> bool:
+    """Whether a type is searched by a parameter."""
+    try:
+        parse_pairs(resource_type, [pair], base=base)
+    except UnknownParameterError:
+        return False
+    return True
 
 
 def _criterion(resource_type: str, name: str, value: str, base: str, depth: int = 1) -> Criterion:
