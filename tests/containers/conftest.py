@@ -3,7 +3,6 @@
 Beside it the demo, in processes and undisturbed, on the same records: what the network in containers must count.
 """
 
-import signal
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from health_exchange.cli.samples.writer import make_files
 FURTHER_SEED = 4
 FURTHER_PEOPLE = 96
 DEMO_WITHIN_S = 300.0
+DEMO_ENDS_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -84,5 +84,6 @@ def demo(further: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Repor
             words = ("replay", "--dir", root, "--samples", str(further), "--json", str(second))
             subprocess.run([*program, *words], check=True, stdout=subprocess.DEVNULL, timeout=DEMO_WITHIN_S)  # noqa: S603  # our own program
         finally:
-            staying.send_signal(signal.SIGINT)
+            staying.terminate()
+            staying.wait(timeout=DEMO_ENDS_WITHIN_S)
     return read_report(first), read_report(second)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ from health_exchange.cli.demo.story import Story, trusting
 from health_exchange.cli.demo.supervision import Supervisor
 
 MARK = ".health-exchange-demo"
+ENDED = 143
+"""Exit code of whoever was ended by SIGTERM before the report."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console()
     clear(arguments.dir)
     stay = arguments.stay or (sys.stdin.isatty() and not arguments.once)
-    report = asyncio.run(_run(arguments, console, stay=stay))
+    try:
+        report = asyncio.run(_run(arguments, console, stay=stay))
+    except asyncio.CancelledError:
+        return ENDED
     return 0 if report.is_well else 1
 
 
@@ -56,7 +62,10 @@ def clear(folder: Path) -> None:
 
 
 async def _run(arguments: argparse.Namespace, console: Console, *, stay: bool) -> Report:
-    """The whole demo."""
+    """The whole demo; whoever ends it by SIGTERM finds no node left running, as after Ctrl-C."""
+    running = asyncio.current_task()
+    if running is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     plan, samples = demo_plan(), read_samples(arguments.samples)
     root = arguments.dir.resolve()
     keys = make_setting(root, plan, samples)
