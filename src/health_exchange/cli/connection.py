@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from health_exchange.cli.client import BadRequestError, RegisteredClient
+from health_exchange.cli.client import TIMEOUT_S, BadRequestError, RegisteredClient
 from health_exchange.model.loopback import is_loopback
 
 NATIONAL_ID_SYSTEM = "urn:oid:2.16.156.10011.1.3"
@@ -90,7 +90,7 @@ async def connected(arguments: argparse.Namespace, use: Callable[[RegisteredClie
         key = arguments.key.read_bytes()
     except OSError as error:
         raise BadRequestError(f"{arguments.key}: {error.strerror or 'cannot be read'}") from None
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=TIMEOUT_S) as http:
         client = RegisteredClient(
             client_id=arguments.client_id,
             private_key_pem=key,

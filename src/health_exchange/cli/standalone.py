@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from health_exchange.cli.client import BadRequestError, RegisteredClient, problem_of
+from health_exchange.cli.client import TIMEOUT_S, BadRequestError, RegisteredClient, problem_of
 from health_exchange.wiring.directory_files import read_directory_files
 from health_exchange.wiring.running import run_node
 from health_exchange.wiring.settings import read_named, read_settings
@@ -80,5 +80,5 @@ def print_token(folder: Path, authority: Path | None) -> int:
 
 async def _token(url: str, key: bytes, authority: Path | None) -> str:
     context = ssl.create_default_context(cafile=str(authority) if authority is not None else None)
-    async with httpx.AsyncClient(verify=context, trust_env=False) as http:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=TIMEOUT_S) as http:
         return await RegisteredClient(client_id=CLIENT, private_key_pem=key, base_url=url, http=http).token()
