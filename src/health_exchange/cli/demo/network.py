@@ -1,5 +1,6 @@
 """The demo's tree: ten nodes of two provinces, a municipality and the nation, each on two loopback ports."""
 
+import os
 import socket
 
 from health_exchange.model.addresses import NodeAddress
@@ -54,7 +55,10 @@ def free_ports(count: int) -> int:
     Raises:
         OSError: There is no such row where we look.
     """
-    base = next((base for base in _PORT_BASES if _all_free(base, count)), None)
+    # Whoever looks at the same time, before either listens, begins at another row.
+    turn = os.getpid() % len(_PORT_BASES)
+    rows: tuple[int, ...] = (*_PORT_BASES[turn:], *_PORT_BASES[:turn])
+    base = next((base for base in rows if _all_free(base, count)), None)
     if base is None:
         raise OSError("no free loopback ports between 18400 and 28400")
     return base
