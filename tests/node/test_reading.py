@@ -43,7 +43,7 @@ from health_exchange.pseudonym.cache import cache_tag, seal_name
 from health_exchange.pseudonym.dealing import generate_key
 from health_exchange.pseudonym.identities import check_digit, read_identity
 from health_exchange.pseudonym.threshold import Name
-from health_exchange.search.pages import BadPageError
+from health_exchange.search.links import BadPageError
 from health_exchange.search.query import UnknownParameterError
 from health_exchange.search.tokens import tokens_of
 from health_exchange.search.values import BadSearchError

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.pages import LIFETIME, BadPageError, Continuation, read_page_token, write_page_token
+from health_exchange.search.links import LIFETIME, BadPageError
+from health_exchange.search.pages import Continuation, read_page_token, write_page_token
 from health_exchange.search.terms import Criterion, PersonTerm, SearchQuery
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

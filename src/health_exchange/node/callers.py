@@ -20,3 +20,8 @@ class Caller:
     principal: Principal
     purpose: Purpose
     request_id: RequestId
+
+    @property
+    def holder(self) -> str:
+        """Whose a link to a page is: the same principal's for the same purpose."""
+        return f"{self.principal.kind}|{self.principal.id}|{self.purpose}"

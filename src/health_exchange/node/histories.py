@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.splicing import JsonBytes, join_array, join_object, quote
 from health_exchange.model.errors import ExchangeError, NotFoundError
@@ -33,7 +34,7 @@ from health_exchange.search.histories import (
     wanted,
 )
 from health_exchange.search.history_pages import Bookmark, read_bookmark, write_bookmark
-from health_exchange.search.pages import LIFETIME, BadPageError
+from health_exchange.search.links import LIFETIME, PAGE, BadPageError
 from health_exchange.search.query import COUNT_MAX, UnknownParameterError
 from health_exchange.search.spans import BadDateError, span_of
 from health_exchange.search.terms import COUNT_DEFAULT
@@ -42,8 +43,6 @@ from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 
-NONCE_BYTES = 12
-_PAGE = "_page"
 _COUNT_CHARACTERS_MAX = 9
 
 
@@ -169,15 +168,15 @@ class Histories:
         """The history that parameters ask for."""
         parts = self._parts
         scope = "/".join(name for name in (resource_type, resource_id) if name is not None)
-        is_first = not any(name == _PAGE for name, _value in pairs)
+        is_first = not any(name == PAGE for name, _value in pairs)
         if is_first:
             bookmark = _begun(scope, pairs, self._parts)
         else:
             if len(pairs) > 1:
-                raise BadPageError("a link to a page is used as it is, without further parameters", where=_PAGE)
-            bookmark = read_bookmark(parts.keys.tokens, pairs[0][1], caller=_holder(caller), now=parts.clock.now())
+                raise BadPageError("a link to a page is used as it is, without further parameters", where=PAGE)
+            bookmark = read_bookmark(parts.keys.tokens, pairs[0][1], caller=caller.holder, now=parts.clock.now())
             if bookmark.scope != scope:
-                raise BadPageError("this link to a page is for another history", where=_PAGE)
+                raise BadPageError("this link to a page is for another history", where=PAGE)
         return Asked(type=resource_type, id=resource_id, bookmark=bookmark, period=_period(bookmark), is_first=is_first)
 
     def _bundle(self, wished: Asked, page: Page, pairs: Sequence[tuple[str, str]], caller: Caller) -> bytes:
@@ -196,10 +195,10 @@ class Histories:
                     before=page.after,
                     expires_at=self._parts.clock.now() + LIFETIME,
                 ),
-                caller=_holder(caller),
+                caller=caller.holder,
                 nonce=self._parts.randomness(NONCE_BYTES),
             )
-            links["next"] = f"{own}?{_PAGE}={token}"
+            links["next"] = f"{own}?{PAGE}={token}"
         members: dict[str, JsonBytes] = {"resourceType": b'"Bundle"', "type": b'"history"'}
         if page.total is not None:
             members["total"] = str(page.total).encode()
@@ -317,8 +316,3 @@ def _entry(kept: StoredResource, base: str) -> bytes:
     etag = quote(f'W/"{kept.version}"')
     members["response"] = join_object({"status": quote(status), "etag": etag, "lastModified": quote(kept.changed_at)})
     return join_object(members)
-
-
-def _holder(caller: Caller) -> str:
-    """Whose a link to a page is."""
-    return f"{caller.principal.kind}|{caller.principal.id}|{caller.purpose}"

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlencode
 
+from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.fhir.outcomes import operation_outcome
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
@@ -20,21 +21,11 @@ from health_exchange.policy.decisions import Action
 from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.chains import followed, is_chained
 from health_exchange.search.finding import FoundPage, find, pseudonyms_of, total
-from health_exchange.search.pages import (
-    LIFETIME,
-    TOKEN_CHARACTERS_MAX,
-    BadPageError,
-    Continuation,
-    packed_rows,
-    read_page_token,
-    write_page_token,
-)
+from health_exchange.search.links import LIFETIME, PAGE, TOKEN_CHARACTERS_MAX, BadPageError
+from health_exchange.search.pages import Continuation, packed_rows, read_page_token, write_page_token
 from health_exchange.search.query import asks_by_identifier
 from health_exchange.search.terms import ChainTerm, Criterion, HasTerm, PersonTerm, SearchQuery
 from health_exchange.store.engine import Transaction
-
-NONCE_BYTES = 12
-_PAGE = "_page"
 
 
 class Searching(Reading):
@@ -122,14 +113,14 @@ class Searching(Reading):
 
     def _continued(self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation | None:
         """Where a link to a page goes on; ``None`` where the request is no such link."""
-        if not any(name == _PAGE for name, _value in pairs):
+        if not any(name == PAGE for name, _value in pairs):
             return None
         if len(pairs) > 1:
-            raise BadPageError("a link to a page is used as it is, without further parameters", where=_PAGE)
+            raise BadPageError("a link to a page is used as it is, without further parameters", where=PAGE)
         parts = self._parts
-        continuation = read_page_token(parts.keys.tokens, pairs[0][1], caller=_holder(caller), now=parts.clock.now())
+        continuation = read_page_token(parts.keys.tokens, pairs[0][1], caller=caller.holder, now=parts.clock.now())
         if continuation.query.type != resource_type:
-            raise BadPageError("this link to a page is for another resource type", where=_PAGE)
+            raise BadPageError("this link to a page is for another resource type", where=PAGE)
         return continuation
 
     async def _begun(  # a search with its parts
@@ -164,17 +155,17 @@ class Searching(Reading):
         """The URL of a page."""
         parts = self._parts
         token = write_page_token(
-            parts.keys.tokens, continuation, caller=_holder(caller), nonce=parts.randomness(NONCE_BYTES)
+            parts.keys.tokens, continuation, caller=caller.holder, nonce=parts.randomness(NONCE_BYTES)
         )
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise TooCostlyError("the search is too long to go on with; ask for fewer types or values")
-        return f"{_place(base, continuation.query.type)}?{_PAGE}={token}"
+        return f"{_place(base, continuation.query.type)}?{PAGE}={token}"
 
     def _self_link(
         self, base: str, place: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
     ) -> str:
         """The URL of this page: as asked, unless it was asked by identifier or is a further page."""
-        if any(asks_by_identifier(name) or name == _PAGE for name, _value in pairs):
+        if any(asks_by_identifier(name) or name == PAGE for name, _value in pairs):
             return self._url(base, continuation, caller)
         return f"{place}?{urlencode(pairs)}" if pairs else place
 
@@ -192,11 +183,6 @@ def _ignored(names: Sequence[str]) -> bytes:
         reason="unknown-parameter",
         diagnostics=f"left out, because it is not offered here: {', '.join(names)}",
     )
-
-
-def _holder(caller: Caller) -> str:
-    """Whose a link to a page is."""
-    return f"{caller.principal.kind}|{caller.principal.id}|{caller.purpose}"
 
 
 def _persons_in(query: SearchQuery) -> set[Pseudonym]:

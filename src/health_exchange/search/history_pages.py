@@ -1,22 +1,14 @@
-"""The link to a further page of a history: where it goes on, sealed as the links of searches are (``pages``).
+"""The link to a further page of a history: where it goes on, sealed (``links``)."""
 
-The number of a row grows with rows that the caller may not see, so it has a fixed width: a token's length tells
-nothing of it.
-"""
-
-from base64 import b32decode, b32encode
 from datetime import datetime
-from hashlib import blake2b
 
 import msgspec
 
-from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.histories import Place
-from health_exchange.search.pages import TOKEN_CHARACTERS_MAX, BadPageError
+from health_exchange.search.links import PAGE, BadPageError, open_link, seal_link
 
-_KEY_NAME = b"history-pages"
-_NUMBER_BYTES = 8
+_ABOUT = b"history-pages"
 
 
 class Bookmark(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,19 +35,10 @@ _DECODER = msgspec.msgpack.Decoder(Bookmark)
 
 
 def write_bookmark(key: Secret, bookmark: Bookmark, *, caller: str, nonce: bytes) -> str:
-    """The bookmark as a token in a URL.
-
-    Args:
-        key: The node's token key; sealed under a key derived from it.
-        bookmark: What is sealed.
-        caller: Name of who may use it.
-        nonce: 12 bytes, never used before.
-    """
+    """The bookmark as a token in a URL; arguments as ``links.seal_link`` takes them."""
     place = bookmark.before
     rest = msgspec.msgpack.encode(msgspec.structs.replace(bookmark, before=place._replace(rid=0)))
-    plain = place.rid.to_bytes(_NUMBER_BYTES, "big") + rest
-    sealed = seal(_derived(key), plain, aad=caller.encode(), nonce=nonce)
-    return b32encode(sealed).decode().rstrip("=").lower()
+    return seal_link(key, place.rid, rest, about=_ABOUT, caller=caller, nonce=nonce)
 
 
 def read_bookmark(key: Secret, token: str, *, caller: str, now: datetime) -> Bookmark:
@@ -64,22 +47,13 @@ def read_bookmark(key: Secret, token: str, *, caller: str, now: datetime) -> Boo
     Raises:
         BadPageError: It was made elsewhere or for another caller, was changed, or has expired.
     """
-    bookmark: Bookmark | None = None
-    if len(token) <= TOKEN_CHARACTERS_MAX:
-        try:
-            sealed = b32decode(token.upper() + "=" * (-len(token) % 8))
-            plain = open_sealed(_derived(key), sealed, aad=caller.encode())
-            bookmark = _DECODER.decode(plain[_NUMBER_BYTES:])
-            place = bookmark.before._replace(rid=int.from_bytes(plain[:_NUMBER_BYTES], "big"))
-            bookmark = msgspec.structs.replace(bookmark, before=place)
-        except (ValueError, SealBrokenError, msgspec.MsgspecError):
-            pass
+    row, rest = open_link(key, token, about=_ABOUT, caller=caller)
+    try:
+        bookmark = _DECODER.decode(rest)
+    except (msgspec.MsgspecError, ValueError):
+        bookmark = None
     if bookmark is None:
-        raise BadPageError("this link to a page was not made here for this caller", where="_page")
+        raise BadPageError("this link to a page is another release's; ask again", where=PAGE)
     if bookmark.expires_at <= now:
-        raise BadPageError("this link to a page has expired; ask again", where="_page")
-    return bookmark
-
-
-def _derived(key: Secret) -> Secret:
-    return Secret(blake2b(_KEY_NAME, key=key.raw, digest_size=32).digest())
+        raise BadPageError("this link to a page has expired; ask again", where=PAGE)
+    return msgspec.structs.replace(bookmark, before=bookmark.before._replace(rid=row))

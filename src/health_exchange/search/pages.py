@@ -1,36 +1,21 @@
-"""The link to a next page: the whole query and the place in it, sealed, so that a URL tells nothing.
+"""The link to a next page of a search: the whole query and the place in it, sealed (``links``).
 
-A token opens for the caller it was made for only, at the node that made it, and for a while. It holds the query as it
-was resolved (pseudonyms and hashes, never identities), so a search that came by POST goes on by GET. Its length tells
-nothing of the place: the number of a row grows with the rows that the caller may not see, so it has a fixed width.
+It holds the query as it was resolved (pseudonyms and hashes, never identities), so a search that came by POST goes on
+by GET.
 """
 
-from base64 import b32decode, b32encode
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from hashlib import blake2b
+from datetime import datetime
 
 import msgspec
 
-from health_exchange.crypto.sealing import SealBrokenError, open_sealed, seal
-from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.secrecy import Secret
+from health_exchange.search.links import PAGE, BadPageError, open_link, seal_link
 from health_exchange.search.terms import SearchQuery
 
-LIFETIME = timedelta(hours=1)
-TOKEN_CHARACTERS_MAX = 48_000
-"""What the rows of a sorted search, and the longest query, come to; an HTTP server takes 64 KB in a line."""
-_KEY_NAME = b"search-pages"
-_ROW_BYTES = 8
+_ABOUT = b"search-pages"
 _PACKED_BYTES = 5
 _FIRST_PAGE = -1
-
-
-class BadPageError(ExchangeError):
-    """The link is no longer good, or was made for somebody else."""
-
-    category = Category.INCORRECT
-    code = "bad-page"
 
 
 class Continuation(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,19 +51,10 @@ _DECODER = msgspec.msgpack.Decoder(Continuation)
 
 
 def write_page_token(key: Secret, continuation: Continuation, *, caller: str, nonce: bytes) -> str:
-    """The continuation as a token in a URL.
-
-    Args:
-        key: The node's token key; sealed under a key derived from it.
-        continuation: What is sealed.
-        caller: Name of who may use it.
-        nonce: 12 bytes, never used before.
-    """
+    """The continuation as a token in a URL; arguments as ``links.seal_link`` takes them."""
     row = _FIRST_PAGE if continuation.after is None else continuation.after
     rest = msgspec.msgpack.encode(msgspec.structs.replace(continuation, after=None))
-    plain = row.to_bytes(_ROW_BYTES, "big", signed=True) + rest
-    sealed = seal(_derived(key), plain, aad=caller.encode(), nonce=nonce)
-    return b32encode(sealed).decode().rstrip("=").lower()
+    return seal_link(key, row, rest, about=_ABOUT, caller=caller, nonce=nonce)
 
 
 def read_page_token(key: Secret, token: str, *, caller: str, now: datetime) -> Continuation:
@@ -87,23 +63,13 @@ def read_page_token(key: Secret, token: str, *, caller: str, now: datetime) -> C
     Raises:
         BadPageError: It was made elsewhere or for another caller, was changed, or has expired.
     """
-    continuation: Continuation | None = None
-    if len(token) <= TOKEN_CHARACTERS_MAX:
-        try:
-            sealed = b32decode(token.upper() + "=" * (-len(token) % 8))
-            plain = open_sealed(_derived(key), sealed, aad=caller.encode())
-            row = int.from_bytes(plain[:_ROW_BYTES], "big", signed=True)
-            continuation = msgspec.structs.replace(
-                _DECODER.decode(plain[_ROW_BYTES:]), after=None if row == _FIRST_PAGE else row
-            )
-        except (ValueError, SealBrokenError, msgspec.MsgspecError):
-            pass
+    row, rest = open_link(key, token, about=_ABOUT, caller=caller)
+    try:
+        continuation = _DECODER.decode(rest)
+    except (msgspec.MsgspecError, ValueError):
+        continuation = None
     if continuation is None:
-        raise BadPageError("this link to a page was not made here for this caller", where="_page")
+        raise BadPageError("this link to a page is another release's; search again", where=PAGE)
     if continuation.expires_at <= now:
-        raise BadPageError("this link to a page has expired; search again", where="_page")
-    return continuation
-
-
-def _derived(key: Secret) -> Secret:
-    return Secret(blake2b(_KEY_NAME, key=key.raw, digest_size=32).digest())
+        raise BadPageError("this link to a page has expired; search again", where=PAGE)
+    return msgspec.structs.replace(continuation, after=None if row == _FIRST_PAGE else row)
