@@ -88,37 +88,27 @@ class Writing:
     async def update(self, request: Request, caller: Caller) -> Response:
         """``PUT Type/id`` or ``PUT Type?query``."""
         self._writer()
-        view = await self._resource(request)
-        write = make_request(
-            method="PUT",
-            target=_target(request, self.parts.card),
-            view=view,
-            if_match=request.headers.get("if-match"),
-            if_none_match=request.headers.get("if-none-match"),
-        )
-        return await self._written(request, write, caller)
+        return await self._change(request, caller, view=await self._resource(request))
 
     async def patch(self, request: Request, caller: Caller) -> Response:
         """``PATCH Type/id`` or ``PATCH Type?query``."""
         self._writer()
-        patch = await read_patch(request, self.limits.body_bytes)
-        write = make_request(
-            method="PATCH",
-            target=_target(request, self.parts.card),
-            view=None,
-            patch=patch,
-            if_match=request.headers.get("if-match"),
-            if_none_match=request.headers.get("if-none-match"),
-        )
-        return await self._written(request, write, caller)
+        return await self._change(request, caller, patch=await read_patch(request, self.limits.body_bytes))
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         """``DELETE Type/id`` or ``DELETE Type?query``."""
         self._writer()
+        return await self._change(request, caller)
+
+    async def _change(
+        self, request: Request, caller: Caller, *, view: ResourceView | None = None, patch: bytes | None = None
+    ) -> Response:
+        """Change what the URL names, under the conditions of its headers."""
         write = make_request(
-            method="DELETE",
+            method=request.method,
             target=_target(request, self.parts.card),
-            view=None,
+            view=view,
+            patch=patch,
             if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
         )
