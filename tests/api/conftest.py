@@ -1,13 +1,9 @@
 """Doors keep on SQLite files; modules that say ``ON_BOTH_DATABASES`` run again on PostgreSQL, in ``make test``."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
-from tests.federation import network
-
-if TYPE_CHECKING:
-    from tests.databases import PostgresqlServer
+from tests.federation import keeping
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -21,14 +17,5 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def kept_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where the networks of a test keep what they keep."""
-    server: PostgresqlServer | None = None
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgresql")
-    token = network.SERVER.set(server)
-    yield
-    for each in network.OPEN:
-        each.close()
-    network.OPEN.clear()
-    network.SERVER.reset(token)
-    if server is not None:
-        server.drop_databases()
+    with keeping.kept_on(request.param, request):
+        yield
