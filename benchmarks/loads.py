@@ -8,6 +8,7 @@ import msgspec
 from health_exchange.pseudonym.identities import check_digit
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "synthea-r4-150.tar.xz"
+PERSONS = 150
 NATIONAL_ID = "urn:oid:2.16.156.10011.1.3"
 
 
@@ -17,8 +18,11 @@ def national_id(number: int) -> str:
     return first + check_digit(first)
 
 
-def synthea_bundles() -> list[tuple[bytes, int]]:
+def synthea_bundles(time_over: int = 0) -> list[tuple[bytes, int]]:
     """Bundles, minified, each with its number of entries.
+
+    Args:
+        time_over: Each number makes other persons of them.
 
     Raises:
         SystemExit: ``../shared`` is absent.
@@ -35,6 +39,6 @@ def synthea_bundles() -> list[tuple[bytes, int]]:
             for entry in bundle["entry"]:
                 resource = entry["resource"]
                 if resource["resourceType"] == "Patient":
-                    resource["identifier"] = [{"system": NATIONAL_ID, "value": national_id(number)}]
+                    resource["identifier"] = [{"system": NATIONAL_ID, "value": national_id(number + PERSONS * time_over)}]
             bundles.append((msgspec.json.encode(bundle), len(bundle["entry"])))
     return bundles
