@@ -275,7 +275,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="some figures, by name")
     arguments = parser.parse_args()
     print(f"{describe_machine()}; a core does the yardstick in {yardstick_ms():.0f} ms")
-    with TemporaryDirectory(prefix="health-exchange-") as name, databases(Path(name), postgresql=arguments.postgres) as where:
+    with (
+        TemporaryDirectory(prefix="health-exchange-") as name,
+        databases(Path(name), postgresql=arguments.postgres) as where,
+    ):
         folder = Path(name)
         with standing_alone(folder, where, arguments.processes) as (port, process):
             key = (folder / "node" / CLIENT_KEY).read_bytes()

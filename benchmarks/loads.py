@@ -39,6 +39,8 @@ def synthea_bundles(time_over: int = 0) -> list[tuple[bytes, int]]:
             for entry in bundle["entry"]:
                 resource = entry["resource"]
                 if resource["resourceType"] == "Patient":
-                    resource["identifier"] = [{"system": NATIONAL_ID, "value": national_id(number + PERSONS * time_over)}]
+                    resource["identifier"] = [
+                        {"system": NATIONAL_ID, "value": national_id(number + PERSONS * time_over)}
+                    ]
             bundles.append((msgspec.json.encode(bundle), len(bundle["entry"])))
     return bundles

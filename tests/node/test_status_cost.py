@@ -76,7 +76,7 @@ def keep(tx: Transaction, first: int, count: int) -> None:
         outbox.enqueue(tx, raw=b"x", stream=stream, sequence=number, digest=b"d", recipients=[ABOVE])
         outbox.mark_delivered(tx, stream, number)
         outbox.record_receipt(tx, stream, number, ABOVE, outcome="accepted", code="", raw=b"r")
-        audit_log.append(tx, b"entry", leaf=b"0" * 32)
+        audit_log.append(tx, [audit_log.NewEntry(b"entry", b"0" * 32)])
         audit_log.save_checkpoint(tx, number, b"note")
         audit_log.save_cosignature(tx, number, "cn", b"line")
     tallies.fold(tx)

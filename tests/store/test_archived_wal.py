@@ -57,7 +57,7 @@ def keep_writing(store: Store, acknowledged: list[int], stop: threading.Event) -
         number += 1
         raw = number.to_bytes(8)
         try:
-            store.write_now(partial(audit_log.append, raw=raw, leaf=raw * 4))
+            store.write_now(partial(audit_log.append, new=[audit_log.NewEntry(raw, raw * 4)]))
         except ExchangeError:
             return
         acknowledged.append(number)

@@ -48,7 +48,7 @@ def make(store: Store, *numbers: int) -> None:
     def write(tx: Transaction) -> None:
         for number in numbers:
             subjects.find_or_make_subject(tx, anchor=f"Patient/{number}")
-            audit_log.append(tx, b"entry", leaf=bytes(32))
+            audit_log.append(tx, [audit_log.NewEntry(b"entry", bytes(32))])
 
     store.write_now(write)
 

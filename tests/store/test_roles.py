@@ -48,7 +48,7 @@ def store(postgresql: PostgresqlServer, database: str) -> Iterator[Store]:
     opened.claim("a-run")
     person = Pseudonym("a" * 26)
     opened.write_now(lambda tx: subjects.find_or_make_subject(tx, anchor="Patient/1", pseudonym=person))
-    opened.write_now(lambda tx: audit_log.append(tx, b"entry", leaf=b"1" * 32, subjects=[person], reference="r"))
+    opened.write_now(lambda tx: audit_log.append(tx, [audit_log.NewEntry(b"entry", b"1" * 32, [person], "r")]))
     opened.write_now(lambda tx: audit_log.save_checkpoint(tx, 1, b"note"))
     yield opened
     opened.close()

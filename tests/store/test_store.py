@@ -99,12 +99,12 @@ async def test_one_failing_write_of_a_group_takes_nothing_of_the_others_with_it(
 def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
     def fail(tx: Transaction) -> None:
         _keep(tx, 99)
-        audit_log.append(tx, b"lost", leaf=b"0" * 32)
+        audit_log.append(tx, [audit_log.NewEntry(b"lost", b"0" * 32)])
         raise ValueError("ours")
 
     for number in range(5):
         store.write_now(lambda tx, number=number: _keep(tx, number))  # type: ignore[misc]  # bound as a default
-        store.write_now(lambda tx: audit_log.append(tx, b"entry", leaf=b"1" * 32, subjects=[PERSON]))
+        store.write_now(lambda tx: audit_log.append(tx, [audit_log.NewEntry(b"entry", b"1" * 32, [PERSON])]))
         with pytest.raises(ValueError, match="ours"):
             store.write_now(fail)
     numbers = store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 100)])

@@ -8,6 +8,7 @@ Source: SMART Backend Services (HL7 SMART App Launch 2.2), RFC 7523, RFC 6749 se
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,6 +26,7 @@ ASSERTION_LIFE = timedelta(minutes=5)
 TOKEN_LIFE = timedelta(minutes=5)
 CLOCK_SKEW = timedelta(seconds=60)
 ASSERTION_BYTES_MAX = 8192
+TOKENS_REMEMBERED = 1024
 
 
 class InvalidClientError(ExchangeError):
@@ -78,6 +80,8 @@ class TokenIssuer:
         self._store = store
         self._clock = clock
         self._tokenless = tokenless
+        # A token comes with every request of its five minutes: its signature is looked at once.
+        self._verified = lru_cache(maxsize=TOKENS_REMEMBERED)(self._verify)
 
     async def grant(self, form: Mapping[str, str]) -> dict[str, str | int]:
         """An access token response (RFC 6749, section 5.1) for a form of grant type ``client_credentials``.
@@ -126,7 +130,13 @@ class TokenIssuer:
 
     def _decode(self, token: str) -> dict[str, object]:
         """The claims of a token we issued and that has not expired."""
-        problem = "the token was not issued by this node"
+        claims = self._verified(token)
+        if float(str(claims["exp"])) > self._clock.now().timestamp():
+            return claims
+        raise InvalidTokenError("the token has expired")
+
+    def _verify(self, token: str) -> dict[str, object]:
+        """The claims of a token we issued, whenever it expires."""
         try:
             claims: dict[str, object] = jwt.decode(
                 token,
@@ -137,12 +147,8 @@ class TokenIssuer:
                 options={"require": ["exp", "sub"], "verify_exp": False, "verify_iat": False},
             )
         except jwt.PyJWTError:
-            claims = {}
-        if claims:
-            if float(str(claims["exp"])) > self._clock.now().timestamp():
-                return claims
-            problem = "the token has expired"
-        raise InvalidTokenError(problem)
+            raise InvalidTokenError("the token was not issued by this node") from None
+        return claims
 
     def _issue(self, client: Client) -> str:
         """A token for ``client``, valid from now on."""

@@ -9,7 +9,7 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import log, node_journal
+from health_exchange.node.journal import log_each, node_journal
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.decisions import Principal
 from health_exchange.protocol.tickets import (
@@ -48,7 +48,7 @@ async def alarm(parts: NodeParts, sender: NodeAddress, request_id: str, error: E
     """Enter in the log that a node has shown a ticket that is not good."""
     entry = node_journal(parts, kind="alarm", action="look-up", outcome="refused", peer=str(sender), reason=error.code)
     entry = msgspec.structs.replace(entry, request_id=request_id[:64])
-    await parts.store.write(lambda tx: log(tx, entry))
+    await parts.store.write_each(log_each, entry)
 
 
 def _checked(parts: NodeParts, ticket: Ticket, sender: NodeAddress, *, request_id: str, reason: str) -> TicketClaims:

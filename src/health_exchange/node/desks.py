@@ -13,7 +13,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
 from health_exchange.node.entitlement import people_of
-from health_exchange.node.journal import log
+from health_exchange.node.journal import log_each
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.person_log import AskElsewhere, Disclosure, in_order, local_disclosures
@@ -123,7 +123,7 @@ class Desks:
         entry = decision_entry(
             parts, caller, question, decision, kind="read", outcome=outcome, subjects=(person,), summary=summary
         )
-        await parts.store.write(lambda tx: log(tx, entry))
+        await parts.store.write_each(log_each, entry)
         if view is None:
             # That somebody was asked for leaves nothing here that could be asked again.
             tag = cache_tag(parts.keys.identity_cache, identity)

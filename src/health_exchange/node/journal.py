@@ -1,6 +1,6 @@
 """Audit entries as this node writes them: the fields that all share filled in once, the commitment made on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -103,10 +103,18 @@ def log(tx: Transaction, entry: AuditEntry) -> Entered:
 
     A refusal can be found again by its request id, which the refused was given as a reference.
     """
-    tx.counted[counted(DECISIONS, kind=entry.kind, action=entry.action, outcome=entry.outcome)] += 1
-    salt = tx.randomness(SALT_BYTES)
-    raw = encode_entry(entry)
-    leaf = commitment(raw, salt)
-    reference = entry.request_id if entry.outcome == "refused" else ""
-    number = audit_log.append(tx, salt + raw, leaf=leaf, subjects=entry.subjects, reference=reference)
-    return Entered(number=number, leaf=leaf, salted=salt + raw)
+    return log_each(tx, [entry])[0]
+
+
+def log_each(tx: Transaction, entries: Sequence[AuditEntry]) -> list[Entered]:
+    """As :func:`log`, for several entries in this order."""
+    salts = tx.randomness(SALT_BYTES * len(entries))
+    new = []
+    for place, entry in enumerate(entries):
+        tx.counted[counted(DECISIONS, kind=entry.kind, action=entry.action, outcome=entry.outcome)] += 1
+        salt = salts[SALT_BYTES * place : SALT_BYTES * (place + 1)]
+        raw = encode_entry(entry)
+        reference = entry.request_id if entry.outcome == "refused" else ""
+        new.append(audit_log.NewEntry(salt + raw, commitment(raw, salt), entry.subjects, reference))
+    numbers = audit_log.append(tx, new)
+    return [Entered(number=number, leaf=each.leaf, salted=each.raw) for number, each in zip(numbers, new, strict=True)]

@@ -21,7 +21,7 @@ from health_exchange.model.powers import Power
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
 from health_exchange.node.disclosures import ask_log, log_keys
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import journal, log_each
 from health_exchange.node.log_reading import COUNT_MAX
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.person_log import Elsewhere, disclosure_of
@@ -181,7 +181,7 @@ class Oversight:
             subjects=(question.person,) if question.person else (),
             summary=f"asks {len(nodes)} other nodes by {', '.join(question.conditions) or 'nothing'}",
         )
-        await self._parts.store.write(lambda tx: log(tx, entry))
+        await self._parts.store.write_each(log_each, entry)
 
     async def _refuse(self, caller: Caller, reason: str) -> None:
         """A refusal is in the log before the caller hears of it."""
@@ -195,4 +195,4 @@ class Oversight:
             policy=self._parts.policies.digest,
             summary="entries",
         )
-        await self._parts.store.write(lambda tx: log(tx, entry))
+        await self._parts.store.write_each(log_each, entry)

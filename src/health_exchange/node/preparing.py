@@ -19,7 +19,7 @@ from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import journal, log, log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -243,7 +243,7 @@ async def look(
                 policy=parts.policies.digest,
                 summary=f"conditions: {', '.join(sorted(searched & resource_types()))}",
             )
-            await parts.store.write(lambda tx: log(tx, entry))
+            await parts.store.write_each(log_each, entry)
         raise
 
 

@@ -7,6 +7,7 @@ absent one look alike to a caller who may see some resources of the type.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +18,7 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import consent_for, most_open, question_of, refusal, rights
 from health_exchange.node.searchsets import searchset, with_source
-from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding
+from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding, told
 from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import Question, decision_on
@@ -53,6 +54,15 @@ class Kept:
     changed_at: datetime
 
 
+class Wanted(NamedTuple):
+    """One resource that somebody asks for; the current version where none is named."""
+
+    caller: Caller
+    type: str
+    id: str
+    version: int | None = None
+
+
 class Reading:
     """The reading side of one node's FHIR door.
 
@@ -73,13 +83,15 @@ class Reading:
             ForbiddenError: The caller may see no resource of this type.
             GoneError: It was deleted.
         """
-        answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, None))
-        return kept_of(answer.kept[0])
+        return await self._read(Wanted(caller, resource_type, resource_id))
 
     async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
         """One version, current or former; raises as :meth:`read`."""
-        answer = await self._asked(caller, lambda tx: self._one(tx, caller, resource_type, resource_id, version))
-        return kept_of(answer.kept[0])
+        return await self._read(Wanted(caller, resource_type, resource_id, version))
+
+    async def _read(self, wanted: Wanted) -> Kept:
+        answer = await self._parts.store.read_each(self._each, wanted)
+        return kept_of((await told(self._parts, wanted.caller, answer)).kept[0])
 
     async def everything(self, person: str, caller: Caller) -> bytes:
         """Every resource of a person that the caller may see, from all sources, latest clinical date first.
@@ -111,15 +123,30 @@ class Reading:
         """Make the entry durable."""
         await enter(self._parts, caller, answer)
 
+    def _each(self, tx: Transaction, asked: Sequence[Wanted]) -> list[Answer]:
+        """One resource for each who asks, or why not."""
+        current = resources.currents(tx, {(each.type, each.id) for each in asked})
+        versions = [self._version_of(tx, each, current.get((each.type, each.id))) for each in asked]
+        owners = subjects.by_sids(tx, {kept.sid for kept in (*current.values(), *versions) if kept is not None})
+        return [
+            self._one(each, kept, current.get((each.type, each.id)), owners)
+            for each, kept in zip(asked, versions, strict=True)
+        ]
+
+    def _version_of(self, tx: Transaction, asked: Wanted, now: StoredResource | None) -> StoredResource | None:
+        """The version that is asked for."""
+        if asked.version is None or now is None:
+            return now
+        return resources.version(tx, asked.type, asked.id, asked.version)
+
     def _one(
-        self, tx: Transaction, caller: Caller, resource_type: str, resource_id: str, version: int | None
+        self, wish: Wanted, wanted: StoredResource | None, now: StoredResource | None, owners: Mapping[int, Subject]
     ) -> Answer:
         """One resource, or why not."""
-        now = resources.current(tx, resource_type, resource_id)
-        wanted = now if version is None or now is None else resources.version(tx, resource_type, resource_id, version)
-        asked = question_of(caller, Action.READ, most_open(self._parts, resource_type))
+        caller = wish.caller
+        asked = question_of(caller, Action.READ, most_open(self._parts, wish.type))
         general = decision_on(self._parts.policies, asked)
-        name = f"1 {resource_type}"
+        name = f"1 {wish.type}"
         if now is None or wanted is None:
             if not general.allowed:
                 return _refused(asked, general, summary=name)
@@ -131,8 +158,8 @@ class Reading:
                 policy=general.digest,
                 summary=name,
             )
-        owners = subjects.by_sids(tx, {wanted.sid, now.sid})
-        whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
+        both = [owners[sid] for sid in {wanted.sid, now.sid} if sid in owners]
+        whose = tuple(sorted({owner.pseudonym for owner in both if owner.pseudonym is not None}))
         hidden = hiding(self._parts, caller, owners, wanted, now)
         if hidden is not None:
             error = NotFoundError(ABSENT) if general.allowed else refusal(general)

@@ -16,7 +16,7 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import SALT_BYTES, journal, log
+from health_exchange.node.journal import SALT_BYTES, journal, log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action, Decision, Principal
@@ -115,7 +115,7 @@ async def permit(parts: NodeParts, caller: Caller, question: Question, *, summar
     decision = decision_on(parts.policies, question)
     if not decision.allowed:
         entry = decision_entry(parts, caller, question, decision, kind="refuse", summary=summary)
-        await parts.store.write(lambda tx: log(tx, entry))
+        await parts.store.write_each(log_each, entry)
         raise refusal(decision)
     return decision
 
@@ -179,7 +179,7 @@ class Refusals:
             subjects={subject for entry in entries for subject in entry.subjects},
             summary=f"{len(entries)} refusals by reference",
         )
-        await parts.store.write(lambda tx: log(tx, own))
+        await parts.store.write_each(log_each, own)
         if not decision.allowed:
             raise refusal(decision)
         if not entries:

@@ -10,7 +10,7 @@ from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import journal, log
+from health_exchange.node.journal import journal, log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.refusals import facts_of
 from health_exchange.node.rights import consent_for, question_of, refusal
@@ -59,7 +59,11 @@ async def asked(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], A
     Raises:
         ExchangeError: As the answer says.
     """
-    answer = await parts.store.read(ask)
+    return await told(parts, caller, await parts.store.read(ask))
+
+
+async def told(parts: NodeParts, caller: Caller, answer: Answer) -> Answer:
+    """As :func:`asked`, for an answer that is there already."""
     await enter(parts, caller, answer)
     if answer.error is not None:
         raise answer.error
@@ -80,7 +84,7 @@ async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:
         summary=answer.summary,
         facts=answer.facts,
     )
-    await parts.store.write(lambda tx: log(tx, entry))
+    await parts.store.write_each(log_each, entry)
 
 
 def hiding(

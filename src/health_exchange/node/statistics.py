@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import log
+from health_exchange.node.journal import log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import decision_entry
@@ -57,7 +57,7 @@ class Statistics:
         question = question_of(caller, Action.VIEW_STATISTICS, None)
         decision = decision_on(self._parts.policies, question)
         entry = decision_entry(self._parts, caller, question, decision, kind="read", summary="population")
-        await self._parts.store.write(lambda tx: log(tx, entry))
+        await self._parts.store.write_each(log_each, entry)
         if not decision.allowed:
             raise refusal(decision)
         raw = await self._parts.store.read(_raw_counts)

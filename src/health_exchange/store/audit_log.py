@@ -5,9 +5,10 @@ adds them, gapless and in the order of commits, so that an entry's position in t
 keys are destroyed at the end of retention, never by shredding.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
@@ -45,26 +46,40 @@ class LogEntry:
     raw: bytes | None
 
 
-def append(tx: Transaction, raw: bytes, *, leaf: bytes, subjects: Iterable[Pseudonym] = (), reference: str = "") -> int:
-    """Keep an entry whose commitment is ``leaf``; its number.
+class NewEntry(NamedTuple):
+    """An entry to keep.
 
-    Args:
-        tx: The transaction.
+    Attributes:
         raw: Salt and entry.
         leaf: Their commitment.
         subjects: Whose records the entry is about.
         reference: By what it can be found again; kept as a keyed hash. Empty for none.
     """
+
+    raw: bytes
+    leaf: bytes
+    subjects: Iterable[Pseudonym] = ()
+    reference: str = ""
+
+
+def append(tx: Transaction, new: Sequence[NewEntry]) -> range:
+    """Keep entries, in this order; their numbers."""
     period = tx.clock.now().strftime("%Y-%m")
-    entry_id = tx.allocate("audit-entries")
+    first = tx.allocate("audit-entries", len(new))
     key = _period_key(tx, period)
-    sealed = seal(key, raw, aad=_aad(entry_id, period), nonce=tx.randomness(NONCE_BYTES))
-    tx.insert_many(audit_entries, [(entry_id, entry_id - 1, period, leaf, sealed)])
-    rows = [(pseudonym, entry_id) for pseudonym in sorted(set(subjects))]
-    tx.insert_many(audit_subjects, rows)
-    if reference:
-        tx.insert_many(audit_references, [(_hashed(tx, reference), entry_id)])
-    return entry_id
+    nonces = tx.randomness(NONCE_BYTES * len(new))
+    kept, about, references = [], [], []
+    for entry_id, entry in enumerate(new, first):
+        nonce = nonces[NONCE_BYTES * (entry_id - first) : NONCE_BYTES * (entry_id - first + 1)]
+        sealed = seal(key, entry.raw, aad=_aad(entry_id, period), nonce=nonce)
+        kept.append((entry_id, entry_id - 1, period, entry.leaf, sealed))
+        about += [(pseudonym, entry_id) for pseudonym in sorted(set(entry.subjects))]
+        if entry.reference:
+            references.append((_hashed(tx, entry.reference), entry_id))
+    tx.insert_many(audit_entries, kept)
+    tx.insert_many(audit_subjects, about)
+    tx.insert_many(audit_references, references)
+    return range(first, first + len(new))
 
 
 def entries_under(tx: Transaction, reference: str, limit: int) -> list[bytes]:

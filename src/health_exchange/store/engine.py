@@ -1,60 +1,39 @@
 """The store as a whole: one writer, many readers, group commit.
 
-Invariant: ``write`` resolves only after the COMMIT that holds its work is durable. Every function runs in its own
-savepoint, so one that raises takes nothing of the others with it. Several processes may have a store on one database:
-whoever writes, writes alone (``database``).
+Invariant: ``write`` resolves only after the COMMIT that holds its work is durable. What many ask alike is asked
+together: questions of one kind that wait share a transaction and its statements, as writes share a commit.
 """
 
 import asyncio
-import queue
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
-from functools import partial
-from time import perf_counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.model.errors import ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import RUN, Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.store.database import RUN, Database, unavailable
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
-from health_exchange.telemetry.families import COMMIT_SECONDS
-from health_exchange.telemetry.metrics import observed
+from health_exchange.store.waiting import Outcome, Waiting, tell
+from health_exchange.store.writer import Work, WriteConflictError, Writer
 
-__all__ = ["Store", "StoreKeys", "Transaction"]
+__all__ = ["Store", "StoreKeys", "Transaction", "WriteConflictError"]
 
 T = TypeVar("T")
+Q = TypeVar("Q")
 
-
-class WriteConflictError(ExchangeError):
-    """A row that may exist once exists already: somebody else wrote it meanwhile."""
-
-    category = Category.BUSY
-    code = "write-conflict"
-
-
-GROUP_MAX = 256
-"""Most writes that share one commit."""
 READERS = 2
-REFUSED = timedelta(seconds=10)
-"""How long a refused commit is told of by a process that has written nothing since."""
-METERS_S = 2.0
-"""How often an idle writer looks whether counts wait to be handed in."""
-
-_Work = tuple[Callable[[Transaction], Any], Future[Any]]
-_Outcome = tuple[Future[Any], Any, BaseException | None]
+TOGETHER_MAX = 64
+"""Most questions that share one read."""
 
 
 class Store:
@@ -64,24 +43,18 @@ class Store:
         self, database: Database, keys: StoreKeys, clock: Clock, randomness: Randomness, *, inline: bool
     ) -> None:
         self._database = database
-        self._run_id = ""
-        self._claims = False
-        self._claim_may_have_slipped = False
-        self._refused: tuple[str, datetime] | None = None
         self._keys = keys
         self._clock = clock
         self._randomness = randomness
         self._inline = inline
         self._ring = KeyRing(keys)
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
         self._closed = False
-        self.meters = Meters()
-        self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
-        self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
-        self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
-        if self._writer is not None:
-            self._writer.start()
+        self._writer = Writer(database, self._transaction, clock, inline=inline)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        # Of its own, so that what is quick never waits for a search.
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="store-quick")
+        self._questions: dict[object, deque[tuple[Any, Waiting[Any]]]] = {}
+        self._called: set[object] = set()
 
     @classmethod
     def open(  # the parts of a store, each named at the only call
@@ -138,21 +111,23 @@ class Store:
             DatabaseTakenError: Another process is; nothing was changed.
             UnavailableError: The database does not answer.
         """
-        self._database.claim()
-        self._claims = True
+        self._writer.claim()
         self.write_now(lambda tx: node_state.put(tx, RUN, run.encode()))
-        self._run_id = run
+        self._writer.join(run)
 
     def join(self, run: str) -> None:
         """Write for the node whose run this is, and for no other: one of its further processes does."""
-        self._run_id = run
+        self._writer.join(run)
+
+    @property
+    def meters(self) -> Meters:
+        """What this process counts."""
+        return self._writer.meters
 
     @property
     def refusal(self) -> str:
         """What the database said when it last refused a commit, for a while; empty since one was kept."""
-        if self._refused is None or self._clock.now() - self._refused[1] > REFUSED:
-            return ""
-        return self._refused[0]
+        return self._writer.refusal
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
         """What ``fn`` returns, once its changes are durable.
@@ -160,24 +135,40 @@ class Store:
         Raises:
             UnavailableError: Disk full or database locked; nothing of ``fn`` was kept.
         """
-        if self._inline:
-            return self.write_now(fn)
-        return await asyncio.wrap_future(self._submit(fn))
+        return await self._written(_alone(fn), None, is_shared=False)
+
+    async def write_each(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], item: Q) -> T:
+        """What ``fn`` returns for an item, once it is durable; it is called once for all items that wait.
+
+        Raises:
+            UnavailableError: As :meth:`write`.
+        """
+        return await self._written(fn, item, is_shared=True)
 
     def write_now(self, fn: Callable[[Transaction], T]) -> T:
         """As :meth:`write`, for callers without an event loop."""
-        if not self._inline:
-            return self._submit(fn).result()
-        future: Future[T] = Future()
-        with self._lock:
-            self._commit_group([(fn, future)])
-        return future.result()
+        waiting: Waiting[T] = Waiting(None)
+        self._writer.do(Work(_alone(fn), None, waiting, is_shared=False))
+        value: T = waiting.future.result()
+        return value
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
         """What ``fn`` returns, seeing one consistent state."""
-        if self._readers is None:
+        if self._inline:
             return self.read_now(fn)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
+
+    async def read_each(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], question: Q) -> T:
+        """What ``fn`` returns for a question; it is called once for all questions that wait, and is to be quick."""
+        if self._inline:
+            return self.read_now(lambda tx: fn(tx, [question]))[0]
+        waiting: Waiting[T] = Waiting(asyncio.get_running_loop())
+        self._questions.setdefault(fn, deque()).append((question, waiting))
+        if fn not in self._called:
+            self._called.add(fn)
+            self._quick.submit(self._answer, fn)
+        value: T = await waiting.future
+        return value
 
     def read_now(self, fn: Callable[[Transaction], T]) -> T:
         """As :meth:`read`, for callers without an event loop."""
@@ -192,13 +183,9 @@ class Store:
         except DBAPIError as error:
             raise unavailable(error) from None
 
-    def _read_once(self, fn: Callable[[Transaction], T]) -> T:
-        with self._database.engine.connect() as connection, connection.begin():
-            return fn(self._transaction(connection))
-
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
-        self._on_commit = ring
+        self._writer.on_commit = ring
 
     def scrub(self) -> bool:
         """Overwrite what was deleted, as far as the database lets us; ``False`` where a reader is in the way now."""
@@ -209,12 +196,43 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        self._queue.put(None)
-        if self._writer is not None:
-            self._writer.join()
-        if self._readers is not None:
-            self._readers.shutdown()
+        self._writer.close()
+        self._readers.shutdown()
+        self._quick.shutdown()
         self._database.close()
+
+    async def _written(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], item: Q, *, is_shared: bool) -> T:
+        waiting: Waiting[T] = Waiting(None if self._inline else asyncio.get_running_loop())
+        self._writer.do(Work(fn, item, waiting, is_shared=is_shared))
+        value: T = waiting.future.result() if self._inline else await waiting.future
+        return value
+
+    def _answer(self, fn: Callable[[Transaction, Sequence[Any]], Sequence[Any]]) -> None:
+        """Answer what waits, in a thread."""
+        # First: who asks from now on calls again, because this call may have looked already.
+        self._called.discard(fn)
+        waiting = self._questions[fn]
+        while waiting:
+            asked = [waiting.popleft() for _ in range(min(len(waiting), TOGETHER_MAX))]
+            tell(self._answers(fn, [each for each in asked if not each[1].has_left]))
+
+    def _answers(
+        self, fn: Callable[[Transaction, Sequence[Any]], Sequence[Any]], asked: Sequence[tuple[Any, Waiting[Any]]]
+    ) -> list[Outcome]:
+        """What to tell; where they fail together, each is tried by itself."""
+        if not asked:
+            return []
+        try:
+            values = self.read_now(lambda tx: fn(tx, [question for question, _waiting in asked]))
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits
+            if len(asked) == 1:
+                return [Outcome(asked[0][1], problem=error)]
+            return [outcome for each in asked for outcome in self._answers(fn, [each])]
+        return [Outcome(waiting, value) for (_question, waiting), value in zip(asked, values, strict=True)]
+
+    def _read_once(self, fn: Callable[[Transaction], T]) -> T:
+        with self._database.engine.connect() as connection, connection.begin():
+            return fn(self._transaction(connection))
 
     def _transaction(self, connection: Connection) -> Transaction:
         return Transaction(
@@ -226,156 +244,7 @@ class Store:
             randomness=self._randomness,
         )
 
-    def _submit(self, fn: Callable[[Transaction], T]) -> Future[T]:
-        if self._closed:
-            raise UnavailableError("the store is closed")
-        future: Future[T] = Future()
-        self._queue.put((fn, future))
-        return future
 
-    def _run(self) -> None:
-        """The writer: take what waits, commit it together, tell."""
-        while True:
-            try:
-                work = self._queue.get(timeout=METERS_S)
-            except queue.Empty:
-                if self.meters.is_due():
-                    self._commit_group([])
-                continue
-            group: list[_Work] = []
-            while work is not None:
-                group.append(work)
-                if len(group) >= GROUP_MAX or self._queue.empty():
-                    break
-                work = self._queue.get()
-            if group:
-                self._commit_group(group)
-            if work is None:
-                self.meters.hurry()
-                self._commit_group([])
-                return
-
-    def _commit_group(self, group: list[_Work]) -> None:
-        """One commit for ``group``; their futures are resolved after it."""
-        wanted = [(fn, future) for fn, future in group if future.set_running_or_notify_cancel()]
-        outcomes: list[_Outcome] = []
-        touched: set[str] = set()
-        counted: Counter[str] = Counter()
-        begun, is_kept = perf_counter(), False
-        try:
-            with self._begun() as connection:
-                alone = len(wanted) == 1 and not self.meters.is_due()
-                attempt = partial(self._attempt, connection, touched=touched, counted=counted, alone=alone)
-                outcomes = [(future, *attempt(fn)) for fn, future in wanted]
-                if not alone and self.meters.is_due():
-                    self.meters.hand_in(self._transaction(connection))
-        except DBAPIError as error:
-            # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
-            self._claim_may_have_slipped = True
-            refusal = unavailable(error)
-            self._refused = refusal.detail, self._clock.now()
-            outcomes = [(future, None, refusal) for _fn, future in wanted]
-        except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
-            outcomes = [(future, None, error) for _fn, future in wanted]
-        else:
-            is_kept, self._refused = True, None
-            # An empty group only hands in counts: counting it too would never end.
-            took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
-            self.meters.count(counted + Counter(took))
-        self.meters.settle(is_kept=is_kept)
-        self._on_commit(touched)
-        for future, value, problem in outcomes:
-            if problem is None:
-                future.set_result(value)
-            else:
-                future.set_exception(problem)
-
-    @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        """A connection inside a write's transaction, which commits at the end.
-
-        Where the connection at hand turns out to be dead, because the server was restarted, a new one is tried: nothing
-        was written yet.
-        """
-        with ExitStack() as stack:
-            try:
-                connection = self._enter(stack)
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                self._claim_may_have_slipped = True
-                connection = self._enter(stack)
-            yield connection
-
-    def _enter(self, stack: ExitStack) -> Connection:
-        self._renew_claim()
-        with ExitStack() as opening:
-            connection = opening.enter_context(self._database.engine.connect().execution_options(writes=True))
-            opening.enter_context(connection.begin())
-            self._begin(connection)
-            stack.push(opening.pop_all())
-        return connection
-
-    def _renew_claim(self) -> None:
-        """Claim the database again after it was away: with the connection the server took the claim back.
-
-        Raises:
-            DatabaseTakenError: Another process was faster.
-        """
-        if self._claims and (self._claim_may_have_slipped or self._database.may_have_slipped()):
-            self._database.claim()
-        self._claim_may_have_slipped = False
-
-    def _begin(self, connection: Connection) -> None:
-        """Wait for the other writers; write nothing for a node that is another process by now.
-
-        Raises:
-            DatabaseTakenError: It is.
-        """
-        run = self._database.begin_write(connection)
-        if self._run_id and run is not None and run != self._run_id:
-            raise DatabaseTakenError("another process has taken this node's database over; this one must end")
-
-    def _attempt(
-        self,
-        connection: Connection,
-        fn: Callable[[Transaction], Any],
-        *,
-        touched: set[str],
-        counted: Counter[str],
-        alone: bool,
-    ) -> tuple[Any, BaseException | None]:
-        """The value or the failure of one function, in its own savepoint.
-
-        Where nobody else is in the transaction, taking all of it back takes back nothing of others: it needs none.
-        """
-        whole = connection.get_transaction() if alone else None
-        savepoint = whole or connection.begin_nested()
-        try:
-            tx = self._transaction(connection)
-            value = fn(tx)
-        except (IntegrityError, DataError) as error:
-            savepoint.rollback()
-            # Ours in its place: the driver's text quotes what was written.
-            return None, _refusal(error)
-        except DBAPIError:
-            raise
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits
-            savepoint.rollback()
-            return None, error
-        if not alone:
-            savepoint.commit()
-        touched |= tx.touched
-        counted += tx.counted
-        return value, None
-
-
-def _refusal(error: IntegrityError | DataError) -> ExchangeError:
-    """Of one write alone, whose values the database does not take."""
-    if isinstance(error, IntegrityError):
-        return WriteConflictError("another write was faster", retry_after_s=0.1)
-    return UnkeepableError("a value of the request cannot be kept as its column's type")
-
-
-def _nothing(_touched: AbstractSet[str]) -> None:
-    """Nobody wants to know."""
+def _alone(fn: Callable[[Transaction], T]) -> Callable[[Transaction, Sequence[Any]], Sequence[T]]:
+    """A function for one who asks, as one for all who ask the same."""
+    return lambda tx, _items: [fn(tx)]

@@ -114,6 +114,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 CURRENT = _joined(resources)
 _ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
+_NAMED = CURRENT.where(resources.c.type == bindparam("type"), among(resources.c.id, "ids"))
 _BY_RIDS = CURRENT.where(_OF_RIDS)
 HISTORY = _joined(history)
 
@@ -251,6 +252,15 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
     return opened(tx, row) if row is not None else None
 
 
+def currents(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
+    """As :func:`current`, for many names (type and id) at once; absent where there never was one."""
+    return {
+        (resource_type, row.id): opened(tx, row)
+        for resource_type, ids in _by_type(places).items()
+        for row in rows_among(tx, _NAMED, "ids", ids, type=resource_type)
+    }
+
+
 def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
     """Every version that is kept, the current one first."""
     now = current(tx, resource_type, resource_id)
@@ -281,12 +291,9 @@ def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[Stor
 
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
     """What is current under names (type and id), tombstones included; absent where there never was anything."""
-    by_type: dict[str, list[str]] = {}
-    for resource_type, resource_id in places:
-        by_type.setdefault(resource_type, []).append(resource_id)
     return {
         (resource_type, row.id): Head(row.rid, row.version, row.origin, row.sid, row.deleted)
-        for resource_type, ids in by_type.items()
+        for resource_type, ids in _by_type(places).items()
         for row in rows_among(tx, _HEADS, "ids", ids, type=resource_type)
     }
 
@@ -344,6 +351,14 @@ def _sealed(tx: Transaction, row: Row[Any]) -> SealedBody | None:
         return None
     key = tx.ring.unwrap(row.key_wrapped)
     return SealedBody(key=key, sealed=row.body, sid=row.sid, type=row.type, id=row.id, version=row.version)
+
+
+def _by_type(places: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+    """Ids by type."""
+    by_type: dict[str, list[str]] = {}
+    for resource_type, resource_id in places:
+        by_type.setdefault(resource_type, []).append(resource_id)
+    return by_type
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:

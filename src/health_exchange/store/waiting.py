@@ -1,0 +1,65 @@
+"""Those who wait for what a thread of the store does: in a thread of their own, or in an event loop.
+
+A loop is woken once for all who wait in it: each time costs a system call and the interpreter's lock.
+"""
+
+from asyncio import AbstractEventLoop
+from asyncio import Future as LoopFuture
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Waiting(Generic[T]):
+    """One who waits.
+
+    Args:
+        loop: Where; ``None`` for a thread that is blocked meanwhile.
+    """
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, loop: AbstractEventLoop | None) -> None:
+        self.loop = loop
+        self.future: Any = Future() if loop is None else LoopFuture(loop=loop)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether nobody wants to know any more."""
+        return bool(self.future.cancelled())
+
+
+class Outcome(NamedTuple):
+    """What is to be told: a value, or what went wrong."""
+
+    waiting: Waiting[Any]
+    value: Any = None
+    problem: BaseException | None = None
+
+
+def tell(outcomes: Iterable[Outcome]) -> None:
+    """Tell everyone."""
+    by_loop: dict[AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        loop = outcome.waiting.loop
+        if loop is None:
+            _settle([outcome])
+        else:
+            by_loop.setdefault(loop, []).append(outcome)
+    for loop, each in by_loop.items():
+        # A loop that is closed has nobody left in it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_settle, each)
+
+
+def _settle(outcomes: Iterable[Outcome]) -> None:
+    for waiting, value, problem in outcomes:
+        if waiting.future.done():
+            continue
+        if problem is None:
+            waiting.future.set_result(value)
+        else:
+            waiting.future.set_exception(problem)
