@@ -4,8 +4,8 @@
 
 A node that stands alone, in processes of its own, with policy, sealing, audit and durable commits as anywhere; on
 PostgreSQL ``--processes 2`` serve its door. Client, node and database share the machine. Synthea's Bundles come first
-(``--times`` over, each time other persons: 50 make some two million resources), which is the first figure; what is asked
-afterwards is asked of what they left. Every answer that is no success is told of.
+(``--times`` over, other persons each time: 50 make some two million resources), which is the first figure;
+what is asked afterwards is asked of what they left. Every answer that is no success is told of.
 
 Beside each figure: processor time a request by who took it, because a busy machine's clock says little.
 """
@@ -26,7 +26,6 @@ from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import httpx
-import msgspec
 import uvloop
 from benchmarks.connections import Taken, request, send_all
 from benchmarks.databases import Databases, databases, print_sizes
@@ -195,9 +194,11 @@ _CODES = (
 def tell(what: str, found: Sequence[tuple[Taken, Mapping[str, float]]], aim: str) -> None:
     """Print one figure: medians over the runs."""
     micros = {name: median(spent[name] for _taken, spent in found) for name in found[0][1]}
+    per_s, half_ms, most_ms = (
+        median(each) for each in zip(*((taken.per_s, taken.p50_ms, taken.p99_ms) for taken, _ in found), strict=True)
+    )
     print(
-        f"{what:18} {median(taken.per_s for taken, _ in found):8,.0f}/s, p50 "
-        f"{median(taken.p50_ms for taken, _ in found):6.1f} ms, p99 {median(taken.p99_ms for taken, _ in found):6.1f} ms"
+        f"{what:18} {per_s:8,.0f}/s, p50 {half_ms:6.1f} ms, p99 {most_ms:6.1f} ms"
         f"; aim {aim}; us of a core: " + ", ".join(f"{name} {each:,.0f}" for name, each in micros.items()),
         flush=True,
     )

@@ -30,7 +30,8 @@ def refuse_identity_in_url(request: Request) -> None:
     Raises:
         IdentityInUrlError: Path or query holds a run of digits as long as one.
     """
-    if LONG_DIGITS.search(request.url.path) or LONG_DIGITS.search(request.url.query):
+    scope = request.scope
+    if LONG_DIGITS.search(scope["path"]) or LONG_DIGITS.search(scope["query_string"].decode("latin-1")):
         raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
 
 

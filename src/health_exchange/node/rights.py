@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from health_exchange.model.errors import ForbiddenError
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity, class_of
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.policy.consent_rules import effective
@@ -98,12 +98,7 @@ def consent_for(parts: NodeParts, caller: Caller, consent: str, *, data_at: str 
 
 def most_open(parts: NodeParts, resource_type: str) -> ResourceClass:
     """The least sensitive class that a resource of a type could have here."""
-    return ResourceClass(
-        type=resource_type,
-        sensitivity=Sensitivity.OPEN,
-        category=SensitiveCategory.GENERAL,
-        jurisdiction=str(parts.address),
-    )
+    return class_of(resource_type, Sensitivity.OPEN, SensitiveCategory.GENERAL, str(parts.address))
 
 
 def rights(  # a question with its parts

@@ -102,7 +102,8 @@ def hiding(
         kept: The version.
         now: The current one.
     """
-    for version, sid in dict.fromkeys([(kept, kept.sid), (kept, now.sid), (now, now.sid)]):
+    same = kept.version == now.version
+    for version, sid in [(now, now.sid)] if same else [(kept, kept.sid), (kept, now.sid), (now, now.sid)]:
         owner = owners.get(sid)
         consent = owner.consent if owner is not None else ""
         plain = consent_for(parts, caller, consent, data_at=version.instant)

@@ -56,6 +56,24 @@ def among(column: ColumnElement[Any], parameter: str) -> Among:
     return Among(column, bindparam(parameter, type_=Many(item)))
 
 
+class PairAmong(FunctionElement[bool]):
+    """That the values of two columns are one of the pairs in two parameters."""
+
+    name = "pair_among"
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002  # as SQLAlchemy calls it
+        """As :meth:`Among.self_group`."""
+        return self
+
+
+def pair_among(columns: tuple[ColumnElement[Any], ColumnElement[Any]], parameters: tuple[str, str]) -> PairAmong:
+    """That two columns of texts are one of the pairs given as two parameters, firsts and seconds in one order."""
+    first, second = parameters
+    return PairAmong(*columns, bindparam(first, type_=Many(Text)), bindparam(second, type_=Many(Text)))
+
+
 def rows_among(
     tx: Transaction, statement: Select[Any], parameter: str, values: Iterable[Any], **others: object
 ) -> Sequence[Row[Any]]:
@@ -75,3 +93,16 @@ def _in_json(element: Among, compiler: SQLCompiler, **how: Any) -> str:  # noqa:
     column, values = element.clauses
     listed = f"json_each({compiler.process(values, **how)})"
     return f"{compiler.process(column, **how)} IN (SELECT value FROM {listed})"  # noqa: S608  # compiled parts
+
+
+@compiles(PairAmong, "postgresql")
+def _in_arrays(element: PairAmong, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401  # SQLAlchemy's
+    one, other, firsts, seconds = (compiler.process(each, **how) for each in element.clauses)
+    return f"({one}, {other}) IN (SELECT * FROM unnest({firsts}, {seconds}))"  # noqa: S608  # compiled parts
+
+
+@compiles(PairAmong, "sqlite")
+def _in_two_json(element: PairAmong, compiler: SQLCompiler, **how: Any) -> str:  # noqa: ANN401  # SQLAlchemy's
+    one, other, firsts, seconds = (compiler.process(each, **how) for each in element.clauses)
+    listed = f"json_each({firsts}) AS firsts JOIN json_each({seconds}) AS seconds ON seconds.key = firsts.key"
+    return f"({one}, {other}) IN (SELECT firsts.value, seconds.value FROM {listed})"  # noqa: S608  # compiled parts

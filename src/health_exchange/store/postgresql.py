@@ -12,6 +12,7 @@ from struct import pack
 from typing import Any, cast
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import (
     BigInteger,
@@ -94,8 +95,10 @@ class PostgresqlDatabase:
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
-            if not connection.get_execution_options().get("writes", False):
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            # Not said to the server yet: the driver begins the transaction with the first statement, and says it there.
+            driver, writes = _driver(connection), connection.get_execution_options().get("writes", False)
+            driver.isolation_level = None if writes else IsolationLevel.REPEATABLE_READ
+            driver.read_only = None if writes else True
 
     def begin_write(self, connection: Connection) -> str | None:
         """As ``Database.begin_write``: one way to the server and back for the lock and what is read under it."""

@@ -5,6 +5,7 @@ asks checks them again on the opened body.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.store import feed, subjects, tallies, token_index
-from health_exchange.store.among import among, rows_among
+from health_exchange.store.among import among, pair_among, rows_among
 from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
 from health_exchange.store.schema import subjects as subjects_table
@@ -114,7 +115,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 CURRENT = _joined(resources)
 _ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
-_NAMED = CURRENT.where(resources.c.type == bindparam("type"), among(resources.c.id, "ids"))
+_NAMED = CURRENT.where(pair_among((resources.c.type, resources.c.id), ("types", "ids")))
 _BY_RIDS = CURRENT.where(_OF_RIDS)
 HISTORY = _joined(history)
 
@@ -252,13 +253,10 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
     return opened(tx, row) if row is not None else None
 
 
-def currents(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
-    """As :func:`current`, for many names (type and id) at once; absent where there never was one."""
-    return {
-        (resource_type, row.id): opened(tx, row)
-        for resource_type, ids in _by_type(places).items()
-        for row in rows_among(tx, _NAMED, "ids", ids, type=resource_type)
-    }
+def currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
+    """As :func:`current`, for several names (type and id) at once; absent where there never was one."""
+    types, ids = zip(*places, strict=True)
+    return {(row.type, row.id): opened(tx, row) for row in tx.execute(_NAMED, {"types": types, "ids": ids})}
 
 
 def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
@@ -291,9 +289,12 @@ def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[Stor
 
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
     """What is current under names (type and id), tombstones included; absent where there never was anything."""
+    by_type: dict[str, list[str]] = {}
+    for resource_type, resource_id in places:
+        by_type.setdefault(resource_type, []).append(resource_id)
     return {
         (resource_type, row.id): Head(row.rid, row.version, row.origin, row.sid, row.deleted)
-        for resource_type, ids in _by_type(places).items()
+        for resource_type, ids in by_type.items()
         for row in rows_among(tx, _HEADS, "ids", ids, type=resource_type)
     }
 
@@ -351,14 +352,6 @@ def _sealed(tx: Transaction, row: Row[Any]) -> SealedBody | None:
         return None
     key = tx.ring.unwrap(row.key_wrapped)
     return SealedBody(key=key, sealed=row.body, sid=row.sid, type=row.type, id=row.id, version=row.version)
-
-
-def _by_type(places: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
-    """Ids by type."""
-    by_type: dict[str, list[str]] = {}
-    for resource_type, resource_id in places:
-        by_type.setdefault(resource_type, []).append(resource_id)
-    return by_type
 
 
 def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | None]:

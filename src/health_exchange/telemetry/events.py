@@ -34,6 +34,7 @@ FIELDS = frozenset(
 """Every field that a line may carry. ``route`` is a pattern (``/fhir/{type}/{id}``), never a path as asked; ``ticket``
 is the name of a look-up, under which logs of all nodes hold it."""
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -53,7 +54,7 @@ def event_line(name: str, **fields: FieldValue) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError("an event's name is kebab-case")
     written = {**bound_fields(), **fields}
-    unknown = sorted(written.keys() - FIELDS)
-    if unknown:
+    if not written.keys() <= FIELDS:
+        unknown = sorted(written.keys() - FIELDS)
         raise ValueError(f"no line may carry the fields {', '.join(unknown)}")
-    return json.dumps({"event": name, **written}, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE({"event": name, **written})

@@ -29,6 +29,7 @@ from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
 from health_exchange.api.problems import NoMethodError
 from health_exchange.api.request_log import RequestLog
+from health_exchange.api.routing import Routes
 from health_exchange.api.tokens import TokenIssuer
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.signatures import VerifyingKeys
@@ -308,7 +309,8 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    app = Starlette(routes=routes, exception_handlers=_HANDLERS, middleware=[Middleware(NearOnly)] if is_open else [])
+    app = Starlette(exception_handlers=_HANDLERS, middleware=[Middleware(NearOnly)] if is_open else [])
+    app.router = Routes(routes)
     return RequestLog(app, parts.address, parts.store.meters)
 
 
