@@ -54,7 +54,7 @@ async def test_one_write_that_fails_fails_alone_and_leaves_nothing(store: Store)
 
     told = await asyncio.gather(*(store.write_each(keep, each) for each in range(MANY)), return_exceptions=True)
 
-    kept = [store.read_now(lambda tx, each=each: node_state.get(tx, f"item-{each}")) for each in range(MANY)]
+    kept = store.read_now(lambda tx: [node_state.get(tx, f"item-{each}") for each in range(MANY)])
     assert isinstance(told[BAD], NotFoundError)
     assert [each for each in range(MANY) if kept[each] is None] == [BAD]
 
