@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import make_url, select
 from tests.databases import NODE_ROLE, PostgresqlServer
 from tests.federation.faults import CrashError, Faults, FaultyWire, StoryStore
+from tests.statements import compile_once
 
 from health_exchange.audit.export import export_folder
 from health_exchange.audit.verification import Finding, verify_folder
@@ -232,7 +233,7 @@ class Network:
     def open_store(self, address: NodeAddress, url: str = "") -> StoryStore:
         """A node's database with its keys, or a copy of it."""
         keys = self.keys[address]
-        return StoryStore.open(
+        store = StoryStore.open(
             url or self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
@@ -240,6 +241,8 @@ class Network:
             inline=True,
             durable=False,
         )
+        compile_once(store._database.engine)
+        return store
 
     def put_together(self, address: NodeAddress) -> None:
         """A node on whatever its database holds, not started."""
