@@ -261,6 +261,7 @@ class Network:
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
+            upgrades=False,
             inline=True,
             durable=False,
         )
