@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_JOBS ?= 2
+# Where the surroundings forbid it, every program that is started compiles all of this anew: a quarter of a second each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test check lint packages drill lock clean up down replay logs images wheels
 

@@ -63,8 +63,9 @@ class PostgresqlServer:
 
     def drop_databases(self) -> None:
         """Drop everything that :meth:`new_database` made."""
-        while self.made:
-            self.execute(f"DROP DATABASE {self.made.pop()} WITH (FORCE)")
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            while self.made:
+                connection.execute(f"DROP DATABASE {self.made.pop()} WITH (FORCE)")
 
     def disk_of(self, database: str) -> bytes:
         """What the server's files hold of a database, and all of its write-ahead log."""
@@ -156,10 +157,18 @@ def postgresql() -> Iterator[PostgresqlServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with this release's schema, to copy."""
+    path = tmp_path_factory.mktemp("empty") / "node.db"
+    migrations.upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture(params=KINDS)
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> NewDatabase:
-    """Makes databases of one kind or the other; gives their URLs."""
+def new_database(request: pytest.FixtureRequest, tmp_path: Path, empty_file: Path) -> NewDatabase:
+    """Makes databases of one kind or the other, with an empty schema of this release; gives their URLs."""
     if request.param == "sqlite":
-        return lambda: f"sqlite:///{tmp_path}/node-{next(_NUMBERS)}.db"
+        return lambda: f"sqlite:///{shutil.copy(empty_file, tmp_path / f'node-{next(_NUMBERS)}.db')}"
     server: PostgresqlServer = request.getfixturevalue("postgresql")
     return lambda: server.url(server.new_database(), NODE_ROLE)

@@ -8,6 +8,7 @@ import pytest
 from tests.api.door import COUNTY, Door, issue_of
 from tests.federation.network import Network
 from tests.federation.practitioners import entries_at
+from tests.federation.prepared import prepared
 from tests.federation.records import national_id, observation, patient, transaction
 
 from health_exchange.api.event_search import PARAMETERS, read_event_search
@@ -21,14 +22,16 @@ from health_exchange.node.journal import log
 READINGS = ("log-read", "evaluate")
 
 
-@pytest.fixture
-async def door(tmp_path: Path) -> Door:
-    network = Network(tmp_path)
+async def two_persons(network: Network) -> None:
     for number in (1, 2):
         records = (patient(f"p{number}", identity=national_id(number)), observation(f"o{number}", f"p{number}"))
         await network.admit(COUNTY, transaction(*records), f"r{number}")
     await network.settle()
-    door = Door(tmp_path, COUNTY, network)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> Door:
+    door = Door(tmp_path, COUNTY, await prepared(tmp_path, two_persons))
     await door.send("GET", "/fhir/Observation/o1", who="viewer")
     await door.send("GET", "/fhir/Observation?code=14771-0", who="viewer")
     await door.send("GET", "/fhir/Patient/p1", who="auditor")

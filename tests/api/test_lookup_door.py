@@ -7,6 +7,7 @@ import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.network import Network
 from tests.federation.practitioners import COUNTY, HOSPITALS_OF_51
+from tests.federation.prepared import prepared
 from tests.federation.records import NATIONAL_ID, national_id, observation, patient, transaction
 
 from health_exchange.fhir.validation import validate
@@ -16,14 +17,16 @@ WHO = "dr-wang"
 MATCH, EVERYTHING = "/fhir/Patient/$match", "/fhir/Patient/$everything"
 
 
-@pytest.fixture
-async def door(tmp_path: Path) -> Door:
-    network = Network(tmp_path)
+async def known(network: Network) -> None:
     there = [patient("p1", identity=national_id(1)), observation("o1", "p1", "1.50")]
     await network.admit(COUNTY, transaction(*there), "r1")
     await network.admit(HOSPITALS_OF_51, transaction(patient("q1", identity=national_id(1))), "r2")
     await network.settle()
-    return Door(tmp_path, HOSPITALS_OF_51, network)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> Door:
+    return Door(tmp_path, HOSPITALS_OF_51, await prepared(tmp_path, known))
 
 
 def parameters(*more: dict[str, Any], identity: str | None = national_id(1), purpose: str = "TREAT") -> dict[str, Any]:

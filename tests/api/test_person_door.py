@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from tests.api.door import COUNTY, Door, issue_of
+from tests.federation.network import Network
 from tests.federation.practitioners import look_up
+from tests.federation.prepared import prepared
 from tests.federation.records import NATIONAL_ID, condition, national_id, objection, observation, patient, transaction
 
 from health_exchange.audit.entries import decode_entry
@@ -19,8 +21,13 @@ WHO = {"identifier": {"system": NATIONAL_ID, "value": national_id(1)}}
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Door:
+def empty(tmp_path: Path) -> Door:
     return Door(tmp_path)
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> Door:
+    return Door(tmp_path, COUNTY, await prepared(tmp_path, two_persons))
 
 
 async def admit(door: Door, *resources: dict[str, Any], request: str = "r1") -> None:
@@ -28,19 +35,14 @@ async def admit(door: Door, *resources: dict[str, Any], request: str = "r1") -> 
     await door.network.settle()
 
 
-async def fill(door: Door) -> None:
-    await admit(
-        door,
-        patient("p1", identity=national_id(1)),
-        observation("o1", "p1"),
-        condition("c1", "p1", "B20"),
-        patient("p2", identity=national_id(2)),
-        observation("o2", "p2"),
-    )
+async def two_persons(network: Network) -> None:
+    one = patient("p1", identity=national_id(1)), observation("o1", "p1"), condition("c1", "p1", "B20")
+    other = patient("p2", identity=national_id(2)), observation("o2", "p2")
+    await network.admit(COUNTY, transaction(*one, *other), "r1")
+    await network.settle()
 
 
 async def test_a_person_sees_the_originals_at_every_level_and_nobody_elses(door: Door) -> None:
-    await fill(door)
     answer = await door.send("POST", VIEW, WHO, who="desk")
 
     assert answer.status_code == 200, answer.text
@@ -50,7 +52,6 @@ async def test_a_person_sees_the_originals_at_every_level_and_nobody_elses(door:
 
 
 async def test_who_saw_what_is_told_in_words_and_the_view_itself_is_logged(door: Door) -> None:
-    await fill(door)
     await door.send("GET", "/fhir/Observation/o1")
     await door.send("POST", VIEW, WHO, who="desk")
     await door.network.settle()
@@ -65,7 +66,6 @@ async def test_who_saw_what_is_told_in_words_and_the_view_itself_is_logged(door:
 
 
 async def test_a_node_whose_log_could_not_be_asked_is_named_in_the_view(door: Door) -> None:
-    await fill(door)
     door.network.faults.down.add(NodeAddress.parse("cn/33"))
     view = (await door.send("POST", VIEW, WHO, who="desk")).json()
 
@@ -73,7 +73,6 @@ async def test_a_node_whose_log_could_not_be_asked_is_named_in_the_view(door: Do
 
 
 async def test_a_look_up_and_broken_glass_are_told_from_every_log_broken_glass_first(door: Door) -> None:
-    await fill(door)
     await look_up(door.network, national_id(1))
     await look_up(door.network, national_id(1), purpose=Purpose.BREAK_THE_GLASS, reason="unconscious")
     await door.network.settle()
@@ -87,7 +86,6 @@ async def test_a_look_up_and_broken_glass_are_told_from_every_log_broken_glass_f
 
 
 async def test_a_view_tells_what_the_person_has_said_and_who_above_has_signed_for_it(door: Door) -> None:
-    await fill(door)
     await admit(door, objection("n1", "p1"), request="r2")
     view = (await door.send("POST", VIEW, WHO, who="desk")).json()
 
@@ -102,7 +100,6 @@ async def test_a_view_tells_what_the_person_has_said_and_who_above_has_signed_fo
 
 @pytest.mark.parametrize("who", ["hospital", "viewer", "auditor", "researcher", "operator"])
 async def test_nobody_but_a_desk_gets_a_persons_view_and_the_refusal_is_logged(door: Door, who: str) -> None:
-    await fill(door)
     answer = await door.send("POST", VIEW, WHO, who=who)
 
     assert answer.status_code == 403
@@ -111,7 +108,6 @@ async def test_nobody_but_a_desk_gets_a_persons_view_and_the_refusal_is_logged(d
 
 
 async def test_a_desk_writes_searches_and_reads_statistics_never(door: Door) -> None:
-    await fill(door)
     wrote = await door.send("PUT", "/fhir/Patient/p1", patient("p1", identity=national_id(1)), who="desk")
     searched = await door.send("GET", "/fhir/Patient", who="desk")
 
@@ -139,7 +135,6 @@ async def test_a_body_that_says_nobody_is_refused_without_being_quoted(
 
 
 async def test_a_consents_effect_names_who_has_signed_and_who_has_not(door: Door) -> None:
-    await fill(door)
     nation, province = NodeAddress.parse("cn"), NodeAddress.parse("cn/33")
     door.network.faults.cut.add(frozenset((nation, province)))
     await door.network.admit(COUNTY, transaction(objection("n1", "p1")), "r2")
@@ -161,7 +156,6 @@ async def test_a_consents_effect_names_who_has_signed_and_who_has_not(door: Door
 
 
 async def test_an_erasure_is_reported_until_everybody_has_signed_and_says_what_remains(door: Door) -> None:
-    await fill(door)
     nation, province = NodeAddress.parse("cn"), NodeAddress.parse("cn/33")
     door.network.faults.cut.add(frozenset((nation, province)))
     erased = await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="operator")
@@ -186,7 +180,6 @@ async def test_an_erasure_is_reported_until_everybody_has_signed_and_says_what_r
 
 
 async def test_the_same_erasure_again_gets_its_report_and_another_persons_case_is_refused(door: Door) -> None:
-    await fill(door)
     first = (await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")).json()
     again = (await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")).json()
     other = {"identifier": {"system": NATIONAL_ID, "value": national_id(2)}, "case": "case-7"}
@@ -198,7 +191,6 @@ async def test_the_same_erasure_again_gets_its_report_and_another_persons_case_i
 
 @pytest.mark.parametrize("case", ["", "x" * 65, "a b", national_id(1)])
 async def test_a_case_reference_that_is_none_or_an_identity_is_refused(door: Door, case: str) -> None:
-    await fill(door)
     answer = await door.send("POST", ERASURE, {**WHO, "case": case}, who="desk")
 
     assert answer.status_code == 400
@@ -207,55 +199,54 @@ async def test_a_case_reference_that_is_none_or_an_identity_is_refused(door: Doo
 
 @pytest.mark.parametrize("who", ["hospital", "viewer", "auditor", "researcher"])
 async def test_nobody_but_a_desk_or_an_operator_erases(door: Door, who: str) -> None:
-    await fill(door)
     answer = await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who=who)
 
     assert answer.status_code == 403
     assert len(door.network.kept(COUNTY)) == 5
 
 
-async def test_a_request_repeated_after_the_erasure_brings_nobody_back(door: Door) -> None:
+async def test_a_request_repeated_after_the_erasure_brings_nobody_back(empty: Door) -> None:
     bundle = json.dumps(patient("p1", identity=national_id(1))).encode()
-    wrote = await door.send("PUT", "/fhir/Patient/p1", bundle, X_Request_Id="once")
-    await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")
-    again = await door.send("PUT", "/fhir/Patient/p1", bundle, X_Request_Id="once")
+    wrote = await empty.send("PUT", "/fhir/Patient/p1", bundle, X_Request_Id="once")
+    await empty.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")
+    again = await empty.send("PUT", "/fhir/Patient/p1", bundle, X_Request_Id="once")
 
     assert wrote.status_code == 201
     assert again.status_code == 410
-    assert door.network.kept(COUNTY) == {}
+    assert empty.network.kept(COUNTY) == {}
 
 
-async def test_after_an_erasure_no_file_of_the_node_holds_a_trace_of_the_person(door: Door) -> None:
-    folder = door.network.folder
-    await door.network.admit(COUNTY, transaction(patient("person-mrn-4711", identity=national_id(1))), "r1")
-    await door.network.admit(COUNTY, transaction(patient("person-mrn-4711", identity=national_id(3))), "r2")
-    await door.network.settle()
-    parts = door.node.parts
+async def test_after_an_erasure_no_file_of_the_node_holds_a_trace_of_the_person(empty: Door) -> None:
+    folder = empty.network.folder
+    await empty.network.admit(COUNTY, transaction(patient("person-mrn-4711", identity=national_id(1))), "r1")
+    await empty.network.admit(COUNTY, transaction(patient("person-mrn-4711", identity=national_id(3))), "r2")
+    await empty.network.settle()
+    parts = empty.node.parts
     tags = parts.store.read_now(_tags)
     assert len(tags) == 2
     assert _found(folder, b"person-mrn-4711", *tags)
     who = {"identifier": {"system": NATIONAL_ID, "value": national_id(3)}}
-    report = await door.send("POST", ERASURE, {**who, "case": "case-7"}, who="desk")
+    report = await empty.send("POST", ERASURE, {**who, "case": "case-7"}, who="desk")
     assert report.status_code == 200, report.text
-    await door.network.settle()
-    assert (await door.send("POST", VIEW, who, who="desk")).status_code == 404
-    assert door.node.parts.store.scrub()
+    await empty.network.settle()
+    assert (await empty.send("POST", VIEW, who, who="desk")).status_code == 404
+    assert empty.node.parts.store.scrub()
 
     traces = [national_id(1).encode(), national_id(3).encode(), "测试".encode(), b"person-mrn-4711", *tags]
     assert _found(folder, *traces) == []
 
 
-async def test_who_still_waits_for_the_pseudonym_of_the_erased_person_is_erased_too(door: Door) -> None:
+async def test_who_still_waits_for_the_pseudonym_of_the_erased_person_is_erased_too(empty: Door) -> None:
     holders = {frozenset(map(NodeAddress.parse, (COUNTY, holder))) for holder in ("cn", "cn/33", "cn/51")}
-    door.network.faults.cut |= holders
-    await door.network.admit(COUNTY, transaction(patient("p1", identity=national_id(1))), "r1")
-    door.network.faults.cut -= holders
-    report = await door.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")
-    await door.network.settle()
+    empty.network.faults.cut |= holders
+    await empty.network.admit(COUNTY, transaction(patient("p1", identity=national_id(1))), "r1")
+    empty.network.faults.cut -= holders
+    report = await empty.send("POST", ERASURE, {**WHO, "case": "case-7"}, who="desk")
+    await empty.network.settle()
 
     assert report.json()["resources"] == 1
-    assert door.network.kept(COUNTY) == {}
-    assert door.network.kept("cn") == {}
+    assert empty.network.kept(COUNTY) == {}
+    assert empty.network.kept("cn") == {}
 
 
 def _tags(tx: Any) -> list[bytes]:  # noqa: ANN401  # a transaction

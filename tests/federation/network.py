@@ -4,6 +4,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from copy import copy, deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy import make_url, select
 from tests.databases import NODE_ROLE, PostgresqlServer
 from tests.federation.faults import CrashError, Faults, FaultyWire, StoryStore
+from tests.statements import compile_once
 
 from health_exchange.audit.export import export_folder
 from health_exchange.audit.verification import Finding, verify_folder
@@ -154,21 +156,45 @@ class Network:
             address: (share,) for address, share in self.ceremony.shares.items()
         }
         self.beside: dict[NodeAddress, tuple[bytes, bytes]] = {}
-        self._urls = {each.address: self._new_database(each.address) for each in plan.nodes}
+        self._urls = {each.address: self._new_database(_file(each.address)) for each in plan.nodes}
         for each in plan.nodes:
             self.start(each.address)
 
     def __getitem__(self, address: str) -> Node:
         return self.nodes[NodeAddress.parse(address)]
 
-    def _new_database(self, address: NodeAddress) -> str:
-        """An empty database's URL."""
+    def _new_database(self, name: str, like: str = "") -> str:
+        """The URL of an empty database, or of a copy of one that nobody has open."""
+        server, template = SERVER.get(), make_url(like).database if like else None
+        if server is not None:
+            return server.url(server.new_database(template or "node_template"), NODE_ROLE)
+        path = self.folder / f"{name}.sqlite"
+        shutil.copy(template or empty_database(), path)
+        return f"sqlite:///{path}"
+
+    def rest(self) -> "Network":
+        """Let go of everything, to be copied; the databases outlive the running test."""
+        self.close()
+        OPEN.remove(self)
         server = SERVER.get()
         if server is not None:
-            return server.url(server.new_database(), NODE_ROLE)
-        path = self.folder / f"{str(address).replace('/', '-')}.sqlite"
-        shutil.copy(empty_database(), path)
-        return f"sqlite:///{path}"
+            kept = {make_url(url).database for url in self._urls.values()}
+            server.made[:] = [name for name in server.made if name not in kept]
+        return self
+
+    def copied(self, folder: Path) -> "Network":
+        """A network that goes on where this one rests, in which no fault was called for and no node met with any."""
+        other = copy(self)
+        OPEN.append(other)
+        other.folder, other.clock, other.dice = folder, ManualClock(), deepcopy(self.dice)
+        other.clock.at, other.faults = self.clock.at, deepcopy(self.faults)
+        other.wire, other.nodes, other.twins, other.beside = FaultyWire(other.faults), {}, [], {}
+        other.keys, other.shares = dict(self.keys), dict(self.shares)
+        other._urls = {address: other._new_database(_file(address), like=url) for address, url in self._urls.items()}
+        for address in self._urls:
+            other.put_together(address)
+            other._expose(other.nodes[address])
+        return other
 
     def lose_database(self, address: NodeAddress) -> None:
         """A node's database is gone; it starts with an empty one."""
@@ -180,7 +206,7 @@ class Network:
         server = SERVER.get()
         if server is not None:
             return server.disk_of(make_url(self._urls[address]).database or "")
-        return b"".join(path.read_bytes() for path in self.folder.glob(f"{str(address).replace('/', '-')}.*"))
+        return b"".join(path.read_bytes() for path in self.folder.glob(f"{_file(address)}.*"))
 
     def close(self) -> None:
         """Let go of all databases."""
@@ -195,9 +221,9 @@ class Network:
         """A node's database is gone, and an empty one is in its place; the node does not start."""
         self.nodes[address].parts.store.close()
         if SERVER.get() is None:
-            for file in self.folder.glob(f"{str(address).replace('/', '-')}.sqlite*"):
+            for file in self.folder.glob(f"{_file(address)}.sqlite*"):
                 file.unlink()
-        self._urls[address] = self._new_database(address)
+        self._urls[address] = self._new_database(_file(address))
 
     def start(self, address: NodeAddress) -> None:
         """Start a node on whatever its database holds."""
@@ -211,13 +237,7 @@ class Network:
     def twin(self, address: NodeAddress) -> Node:
         """A second process of a node's identity, on a copy of its database as of now; its turns are the story's."""
         self.nodes[address].parts.store.close()
-        server = SERVER.get()
-        if server is not None:
-            url = server.url(server.new_database(make_url(self._urls[address]).database or ""), NODE_ROLE)
-        else:
-            path = self.folder / f"twin-{len(self.twins)}.sqlite"
-            shutil.copy(make_url(self._urls[address]).database or "", path)
-            url = f"sqlite:///{path}"
+        url = self._new_database(f"twin-{len(self.twins)}", like=self._urls[address])
         self.start(address)
         self.twins.append(self._node(address, url))
         self._start(self.twins[-1])
@@ -225,6 +245,10 @@ class Network:
 
     def _start(self, node: Node) -> None:
         note_start(node.parts)
+        self._expose(node)
+
+    def _expose(self, node: Node) -> None:
+        """From now on faults happen to it."""
         store = node.parts.store
         assert isinstance(store, StoryStore)
         store.faults, store.address = self.faults, node.parts.address
@@ -232,14 +256,17 @@ class Network:
     def open_store(self, address: NodeAddress, url: str = "") -> StoryStore:
         """A node's database with its keys, or a copy of it."""
         keys = self.keys[address]
-        return StoryStore.open(
+        store = StoryStore.open(
             url or self._urls[address],
             StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens),
             self.clock,
             self.dice.randbytes,
+            upgrades=False,
             inline=True,
             durable=False,
         )
+        compile_once(store._database.engine)
+        return store
 
     def put_together(self, address: NodeAddress) -> None:
         """A node on whatever its database holds, not started."""
@@ -396,6 +423,10 @@ class _Doors:
             return await network.wire.carry(self._sender, address, arrive, arguments)
 
         return door
+
+
+def _file(address: NodeAddress) -> str:
+    return str(address).replace("/", "-")
 
 
 def _directory(tx: Transaction, ceremony: Ceremony) -> SignedDirectory:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from tests.federation.auditors import Auditor, entries_of, kinds, refused_with
 from tests.federation.network import HOSPITAL, SMALL, Network
+from tests.federation.prepared import prepared
 from tests.federation.records import NATIONAL_ID, national_id, observation, patient, transaction
 
 from health_exchange.audit.answers import ANSWERED, AWAY, PARTIAL, UNPROVEN
@@ -28,14 +29,16 @@ COUNTY = "cn/33/3305/330521"
 SOMEBODY, ANOTHER = national_id(1), national_id(2)
 
 
-@pytest.fixture
-async def network(tmp_path: Path) -> Network:
-    network = Network(tmp_path)
+async def two_persons(network: Network) -> None:
     for number, identity in enumerate((SOMEBODY, ANOTHER), start=1):
         bundle = transaction(patient(f"p{number}", identity=identity), observation(f"o{number}", f"p{number}"))
         await network.admit(COUNTY, bundle, f"r{number}")
     await network.settle()
-    return network
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> Network:
+    return await prepared(tmp_path, two_persons)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.federation.auditors import Auditor
 from tests.federation.network import Network
+from tests.federation.prepared import prepared
 from tests.federation.records import NATIONAL_ID, national_id, observation, patient, transaction
 
 from health_exchange.audit.entries import AuditEntry
@@ -25,12 +26,15 @@ PERSON = Pseudonym("p" * 26)
 Folder = dict[str, bytes]
 
 
-async def gather(folder: Path, *, down: str = "") -> Folder:
-    network = Network(folder)
+async def two_encounters(network: Network) -> None:
     for number in (1, 2):
         bundle = transaction(patient("p1", identity=SOMEBODY), observation(f"o{number}", "p1"))
         await network.admit(COUNTY, bundle, f"<script>alert({number})</script>")
     await network.settle()
+
+
+async def gather(folder: Path, *, down: str = "") -> Folder:
+    network = await prepared(folder, two_encounters)
     if down:
         network.faults.down.add(NodeAddress.parse(down))
     body = {"identity": {"system": NATIONAL_ID, "value": SOMEBODY}, "everywhere": True}

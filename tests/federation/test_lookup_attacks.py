@@ -17,6 +17,7 @@ from tests.federation.practitioners import (
     practitioner,
     resources_of,
 )
+from tests.federation.prepared import prepared
 from tests.federation.records import national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
@@ -53,16 +54,18 @@ ATTACKER, VICTIM = NodeAddress.parse(HOSPITALS_OF_51), NodeAddress.parse(COUNTY)
 SOMEBODY, SOMEBODY_ELSE = national_id(1), national_id(2)
 
 
-@pytest.fixture
-async def network(tmp_path: Path) -> Network:
+async def two_persons(network: Network) -> None:
     """A country where two persons have records at the county, of one of whom the attacker has some too."""
-    network = Network(tmp_path)
     for number in (1, 2):
         who = patient(f"p{number}", identity=national_id(number))
         await network.admit(COUNTY, transaction(who, observation(f"o{number}", f"p{number}")), f"r{number}")
     await network.admit(HOSPITALS_OF_51, transaction(patient("q2", identity=SOMEBODY_ELSE)), "r3")
     await network.settle()
-    return network
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> Network:
+    return await prepared(tmp_path, two_persons)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from tests.federation.practitioners import (
     practitioner,
     resources_of,
 )
+from tests.federation.prepared import prepared
 from tests.federation.records import condition, immunization, national_id, objection, observation, patient, transaction
 
 from health_exchange.model.addresses import NodeAddress
@@ -28,8 +29,7 @@ def network(tmp_path: Path) -> Network:
     return Network(tmp_path)
 
 
-@pytest.fixture
-async def known(network: Network) -> Network:
+async def one_person(network: Network) -> None:
     """A country where one person has records in two provinces, of levels 2 to 5."""
     here = [condition("hiv", "p1", "B20"), condition("psy", "p1", "F32.9"), immunization("i1", "p1")]
     await network.admit(
@@ -38,7 +38,11 @@ async def known(network: Network) -> Network:
     there = [patient("q1", identity=national_id(1)), observation("o2", "q1", "2.60")]
     await network.admit(HOSPITALS_OF_51, transaction(*there), "r2")
     await network.settle()
-    return network
+
+
+@pytest.fixture
+async def known(tmp_path: Path) -> Network:
+    return await prepared(tmp_path, one_person)
 
 
 async def test_records_of_another_province_come_as_originals_with_their_source(known: Network) -> None:

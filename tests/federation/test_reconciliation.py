@@ -11,6 +11,7 @@ import pytest
 from tests.api.door import Door
 from tests.federation import practitioners
 from tests.federation.network import Network
+from tests.federation.prepared import prepared
 from tests.federation.records import NATIONAL_ID, national_id, objection, observation, patient, transaction
 
 from health_exchange.audit.answers import ANSWERED
@@ -47,10 +48,8 @@ def identity(number: int) -> Identity:
     return found
 
 
-@pytest.fixture
-async def network(tmp_path: Path) -> Network:
-    """An ordinary day: thirty people treated at one county, a few of them elsewhere as well."""
-    network = Network(tmp_path)
+async def ordinary_day(network: Network) -> None:
+    """Thirty people treated at one county, a few of them elsewhere as well."""
     # The command's tokens are made by this machine's clock.
     network.clock.at = datetime.fromtimestamp(int(time.time()), UTC)
     for number in PEOPLE:
@@ -59,7 +58,11 @@ async def network(tmp_path: Path) -> Network:
         if number % 10 == 0:
             await network.admit(OTHER, transaction(*records), f"r{number}")
     await network.settle()
-    return network
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> Network:
+    return await prepared(tmp_path, ordinary_day)
 
 
 def client_of(folder: Path, network: Network, address: str = NATION) -> AuditorClient:
