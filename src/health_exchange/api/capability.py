@@ -24,8 +24,8 @@ _OPERATIONS = {
 }
 SEARCHES = (
     "Unknown search parameters and modifiers are refused, or named in the Bundle with Prefer: handling=lenient; never "
-    "ignored. Prefixes of dates, numbers and quantities: eq, ne, gt, ge, lt, le, sa, eb, ap; units are not converted. "
-    "References may be chained, and reversed by _has. _sort by _id, _lastUpdated, dates and numbers; _total, "
+    "ignored. Prefixes of dates, numbers and quantities: eq, ne, gt, ge, lt, le, sa, eb, ap; units of UCUM are "
+    "converted. References may be chained, and reversed by _has. _sort by every parameter but composites; _total, "
     "_summary=count, _include and _revinclude (by the references of each type) with :iterate. A search that would open "
     "too many resources is refused, and says what narrows it."
 )

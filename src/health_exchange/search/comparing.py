@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from health_exchange.fhir.parameter_table import Located, Parameter, located, places_of
-from health_exchange.search.numbers import compare_number, interval_of, is_of_unit
+from health_exchange.search.numbers import compare_number, interval_of
 from health_exchange.search.spans import BadDateError, Span, compare, period_of
 from health_exchange.search.terms import (
     AmongTerm,
@@ -118,7 +118,7 @@ def _holds(term: Term, modifier: str, kind: str, found: Located) -> bool:
         case DateTerm():
             holds = any(compare(term.comparator, term.span, span) for span in spans_of(found))
         case NumberTerm() | QuantityTerm():
-            interval = interval_of(found) if isinstance(term, NumberTerm) or is_of_unit(term, found) else None
+            interval = interval_of(found, term if isinstance(term, QuantityTerm) else None)
             holds = interval is not None and compare_number(term.comparator, term.number, interval)
         case TokenTerm():
             holds = _has_code(term, modifier, found)

@@ -57,7 +57,6 @@ MODIFIERS: Mapping[str, frozenset[Modifier]] = MappingProxyType(
 )
 """What each kind may have behind its name; a token of Identifiers ``of-type`` too, a reference a type of resource."""
 _UNMODIFIED = frozenset({"_id", "_lastUpdated"})
-_SORTED = frozenset({"date", "number"})
 _LABELLED = frozenset({"CodeableConcept", "Coding", "Identifier"})
 _HAS = "_has"
 _ITERATE = "iterate"
@@ -332,8 +331,8 @@ def _check_result(resource_type: str, name: str, value: str) -> None:
     else:
         for rank in _sorting(value):
             parameter = parameters_of(resource_type).get(rank.name)
-            if parameter is None or (rank.name not in _UNMODIFIED and parameter.kind not in _SORTED):
-                raise UnknownParameterError("_sort is offered by _id, _lastUpdated, dates and numbers of the type")
+            if parameter is None or parameter.kind == "composite":
+                raise UnknownParameterError("_sort is offered by the parameters of the type that are no composites")
 
 
 _COUNTED = "_totalMethod"
