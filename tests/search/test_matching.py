@@ -12,6 +12,7 @@ from health_exchange.search.query import parse_pairs
 from health_exchange.store.resources import StoredResource
 
 BASE = "https://here.example/fhir"
+SETS = "http://hl7.org/fhir/ValueSet/"
 UCUM = "http://unitsofmeasure.org"
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
@@ -48,6 +49,7 @@ OBSERVATION: dict[str, Any] = {
     "component": [
         {"code": {"coding": [{"code": "a"}]}, "valueQuantity": {"value": 1, "comparator": "<"}},
         {"code": {"coding": [{"code": "b"}]}, "valueQuantity": {"value": 120, "unit": "mmHg"}},
+        {"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}},
     ],
 }
 RISK: dict[str, Any] = {
@@ -110,6 +112,13 @@ def is_found_in(body: bytes, resource: dict[str, Any], name: str, value: str) ->
         ("address-use", ["http://hl7.org/fhir/address-use|home"], ["urn:x|home"]),
         ("gender:not", ["male"], ["female", "male,female"]),
         ("gender:missing", ["false"], ["true"]),
+        ("gender:in", [f"{SETS}administrative-gender", f"{SETS}administrative-gender|4.0.1",
+                       f"{SETS}days-of-week,{SETS}administrative-gender"],
+         [f"{SETS}days-of-week"]),
+        ("gender:not-in", [f"{SETS}days-of-week"],
+         [f"{SETS}administrative-gender", f"{SETS}days-of-week,{SETS}administrative-gender"]),
+        ("_tag:in", [], [f"{SETS}common-tags"]),
+        ("_security:not-in", [f"{SETS}security-labels"], []),
         ("active", ["false"], ["true"]),
         ("deceased", ["true"], ["false"]),
         ("death-date", ["2024-02", "ge2024"], ["2023"]),
@@ -167,6 +176,11 @@ def test_a_patient_is_found_by_what_it_says_and_by_nothing_else(name: str, yes: 
         ("subject:Patient", ["p"], ["o"]),
         ("encounter:missing", ["true"], ["false"]),
         ("status:not", ["amended"], ["final"]),
+        ("status:in", [f"{SETS}observation-status"], [f"{SETS}event-status"]),
+        ("code:in", [], [f"{SETS}observation-vitalsignresult"]),
+        ("combo-code:in", [f"{SETS}observation-vitalsignresult"], [f"{SETS}observation-status"]),
+        ("combo-code:not-in", [f"{SETS}observation-status"], [f"{SETS}observation-vitalsignresult"]),
+        ("data-absent-reason:not-in", [f"{SETS}data-absent-reason"], []),
     ],
 )  # fmt: skip
 def test_an_observation_is_found_by_what_it_says_and_by_nothing_else(name: str, yes: list[str], no: list[str]) -> None:
