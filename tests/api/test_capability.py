@@ -54,11 +54,14 @@ def test_the_search_parameters_it_names_are_those_the_parser_takes(resource_type
         assert named[name]["type"] == parameter.kind
         for modifier in modifiers_of(parameter):
             assert modifier in named[name]["documentation"]
+            value = "http://hl7.org/fhir/ValueSet/days-of-week" if modifier in {"in", "not-in"} else "true"
             try:
-                assert parse_pairs(resource_type, [(f"{name}:{modifier}", "true")]).criteria
+                assert parse_pairs(resource_type, [(f"{name}:{modifier}", value)]).criteria
             except BadSearchError:
                 assert modifier == "of-type"
     for include in resource["searchInclude"]:
         assert parse_pairs(resource_type, [("_include", include)]).inclusions
     for include in resource["searchRevInclude"]:
-        assert parse_pairs(resource_type, [("_revinclude", include), (f"_has:{include}:_id", "x")]).criteria
+        assert parse_pairs(resource_type, [("_revinclude", include)]).inclusions
+        assert include == "*" or parse_pairs(resource_type, [(f"_has:{include}:_id", "x")]).criteria
+    assert resource["searchInclude"][0] == resource["searchRevInclude"][0] == "*"

@@ -12,6 +12,7 @@ from health_exchange.search.query import parse_pairs
 from health_exchange.store.resources import StoredResource
 
 BASE = "https://here.example/fhir"
+SETS = "http://hl7.org/fhir/ValueSet/"
 UCUM = "http://unitsofmeasure.org"
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
@@ -48,6 +49,7 @@ OBSERVATION: dict[str, Any] = {
     "component": [
         {"code": {"coding": [{"code": "a"}]}, "valueQuantity": {"value": 1, "comparator": "<"}},
         {"code": {"coding": [{"code": "b"}]}, "valueQuantity": {"value": 120, "unit": "mmHg"}},
+        {"code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]}},
     ],
 }
 RISK: dict[str, Any] = {
@@ -110,6 +112,13 @@ def is_found_in(body: bytes, resource: dict[str, Any], name: str, value: str) ->
         ("address-use", ["http://hl7.org/fhir/address-use|home"], ["urn:x|home"]),
         ("gender:not", ["male"], ["female", "male,female"]),
         ("gender:missing", ["false"], ["true"]),
+        ("gender:in", [f"{SETS}administrative-gender", f"{SETS}administrative-gender|4.0.1",
+                       f"{SETS}days-of-week,{SETS}administrative-gender"],
+         [f"{SETS}days-of-week"]),
+        ("gender:not-in", [f"{SETS}days-of-week"],
+         [f"{SETS}administrative-gender", f"{SETS}days-of-week,{SETS}administrative-gender"]),
+        ("_tag:in", [], [f"{SETS}common-tags"]),
+        ("_security:not-in", [f"{SETS}security-labels"], []),
         ("active", ["false"], ["true"]),
         ("deceased", ["true"], ["false"]),
         ("death-date", ["2024-02", "ge2024"], ["2023"]),
@@ -154,6 +163,10 @@ def test_a_patient_is_found_by_what_it_says_and_by_nothing_else(name: str, yes: 
                             "5.4||mmol/L", f"5.4|{UCUM}|mmol/L", "5.40e0", "54e-1", "1,5.4"],
          ["5.41", "5.5", "6", "gt5.4", "lt5.4", "sa5.4", "eb5.4", "ne5.4", "5.4||mg", f"5.4|{UCUM}|mg",
           "5.4|urn:x|mmol/L", "ap4"]),
+        ("value-quantity", [f"5400|{UCUM}|umol/L", f"gt5.3e-3|{UCUM}|mol/L", "5.4||mol/m3", "540||umol/dL",
+                            "ap5000||umol/L", f"ne5.5|{UCUM}|mmol/dL", f"0.0054|{UCUM}|mol/L", f"5|{UCUM}|mmol/L{{a}}"],
+         [f"5401|{UCUM}|umol/L", f"5.4|{UCUM}|MMOL/L", f"5.4|{UCUM}|mg/L", "5.4|urn:x|mol/m3", f"5.4|{UCUM}|nonsense",
+          f"gt5400|{UCUM}|umol/L", f"ge5400.1|{UCUM}|umol/L", "ap4000||umol/L"]),
         ("component-value-quantity", ["120", "lt1", "le0.5", "120||mmHg", "eb1", "1.2e2"],
          ["1", f"120|{UCUM}|mmHg", "120||kPa"]),
         ("component-code-value-quantity", ["b$120", "a$lt1", "b$gt100", "b$120||mmHg"], ["a$120", "b$lt1", "c$120"]),
@@ -163,6 +176,11 @@ def test_a_patient_is_found_by_what_it_says_and_by_nothing_else(name: str, yes: 
         ("subject:Patient", ["p"], ["o"]),
         ("encounter:missing", ["true"], ["false"]),
         ("status:not", ["amended"], ["final"]),
+        ("status:in", [f"{SETS}observation-status"], [f"{SETS}event-status"]),
+        ("code:in", [], [f"{SETS}observation-vitalsignresult"]),
+        ("combo-code:in", [f"{SETS}observation-vitalsignresult"], [f"{SETS}observation-status"]),
+        ("combo-code:not-in", [f"{SETS}observation-status"], [f"{SETS}observation-vitalsignresult"]),
+        ("data-absent-reason:not-in", [f"{SETS}data-absent-reason"], []),
     ],
 )  # fmt: skip
 def test_an_observation_is_found_by_what_it_says_and_by_nothing_else(name: str, yes: list[str], no: list[str]) -> None:
@@ -215,6 +233,65 @@ def test_other_types_are_found_by_numbers_uris_ages_and_timings(
 def test_a_number_means_what_its_precision_says(asked: str, kept: float, *, found: bool) -> None:
     resource = {**OBSERVATION, "valueQuantity": {"value": kept}}
     assert is_found(resource, "value-quantity", asked) is found
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept", "code", "found"),
+    [
+        (f"1|{UCUM}|g", "1000", "mg", True),
+        (f"1|{UCUM}|g", "1499.99", "mg", True),
+        (f"1|{UCUM}|g", "1500", "mg", False),
+        (f"1.000|{UCUM}|g", "1000.5", "mg", False),
+        (f"ge1|{UCUM}|g", "1000", "mg", True),
+        (f"le1|{UCUM}|g", "1000", "mg", True),
+        (f"gt1|{UCUM}|g", "1000", "mg", False),
+        (f"lt1|{UCUM}|g", "1000", "mg", False),
+        (f"lt1|{UCUM}|g", "999.999999999999999999999", "mg", True),
+        (f"sa0.1|{UCUM}|mg/dL", "1.0000000000000000000001", "mg/L", True),
+        (f"ge0.1|{UCUM}|mg/dL", "1", "mg/L", True),
+        (f"le0.1|{UCUM}|mg/dL", "1", "mg/L", True),
+        (f"98.6|{UCUM}|[degF]", "37", "Cel", True),
+        (f"ge98.6|{UCUM}|[degF]", "37", "Cel", True),
+        (f"37.0|{UCUM}|Cel", "98.6", "[degF]", True),
+        (f"37.0|{UCUM}|Cel", "98.7", "[degF]", False),
+        # A tenth is one of what was asked for, not of kelvins.
+        (f"ap40|{UCUM}|Cel", "96.8", "[degF]", True),
+        (f"ap40|{UCUM}|Cel", "96", "[degF]", False),
+        (f"7.4|{UCUM}|[pH]", "7.4", "[pH]", True),
+        (f"7.4|{UCUM}|[pH]", "7.4", "1", False),
+        (f"5|{UCUM}|[IU]/mL", "5000", "[iU]/L", True),
+        (f"5|{UCUM}|/mL", "5", "[IU]/mL", False),
+        (f"5|{UCUM}|{{score}}", "5", "1", True),
+        (f"5|{UCUM}|no such unit", "5", "no such unit", True),
+        (f"5|{UCUM}|no such unit", "5", "No such unit", False),
+        ("1||g", "1000", "mg", True),
+        ("1||Milligramm", "1", "mg", True),
+        ("1000||Milligramm", "1", "g", False),
+        (f"lt1|{UCUM}|g", "-1e999999999999", "mg", False),
+        (f"lt1|{UCUM}|mg", "-1e999999999999", "mg", True),
+    ],
+)
+def test_a_quantity_is_found_in_any_unit_that_ucum_converts(  # a table
+    asked: str, kept: str, code: str, *, found: bool
+) -> None:
+    quantity = {"value": "?", "unit": "Milligramm", "system": UCUM, "code": code}
+    body = json.dumps({**OBSERVATION, "valueQuantity": quantity}).replace('"?"', kept).encode()
+    assert is_found_in(body, OBSERVATION, "value-quantity", asked) is found
+    # As it is written, where it says of no system that it is one of UCUM's.
+    plain = body.replace(UCUM.encode(), b"urn:local")
+    assert is_found_in(plain, OBSERVATION, "value-quantity", asked.replace(UCUM, "urn:local")) is (
+        found and (asked.endswith(f"|{code}") or "Milligramm" in asked)
+    )
+
+
+def test_a_range_is_found_with_an_end_in_each_of_two_units() -> None:
+    low, high = ({"value": value, "system": UCUM, "code": code} for value, code in ((30, "d"), (3, "mo")))
+    condition = {**CONDITION, "onsetAge": None, "onsetRange": {"low": low, "high": high}}
+    del condition["onsetAge"]
+    ask = [f"gt2|{UCUM}|mo", f"sa29|{UCUM}|d", f"eb0.5|{UCUM}|a"]
+    assert [each for each in ask if not is_found(condition, "onset-age", each)] == []
+    assert not is_found(condition, "onset-age", f"lt30|{UCUM}|d")
+    assert not is_found(condition, "onset-age", f"lt30|{UCUM}|kg")
 
 
 def test_a_decimal_is_compared_as_it_is_written_and_not_as_the_machine_has_it() -> None:

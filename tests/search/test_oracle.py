@@ -25,7 +25,10 @@ Permit = Callable[[int], Permitted]
 FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
 CODES = ("a", "b", "c")
 STATUSES = ("final", "amended")
-SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id")
+SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id", "component-value-quantity,-_id", "code,_id", "-status,_id")
+REVERSED = ("Observation:subject", "Observation:*", "*")
+UCUM = "http://unitsofmeasure.org"
+SETS = "http://hl7.org/fhir/ValueSet"
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,18 @@ def keep_all(keep: Keep, of: Sequence[Person], them: Sequence[Result]) -> None:
                 "code": {"coding": [{"system": "urn:c", "code": each.code}]},
                 "subject": {"reference": f"Patient/{each.of.id}"},
                 "effectiveDateTime": f"2024-{each.month:02}",
+                "component": [{"code": {}, "valueQuantity": duration(each)}],
                 **({"valueQuantity": {"value": each.value}} if each.value is not None else {}),
             },
             person=owners[each.of.id],
             sensitivity=each.level,
         )
+
+
+def duration(each: Result) -> dict[str, object]:
+    """As many days as the number of the month, in one of two units."""
+    unit = {"value": each.month, "code": "d"} if each.month % 2 else {"value": each.month * 24, "code": "h"}
+    return {**unit, "system": UCUM}
 
 
 def begins(text: str, prefix: str) -> bool:
@@ -124,6 +134,13 @@ def questions(draw: st.DrawFn, level: int) -> tuple[tuple[str, str], Holds]:
         (("value-quantity", f"ge{value}"), lambda each: each.value is not None and each.value >= value),
         (("value-quantity:missing", "true"), lambda each: each.value is None),
         (("code-value-quantity", f"{code}$lt{value}"), lambda each: each.code == code and (each.value or 9) < value),
+        (("component-value-quantity", f"{month}|{UCUM}|d"), lambda each: each.month == month),
+        (("component-value-quantity", f"lt{month * 1440}||min"), lambda each: each.month < month),
+        (("component-value-quantity", f"ge{month * 24}|{UCUM}|h"), lambda each: each.month >= month),
+        (("component-value-quantity", f"gt{month}|{UCUM}|mg"), lambda _each: False),
+        (("status:in", f"{SETS}/observation-status"), lambda _each: True),
+        (("status:not-in", f"{SETS}/observation-status,{SETS}/days-of-week"), lambda _each: False),
+        (("code:not-in", f"{SETS}/observation-status"), lambda _each: True),
         (
             ("patient.family", prefix),
             lambda each: seen(each.of, level) and begins(each.of.family, prefix),
@@ -153,7 +170,7 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
     asked = data.draw(st.lists(questions(level), max_size=3))
     count, sort = (
         data.draw(st.integers(1, 6)),
-        data.draw(st.sampled_from(["", "_id", "-_id", "date,-_id", "-date,_id"])),
+        data.draw(st.sampled_from(SORTS)),
     )
     expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]
     pairs = [pair for pair, _holds in asked] + [("_count", str(count))] + ([("_sort", sort)] if sort else [])
@@ -186,24 +203,33 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
     permitted = permit(level)
     (name, value), holds = data.draw(questions(level))
     query = parse_pairs(
-        "Patient", [(f"_has:Observation:patient:{name}", value), ("_revinclude", "Observation:subject")]
+        "Patient",
+        [(f"_has:Observation:patient:{name}", value), ("_revinclude", data.draw(st.sampled_from(REVERSED)))],
     )
     visible = [each for each in them if each.level <= level]
     expected = {each.of.id for each in visible if holds(each) and seen(each.of, level)}
     page = store.read_now(lambda tx: find(tx, query, permitted))
     assert {kept.id for kept in page.resources} == expected
     assert {kept.id for kept in page.included} == {each.id for each in visible if each.of.id in expected}
-    forward = parse_pairs("Observation", [("_include", "Observation:patient"), ("_count", "200")])
-    everything = store.read_now(lambda tx: find(tx, forward, permitted))
-    assert {kept.id for kept in everything.included} == {each.of.id for each in visible if seen(each.of, level)}
+    for by in ("Observation:patient", "*"):
+        forward = parse_pairs("Observation", [("_include", by), ("_count", "200")])
+        everything = store.read_now(lambda tx, forward=forward: find(tx, forward, permitted))  # type: ignore[misc]  # bound in this loop
+        assert {kept.id for kept in everything.included} == {each.of.id for each in visible if seen(each.of, level)}
     assert store.read_now(lambda tx: included(tx, (), forward.inclusions, permitted)) == []
 
 
 def in_order(them: Sequence[Result], sort: str) -> list[str]:
     """Ids in the order that is asked for; without one the newest first."""
-    ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "-_id", "date,-_id"})
-    if "date" in sort:
-        ordered.sort(key=lambda each: each.month, reverse=sort.startswith("-"))
+    ordered = sorted(them, key=lambda each: each.id, reverse=not sort or sort.endswith("-_id"))
+    first = sort.partition(",")[0]
+    ranks: dict[str, Callable[[Result], int | str]] = {
+        "date": lambda each: each.month,
+        "component-value-quantity": lambda each: each.month,
+        "code": lambda each: each.code,
+        "status": lambda each: each.status,
+    }
+    if first.removeprefix("-") in ranks:
+        ordered.sort(key=ranks[first.removeprefix("-")], reverse=first.startswith("-"))
     return [each.id for each in ordered]
 
 

@@ -37,6 +37,9 @@ def test_prefixes_and_references_are_read() -> None:
     [
         "name",
         "code:in",
+        "code:not-in",
+        "value-quantity:in",
+        "code:above",
         "code:exact",
         "code:of-type",
         "subject:Claim",
@@ -65,6 +68,31 @@ def test_an_unknown_parameter_or_modifier_is_refused_never_ignored(name: str) ->
     with pytest.raises(UnknownParameterError) as caught:
         parse_pairs("Observation", [(name, "x")])
     assert "33052119900101" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("code:in", "http://hl7.org/fhir/ValueSet/observation-codes"),
+        ("code:in", "http://hl7.org/fhir/ValueSet/observation-status,ValueSet/mine"),
+        ("status:not-in", "http://hl7.org/fhir/ValueSet/observation-status|3.0.0"),
+        ("patient.gender:in", "administrative-gender"),
+        ("identifier:in", "http://hl7.org/fhir/ValueSet/identifier-type"),
+        ("_include", "*:subject"),
+        ("_include", "Horoscope:*"),
+        ("_include", "*:*"),
+        ("_include", "Observation:*:Patient"),
+        ("_include:recurse", "*"),
+        ("_revinclude", "Observation:code"),
+    ],
+)
+def test_what_is_not_bundled_or_no_reference_is_refused_or_told(name: str, value: str) -> None:
+    with pytest.raises(UnknownParameterError):
+        parse_pairs("Observation", [(name, value)])
+    told = parse_pairs("Observation", [(name, value), ("status", "final")], lenient=True)
+    assert told.ignored == (name,)
+    assert [criterion.name for criterion in told.criteria] == ["status"]
+    assert told.inclusions == ()
 
 
 def test_a_parameter_that_fhir_does_not_define_for_the_type_is_refused() -> None:
@@ -124,5 +152,17 @@ def test_a_condition_without_a_criterion_is_refused(text: str) -> None:
 
 
 def test_a_query_survives_writing_and_reading() -> None:
-    query = parse_pairs("Observation", [("date", "lt2024"), ("code", "a|b"), ("_id", "1"), ("subject", "x")])
+    query = parse_pairs(
+        "Observation",
+        [
+            ("date", "lt2024"),
+            ("code", "a|b"),
+            ("_id", "1"),
+            ("subject", "x"),
+            ("status:in", "http://hl7.org/fhir/ValueSet/observation-status"),
+            ("value-quantity", "5|http://unitsofmeasure.org|mg"),
+            ("_include", "*"),
+            ("_revinclude:iterate", "Observation:*"),
+        ],
+    )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(query), type=SearchQuery) == query

@@ -13,7 +13,8 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, parameters_of
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.powers import POWERS, Power
-from health_exchange.search.query import is_followed, modifiers_of
+from health_exchange.search.query import followed_of, modifiers_of
+from health_exchange.search.terms import ANY_REFERENCE
 
 PUBLISHED = "2026-01-01"
 _LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
@@ -24,10 +25,11 @@ _OPERATIONS = {
 }
 SEARCHES = (
     "Unknown search parameters and modifiers are refused, or named in the Bundle with Prefer: handling=lenient; never "
-    "ignored. Prefixes of dates, numbers and quantities: eq, ne, gt, ge, lt, le, sa, eb, ap; units are not converted. "
-    "References may be chained, and reversed by _has. _sort by _id, _lastUpdated, dates and numbers; _total, "
-    "_summary=count, _include and _revinclude (by the references of each type) with :iterate. A search that would open "
-    "too many resources is refused, and says what narrows it."
+    "ignored. Prefixes of dates, numbers and quantities: eq, ne, gt, ge, lt, le, sa, eb, ap; units of UCUM are "
+    "converted. References may be chained, and reversed by _has. _sort by every parameter but composites; _total, "
+    "_summary=count, _include and _revinclude (by the references of each type, or * for all) with :iterate. :in and "
+    ":not-in take the URL of a ValueSet of FHIR R4 4.0.1 whose codes its definitions list by themselves; any other is "
+    "refused. A search that would open too many resources is refused, and says what narrows it."
 )
 AUDIT_EVENT = "AuditEvent"
 BASIC = "Basic"
@@ -108,7 +110,7 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         return _audit_events()
     offered = parameters_of(resource_type).values()
     referring = _referring().get(resource_type, [])
-    references = [f"{resource_type}:{parameter.name}" for parameter in offered if is_followed(parameter)]
+    references = [f"{resource_type}:{name}" for name in followed_of(resource_type)]
     entry: dict[str, Any] = {
         "type": resource_type,
         "interaction": [{"code": code} for code in (*_READS, *(_WRITES if writes else ()))],
@@ -116,8 +118,8 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         "readHistory": True,
         "conditionalRead": "full-support",
         "searchParam": [_parameter(parameter, powers=powers) for parameter in offered],
-        **({"searchInclude": references} if references else {}),
-        **({"searchRevInclude": referring} if referring else {}),
+        **({"searchInclude": [ANY_REFERENCE, *references]} if references else {}),
+        **({"searchRevInclude": [ANY_REFERENCE, *referring]} if referring else {}),
     }
     if writes:
         enforced = [] if Power.TAKES_ANYTHING in powers else ["enforced"]
@@ -144,9 +146,9 @@ def _referring() -> dict[str, list[str]]:
     """By type, the parameters that say they refer to it, as ``_revinclude`` and ``_has`` take them."""
     found: dict[str, list[str]] = {}
     for source in sorted(resource_types() - {AUDIT_EVENT}):
-        for parameter in filter(is_followed, parameters_of(source).values()):
-            for target in parameter.targets:
-                found.setdefault(target, []).append(f"{source}:{parameter.name}")
+        for name in followed_of(source):
+            for target in parameters_of(source)[name].targets:
+                found.setdefault(target, []).append(f"{source}:{name}")
     return found
 
 

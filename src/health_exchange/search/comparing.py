@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 from health_exchange.fhir.parameter_table import Located, Parameter, located, places_of
-from health_exchange.search.numbers import compare_number, interval_of, is_of_unit
+from health_exchange.fhir.value_sets import holds as set_holds
+from health_exchange.search.numbers import compare_number, interval_of
 from health_exchange.search.spans import BadDateError, Span, compare, period_of
 from health_exchange.search.terms import (
     AmongTerm,
@@ -20,6 +21,7 @@ from health_exchange.search.terms import (
     NumberTerm,
     QuantityTerm,
     ReferenceTerm,
+    SetTerm,
     Term,
     TextTerm,
     TokenTerm,
@@ -118,10 +120,13 @@ def _holds(term: Term, modifier: str, kind: str, found: Located) -> bool:
         case DateTerm():
             holds = any(compare(term.comparator, term.span, span) for span in spans_of(found))
         case NumberTerm() | QuantityTerm():
-            interval = interval_of(found) if isinstance(term, NumberTerm) or is_of_unit(term, found) else None
+            interval = interval_of(found, term if isinstance(term, QuantityTerm) else None)
             holds = interval is not None and compare_number(term.comparator, term.number, interval)
         case TokenTerm():
             holds = _has_code(term, modifier, found)
+        case SetTerm():
+            codes = coded(found)
+            holds = any(code and set_holds(term.url, system or found.system, code) for system, code in codes)
         case TypedTerm():
             types = coded(Located("CodeableConcept", found.value.get("type", {})))
             holds = found.value.get("value") == term.value and (term.system, term.code) in types

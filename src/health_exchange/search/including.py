@@ -10,8 +10,17 @@ from health_exchange.fhir.parameter_table import located, parameters_of
 from health_exchange.search.candidates import Budget, TooCostlyError, matches_of
 from health_exchange.search.comparing import named_by
 from health_exchange.search.matching import decoded
-from health_exchange.search.permission import Permitted
-from health_exchange.search.terms import AmongTerm, Criterion, IdsTerm, Inclusion, SearchQuery
+from health_exchange.search.permission import Permitted, classes_of
+from health_exchange.search.query import followed_of
+from health_exchange.search.terms import (
+    ANY_REFERENCE,
+    AmongTerm,
+    Criterion,
+    IdsTerm,
+    Inclusion,
+    ReferringTerm,
+    SearchQuery,
+)
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.transaction import Transaction
 
@@ -50,17 +59,16 @@ def _included(
     tx: Transaction, around: Sequence[StoredResource], inclusion: Inclusion, permitted: Permitted, budget: Budget
 ) -> Iterator[StoredResource]:
     """What one inclusion adds to some resources."""
-    parameter = parameters_of(inclusion.source)[inclusion.by]
     if inclusion.reverse:
         names = {f"{kept.type}/{kept.id}" for kept in around if inclusion.target in {"", kept.type}}
-        criterion = Criterion(name=inclusion.by, terms=(AmongTerm(frozenset(names)),))
-        yield from _found(tx, inclusion.source, criterion, permitted, budget) if names else ()
+        for source, criterion in _referring(tx, inclusion, frozenset(names), permitted) if names else ():
+            yield from _found(tx, source, criterion, permitted, budget)
         return
     ids: dict[str, set[str]] = {}
     for kept in around:
-        if kept.type == inclusion.source:
-            for value in located(decoded(kept), parameter):
-                resource_type, _, resource_id = named_by(value.value).partition("/")
+        if inclusion.source in {"", kept.type}:
+            for name in _named(kept, inclusion.by):
+                resource_type, _, resource_id = name.partition("/")
                 if resource_id and inclusion.target in {"", resource_type}:
                     ids.setdefault(resource_type, set()).add(resource_id)
     # One resource may refer to more than a database takes in one question.
@@ -69,6 +77,31 @@ def _included(
     for resource_type, wanted in sorted(ids.items()):
         criterion = Criterion(name="_id", terms=(IdsTerm(frozenset(wanted)),))
         yield from _found(tx, resource_type, criterion, permitted, budget)
+
+
+def _named(kept: StoredResource, by: str) -> Iterator[str]:
+    """What a resource refers to by a parameter or by any, as ``Type/id``."""
+    body, parameters = decoded(kept), parameters_of(kept.type)
+    for name in followed_of(kept.type) if by == ANY_REFERENCE else (by,):
+        yield from (named_by(value.value) for value in located(body, parameters[name]))
+
+
+def _referring(
+    tx: Transaction, inclusion: Inclusion, names: frozenset[str], permitted: Permitted
+) -> Iterator[tuple[str, Criterion]]:
+    """What the resources that refer to others are found by, type by type."""
+    if inclusion.by != ANY_REFERENCE:
+        yield inclusion.source, Criterion(name=inclusion.by, terms=(AmongTerm(names),))
+        return
+    targets = {name.partition("/")[0] for name in names}
+    seen = frozenset[int]().union(*permitted.classes.values())
+    sources = {known.type for number, known in classes_of(tx).items() if number in seen}
+    for source in sorted(sources & {inclusion.source or each for each in sources}):
+        by = tuple(
+            name for name in followed_of(source) if targets & set(parameters_of(source)[name].targets or targets)
+        )
+        if by:
+            yield source, Criterion(name=ANY_REFERENCE, terms=(ReferringTerm(names, by),))
 
 
 def _found(

@@ -11,6 +11,7 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.search.comparing import coded, is_met_by
 from health_exchange.search.spans import compare, span_of
 from health_exchange.search.terms import (
+    AmongTerm,
     CompartmentTerm,
     Criterion,
     DateTerm,
@@ -21,6 +22,7 @@ from health_exchange.search.terms import (
     Modifier,
     PersonTerm,
     ReferenceTerm,
+    ReferringTerm,
     SearchQuery,
     Term,
 )
@@ -36,6 +38,7 @@ def _number(written: str) -> Decimal | str:
         return written
 
 
+_NEGATING = frozenset({Modifier.NOT, Modifier.NOT_IN})
 _DECODER = msgspec.json.Decoder(float_hook=_number)
 
 
@@ -78,7 +81,7 @@ class Matcher:
     def _meets(self, criterion: Criterion, kept: StoredResource, inside: Mapping[str, Any]) -> bool:
         """Whether any alternative holds, or none where that is asked for."""
         holds = any(self._holds(term, criterion, kept, inside) for term in criterion.terms)
-        return holds != (criterion.modifier == Modifier.NOT)
+        return holds != (criterion.modifier in _NEGATING)
 
     def _holds(self, term: Term, criterion: Criterion, kept: StoredResource, inside: Mapping[str, Any]) -> bool:
         """Whether one alternative does."""
@@ -96,6 +99,9 @@ class Matcher:
                 holds = is_it or any(
                     is_met_by(patient, "", parameters_of(kept.type)[by], inside) for by in compartment_of(kept.type)
                 )
+            case ReferringTerm():
+                among = AmongTerm(term.names)
+                holds = any(is_met_by(among, "", parameters_of(kept.type)[by], inside) for by in term.by)
             case DateTerm() if name == "_lastUpdated":
                 holds = compare(term.comparator, term.span, span_of(kept.changed_at))
             case MissingTerm():

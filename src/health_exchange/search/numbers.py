@@ -1,33 +1,37 @@
 """Numbers and quantities in searches: how precise a number is as written, and how two of them compare.
 
 Pure. ``100`` means 99.5 up to 100.5, ``100.00`` means 99.995 up to 100.005; behind any prefix but ``ne`` and ``ap`` it
-means exactly what it says. What is kept is taken as it is written, between its ends where it has two.
+means exactly what it says. What is kept is taken as it is written, between its ends where it has two. A quantity of
+another unit of UCUM is converted into the unit that is asked for, exactly; units that nothing converts are only what
+they are written as.
 
 Source: FHIR R4, sections 3.1.1.4.3 "number" and 3.1.1.4.9 "quantity".
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 from health_exchange.fhir.parameter_table import Located
+from health_exchange.fhir.units import UCUM, base_of, converted
 from health_exchange.search.spans import Comparator
 from health_exchange.search.terms import QuantityTerm
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?")
 _CURRENCIES = "urn:iso:std:iso:4217"
-_TENTH = Decimal("0.1")
-_NOTHING = Decimal(0)
+_TENTH = Fraction(1, 10)
+Number: TypeAlias = Decimal | Fraction
+_End: TypeAlias = tuple[Decimal | None, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """From ``low`` to ``high``, ``None`` where there is no end; an end that is left out is not part of it."""
 
-    low: Decimal | None
-    high: Decimal | None
+    low: Number | None
+    high: Number | None
     is_low_left_out: bool = False
     is_high_left_out: bool = False
 
@@ -37,38 +41,52 @@ def number_of(text: str) -> Decimal | None:
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def interval_of(found: Located) -> Interval | None:
-    """The numbers that a kept value may mean; ``None`` where it says none."""
-    value = found.value
-    if found.type == "Range":
-        low, high = _value_of(value.get("low")), _value_of(value.get("high"))
-        return Interval(low=low, high=high) if low is not None or high is not None else None
-    if found.type == "SampledData":
-        low, high = _decimal(value.get("lowerLimit")), _decimal(value.get("upperLimit"))
-        return Interval(low=low, high=high) if low is not None and high is not None else None
-    number = _value_of(value) if isinstance(value, dict) else _decimal(value)
-    if number is None:
+def interval_of(found: Located, asked: QuantityTerm | None = None) -> Interval | None:
+    """The numbers that a kept value may mean; ``None`` where it says none, or none in the unit that is asked for."""
+    ends = _ends(found)
+    if ends is None:
         return None
-    comparator = value.get("comparator", "") if isinstance(value, dict) else ""
+    low, high = (_in_unit(asked, *end) if asked is not None and asked.code else end[0] for end in ends)
+    if (low is None, high is None) != tuple(number is None for number, _quantity in ends):
+        return None
+    comparator = found.value.get("comparator", "") if isinstance(found.value, dict) else ""
     return Interval(
-        low=None if comparator[:1] == "<" else number,
-        high=None if comparator[:1] == ">" else number,
+        low=None if comparator[:1] == "<" else low,
+        high=None if comparator[:1] == ">" else high,
         is_low_left_out=comparator == ">",
         is_high_left_out=comparator == "<",
     )
 
 
-def compare_number(comparator: Comparator, asked: Decimal, kept: Interval) -> bool:
+def rank_of(found: Located, *, descending: bool) -> tuple[str, Number] | None:
+    """What a kept value is sorted by: its unit, and its lowest or highest number; ``None`` where it says none.
+
+    All units that UCUM converts into each other are one, and come in the order of what they measure.
+    """
+    ends = _ends(found)
+    number, quantity = (None, None) if ends is None else ends[descending]
+    if number is None:
+        return None
+    if not isinstance(quantity, dict):
+        return "", number
+    code = quantity.get("code") or quantity.get("unit") or quantity.get("currency") or ""
+    in_base = base_of(number, code) if quantity.get("system") == UCUM else None
+    return in_base or (code, number)
+
+
+def compare_number(comparator: Comparator, number: Decimal, kept: Interval) -> bool:
     """Whether what is kept lies as asked."""
+    # As fractions: a decimal is rounded to 28 digits wherever it is added to.
+    asked, half = Fraction(number), _half(number)
     low, high = kept.low, kept.high
     reaches_above = high is None or high > asked
     reaches_below = low is None or low < asked
     touches_high = high == asked and not kept.is_high_left_out
     touches_low = low == asked and not kept.is_low_left_out
-    margin = max(abs(asked) * _TENTH, _half(asked))
+    margin = max(abs(asked) * _TENTH, half)
     return {
-        Comparator.EQ: _is_within(asked, kept),
-        Comparator.NE: not _is_within(asked, kept),
+        Comparator.EQ: _is_within(asked, half, kept),
+        Comparator.NE: not _is_within(asked, half, kept),
         Comparator.GT: reaches_above,
         Comparator.GE: reaches_above or touches_high,
         Comparator.LT: reaches_below,
@@ -79,41 +97,54 @@ def compare_number(comparator: Comparator, asked: Decimal, kept: Interval) -> bo
     }[comparator]
 
 
-def is_of_unit(term: QuantityTerm, found: Located) -> bool:
-    """Whether a kept quantity is in the unit that is asked for, as written: units are not converted."""
-    if not term.code:
-        return True
-    value: Any = found.value
-    if found.type == "Money":
-        return term.code == value.get("currency") and term.system in {None, _CURRENCIES}
-    ends = {"Range": ("low", "high"), "SampledData": ("origin",)}.get(found.type)
-    quantities = [value] if ends is None else [value[end] for end in ends if end in value]
-    return bool(quantities) and all(_is_in_unit(term, quantity) for quantity in quantities)
+def _ends(found: Located) -> tuple[_End, _End] | None:
+    """The lowest and the highest number of a kept value, each with what its unit stands in; ``None`` where it has none.
+
+    Only a Range may have one of them.
+    """
+    value = found.value
+    if found.type == "Range":
+        ends = [(_number_in(value.get(end)), value.get(end)) for end in ("low", "high")]
+        return (ends[0], ends[1]) if any(number is not None for number, _quantity in ends) else None
+    if found.type == "SampledData":
+        low, high = _decimal(value.get("lowerLimit")), _decimal(value.get("upperLimit"))
+        origin = value.get("origin")
+        return ((low, origin), (high, origin)) if low is not None and high is not None else None
+    number = _number_in(value)
+    return ((number, value), (number, value)) if number is not None else None
 
 
-def _is_in_unit(term: QuantityTerm, quantity: Mapping[str, Any]) -> bool:
-    """Whether one Quantity is."""
-    if term.system is None:
-        return term.code in {quantity.get("code"), quantity.get("unit")}
-    return term.code == quantity.get("code") and term.system == quantity.get("system")
+def _in_unit(asked: QuantityTerm, number: Decimal | None, quantity: Any) -> Number | None:  # noqa: ANN401  # any JSON value
+    """A number of a kept Quantity or Money in the unit that is asked for; ``None`` where it is not in such a unit."""
+    if number is None or not isinstance(quantity, dict):
+        return None
+    if "currency" in quantity:
+        return number if asked.code == quantity["currency"] and asked.system in {None, _CURRENCIES} else None
+    system, code = quantity.get("system"), quantity.get("code")
+    written = {code} if asked.system else {code, quantity.get("unit")}
+    if asked.code in written and asked.system in {None, system}:
+        return number
+    if isinstance(code, str) and system == UCUM and asked.system in {None, UCUM}:
+        return converted(number, code, asked.code)
+    return None
 
 
-def _is_within(asked: Decimal, kept: Interval) -> bool:
+def _is_within(asked: Fraction, half: Fraction, kept: Interval) -> bool:
     """Whether all that is kept lies in what a number means by its precision."""
-    half = _half(asked)
     if kept.low is None or kept.high is None:
         return False
     return asked - half <= kept.low and kept.high < asked + half
 
 
-def _half(asked: Decimal) -> Decimal:
+def _half(asked: Decimal) -> Fraction:
     """Half of a number's last place."""
     exponent = asked.as_tuple().exponent
-    return Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else _NOTHING
+    return 5 * Fraction(10) ** (exponent - 1) if isinstance(exponent, int) else Fraction(0)
 
 
-def _value_of(quantity: Any) -> Decimal | None:  # noqa: ANN401  # any JSON value
-    return _decimal(quantity.get("value")) if isinstance(quantity, dict) else None
+def _number_in(value: Any) -> Decimal | None:  # noqa: ANN401  # any JSON value
+    """The number that an element is or has."""
+    return _decimal(value.get("value") if isinstance(value, dict) else value)
 
 
 def _decimal(value: Any) -> Decimal | None:  # noqa: ANN401  # any JSON value

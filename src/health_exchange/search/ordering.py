@@ -3,20 +3,19 @@
 Source: FHIR R4, section 3.1.1.5.1 "Sorting".
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
-from health_exchange.fhir.parameter_table import located, parameters_of
-from health_exchange.search.comparing import spans_of
+from health_exchange.fhir.parameter_table import Located, located, parameters_of
+from health_exchange.search.comparing import coded, folded, spans_of, texts_of
 from health_exchange.search.matching import decoded
-from health_exchange.search.numbers import interval_of
+from health_exchange.search.numbers import Number, rank_of
 from health_exchange.search.spans import span_of
 from health_exchange.search.terms import Sorting
 from health_exchange.store.resources import StoredResource
 
-Key = str | datetime | Decimal
+Key: TypeAlias = str | datetime | tuple[str, Number]
 
 
 def ordered(found: Iterable[StoredResource], sorting: Sequence[Sorting]) -> list[StoredResource]:
@@ -33,20 +32,32 @@ def ordered(found: Iterable[StoredResource], sorting: Sequence[Sorting]) -> list
     return [kept for kept, _body in inside]
 
 
-def _key(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> Key | None:
-    """What a resource is ranked by; ``None`` where it has no such value."""
+def _key(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> tuple[str, Key] | None:
+    """What a resource is ranked by, after the kind of it, for types may differ; ``None`` where it has no such value."""
     if rank.name == "_id":
-        return kept.id
+        return "", kept.id
     if rank.name == "_lastUpdated":
-        return span_of(kept.changed_at).start
+        return "", span_of(kept.changed_at).start
     choose: Callable[[Iterable[Any]], Any] = max if rank.descending else min
     parameter = parameters_of(kept.type)[rank.name]
-    values = located(body, parameter)
-    keys: list[Key] = []
-    if parameter.kind == "date":
-        keys += [span.end if rank.descending else span.start for value in values for span in spans_of(value)]
-    else:
-        intervals = [interval for value in values if (interval := interval_of(value)) is not None]
-        ends = [interval.high if rank.descending else interval.low for interval in intervals]
-        keys += [end for end in ends if end is not None]
-    return choose(keys) if keys else None
+    keys = [key for value in located(body, parameter) for key in _keys(value, parameter.kind, rank)]
+    return (parameter.kind, choose(keys)) if keys else None
+
+
+def _keys(found: Located, kind: str, rank: Sorting) -> Iterator[Key]:
+    """What one value is ranked by: texts without regard to case and accents, codes before their systems."""
+    match kind:
+        case "date":
+            yield from (span.end if rank.descending else span.start for span in spans_of(found))
+        case "number" | "quantity":
+            measured = rank_of(found, descending=rank.descending)
+            yield from () if measured is None else (measured,)
+        case "string":
+            yield from filter(None, map(folded, texts_of(found)))
+        case "token":
+            yield from (f"{code}\n{system or ''}" for system, code in coded(found) if code)
+        case "reference" if found.type == "Reference":
+            text = found.value.get("reference")
+            yield from (text,) if isinstance(text, str) else ()
+        case _:
+            yield found.value

@@ -7,6 +7,7 @@ his own; who asks to be lenient is told by name what was left out.
 Source: FHIR R4, section 3.1.1 "Search" (search.html).
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -16,9 +17,11 @@ from msgspec import structs
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, parameters_of
+from health_exchange.fhir.value_sets import is_bundled
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.spans import Comparator
 from health_exchange.search.terms import (
+    ANY_REFERENCE,
     COUNT_DEFAULT,
     ChainTerm,
     CompartmentTerm,
@@ -33,7 +36,7 @@ from health_exchange.search.terms import (
     Sorting,
     Total,
 )
-from health_exchange.search.values import BadSearchError, read_value, split_escaped
+from health_exchange.search.values import BadSearchError, read_value, split_escaped, unescape
 
 COUNT_MAX = 200
 CRITERIA_MAX = 20
@@ -45,7 +48,7 @@ DEPTH_MAX = 6
 INCLUSIONS_MAX = 10
 MODIFIERS: Mapping[str, frozenset[Modifier]] = MappingProxyType(
     {
-        "token": frozenset({Modifier.MISSING, Modifier.NOT, Modifier.TEXT}),
+        "token": frozenset({Modifier.MISSING, Modifier.NOT, Modifier.TEXT, Modifier.IN, Modifier.NOT_IN}),
         "string": frozenset({Modifier.MISSING, Modifier.EXACT, Modifier.CONTAINS}),
         "reference": frozenset({Modifier.MISSING, Modifier.IDENTIFIER}),
         "uri": frozenset({Modifier.MISSING, Modifier.ABOVE, Modifier.BELOW}),
@@ -57,8 +60,9 @@ MODIFIERS: Mapping[str, frozenset[Modifier]] = MappingProxyType(
 )
 """What each kind may have behind its name; a token of Identifiers ``of-type`` too, a reference a type of resource."""
 _UNMODIFIED = frozenset({"_id", "_lastUpdated"})
-_SORTED = frozenset({"date", "number"})
 _LABELLED = frozenset({"CodeableConcept", "Coding", "Identifier"})
+_CODED = frozenset({"CodeableConcept", "Coding"})
+_OF_SETS = frozenset({Modifier.IN, Modifier.NOT_IN})
 _HAS = "_has"
 _ITERATE = "iterate"
 _SHOWABLE = re.compile(r"[A-Za-z_:.\-]{1,80}")
@@ -230,6 +234,8 @@ def _criterion(resource_type: str, name: str, value: str, base: str, depth: int 
     if modifier and not _may_have(parameter, modifier):
         raise UnknownParameterError(f"{_shown(name)}: this modifier is not offered")
     values = split_escaped(value, ",")
+    if modifier in _OF_SETS and not all(is_bundled(unescape(one)) for one in values):
+        raise UnknownParameterError(f"{_shown(name)} is offered for ValueSets that are bundled, and this one is not")
     if len(values) > ALTERNATIVES_MAX:
         raise BadSearchError(f"a parameter has at most {ALTERNATIVES_MAX} alternatives", where=plain)
     terms = tuple(read_value(parameter, modifier, one, base) for one in values)
@@ -278,6 +284,8 @@ def modifiers_of(parameter: Parameter) -> list[str]:
     found = set(MODIFIERS[parameter.kind])
     if not types <= _LABELLED:
         found.discard(Modifier.TEXT)
+    if not any(path.type in _CODED or path.system for path in parameter.paths):
+        found -= _OF_SETS
     if types == {"Identifier"}:
         found.add(Modifier.OF_TYPE)
     if "Reference" not in types:
@@ -288,6 +296,12 @@ def modifiers_of(parameter: Parameter) -> list[str]:
 def is_followed(parameter: Parameter) -> bool:
     """Whether what a parameter refers to may be kept here, to be followed and to come beside what is found."""
     return parameter.kind == "reference" and any(path.type == "Reference" for path in parameter.paths)
+
+
+@functools.cache
+def followed_of(resource_type: str) -> tuple[str, ...]:
+    """The parameters of a type by which it may refer to what is kept here."""
+    return tuple(name for name, parameter in parameters_of(resource_type).items() if is_followed(parameter))
 
 
 def _may_have(parameter: Parameter, modifier: str) -> bool:
@@ -304,14 +318,17 @@ def _is_target(parameter: Parameter, resource_type: str) -> bool:
 def _inclusion(name: str, value: str) -> Inclusion:
     """What comes beside what is found."""
     plain, _, modifier = name.partition(":")
+    if value == ANY_REFERENCE:
+        value = f":{ANY_REFERENCE}"
     source, _, rest = value.partition(":")
     by, _, target = rest.partition(":")
+    is_any = by == ANY_REFERENCE and source in {"", *resource_types()} and not target
     parameter = parameters_of(source).get(by)
-    if modifier not in {"", _ITERATE} or parameter is None or not is_followed(parameter):
+    if modifier not in {"", _ITERATE} or not (is_any or (parameter is not None and is_followed(parameter))):
         raise UnknownParameterError(
-            f"{_shown(name)} is offered as Type:parameter or Type:parameter:Type, for references"
+            f"{_shown(name)} is offered as *, Type:*, Type:parameter or Type:parameter:Type, for references"
         )
-    if target and not _is_target(parameter, target):
+    if parameter is not None and target and not _is_target(parameter, target):
         raise UnknownParameterError(f"{_shown(name)}: that parameter does not refer to that")
     return Inclusion(source=source, by=by, target=target, reverse=plain == "_revinclude", again=modifier == _ITERATE)
 
@@ -332,8 +349,8 @@ def _check_result(resource_type: str, name: str, value: str) -> None:
     else:
         for rank in _sorting(value):
             parameter = parameters_of(resource_type).get(rank.name)
-            if parameter is None or (rank.name not in _UNMODIFIED and parameter.kind not in _SORTED):
-                raise UnknownParameterError("_sort is offered by _id, _lastUpdated, dates and numbers of the type")
+            if parameter is None or parameter.kind == "composite":
+                raise UnknownParameterError("_sort is offered by the parameters of the type that are no composites")
 
 
 _COUNTED = "_totalMethod"

@@ -28,6 +28,8 @@ class Modifier(StrEnum):
     IDENTIFIER = "identifier"
     ABOVE = "above"
     BELOW = "below"
+    IN = "in"
+    NOT_IN = "not-in"
 
 
 class Total(StrEnum):
@@ -62,6 +64,12 @@ class TokenTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", 
 
     system: str | None
     code: str
+
+
+class SetTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="set"):
+    """A code of this ValueSet, which is bundled."""
+
+    url: str
 
 
 class TypedTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="typed"):
@@ -153,6 +161,13 @@ class AmongTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", 
     names: frozenset[str]
 
 
+class ReferringTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="referring"):
+    """A reference to one of these, as ``Type/id``, by any of some parameters."""
+
+    names: frozenset[str]
+    by: tuple[str, ...]
+
+
 class IdsTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="ids"):
     """The resource has one of these ids."""
 
@@ -169,6 +184,7 @@ Term: TypeAlias = (
     IdTerm
     | DateTerm
     | TokenTerm
+    | SetTerm
     | TypedTerm
     | TextTerm
     | NumberTerm
@@ -182,6 +198,7 @@ Term: TypeAlias = (
     | ChainTerm
     | HasTerm
     | AmongTerm
+    | ReferringTerm
     | IdsTerm
     | CompartmentTerm
 )
@@ -208,12 +225,16 @@ class Sorting(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     descending: bool = False
 
 
+ANY_REFERENCE = "*"
+"""Stands for every parameter by which a resource may refer to another."""
+
+
 class Inclusion(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What is handed out beside what is found.
 
     Attributes:
-        source: Type of the resource that refers.
-        by: The parameter it refers by.
+        source: Type of the resource that refers; empty for any.
+        by: The parameter it refers by, or :data:`ANY_REFERENCE`.
         target: Type of what it refers to; empty for any.
         reverse: Whether the resource that refers is added, and not what it refers to.
         again: Whether this goes for what was added, too.

@@ -21,6 +21,7 @@ from health_exchange.search.terms import (
     NumberTerm,
     QuantityTerm,
     ReferenceTerm,
+    SetTerm,
     Term,
     TextTerm,
     TokenTerm,
@@ -63,6 +64,8 @@ def read_value(parameter: Parameter, modifier: str, value: str, base: str = "") 
         return MissingTerm(value == "true")
     if name == "_id":
         return _id(name, value)
+    if modifier in {Modifier.IN, Modifier.NOT_IN}:
+        return SetTerm(unescape(value))
     if modifier == Modifier.OF_TYPE:
         return _typed(name, value)
     if parameter.kind == "reference" and modifier != Modifier.IDENTIFIER:
