@@ -123,9 +123,7 @@ def _read(result: ReadResult) -> bytes:
     if result.kept is None:
         return join_object({"resource": result.body, "response": join_object({"status": _status(HTTPStatus.OK)})})
     kept, asked = result.kept, result.request
-    has = is_known_to_client(
-        asked.if_none_match, asked.if_modified_since, version=kept.version, changed_at=kept.changed_at
-    )
+    has = is_known_to_client(asked.if_none_match, asked.known_before, version=kept.version, changed_at=kept.changed_at)
     response: dict[str, JsonBytes] = {
         "status": _status(HTTPStatus.NOT_MODIFIED if has else HTTPStatus.OK),
         "etag": quote(etag(kept.version)),

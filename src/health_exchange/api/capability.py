@@ -18,8 +18,8 @@ from health_exchange.search.query import is_followed, modifiers_of
 PUBLISHED = "2026-01-01"
 _LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
 _OPERATIONS = {
-    ("everything", False): "GET gives what this node keeps of the person.",
-    ("everything", True): f"GET gives what this node keeps of the person; {_LOOKUP} in the whole country.",
+    ("everything", False): "GET or POST gives what this node keeps of the person, in pages.",
+    ("everything", True): f"GET gives what this node keeps of the person, in pages; {_LOOKUP} in the whole country.",
     ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
 }
 SEARCHES = (

@@ -21,9 +21,10 @@ from health_exchange.node.bundle_reads import BundleReads, ReadRequest, ReadResu
 from health_exchange.node.callers import Caller
 from health_exchange.node.histories import Histories
 from health_exchange.node.intake import Intake, read_bundle
+from health_exchange.node.looking import look
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
-from health_exchange.node.preparing import Preparation, look
+from health_exchange.node.preparing import Preparation
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.reading import Kept, kept_of
 from health_exchange.node.refusals import permit

@@ -21,15 +21,16 @@ from health_exchange.api.clients import GUEST, Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
-from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.nearness import NearOnly
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
-from health_exchange.api.problems import NoMethodError
+from health_exchange.api.problems import NoMethodError, problem_response
 from health_exchange.api.request_log import RequestLog
 from health_exchange.api.tokens import TokenIssuer
+from health_exchange.api.urls import WithoutIdentities
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
@@ -295,7 +296,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)
-    datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    datacenter = DatacenterDoor(door=door, statistics=Statistics(parts))
     oversight = Oversight(parts, node.pseudonyms)
     routes = [
         *lookups.routes(),
@@ -308,7 +309,8 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    app = Starlette(routes=routes, exception_handlers=_HANDLERS, middleware=[Middleware(NearOnly)] if is_open else [])
+    around = [*([Middleware(NearOnly)] if is_open else []), Middleware(WithoutIdentities)]
+    app = Starlette(routes=routes, exception_handlers=_HANDLERS, middleware=around)
     return RequestLog(app, parts.address, parts.store.meters)
 
 
