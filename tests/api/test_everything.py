@@ -103,7 +103,7 @@ async def test_where_nobody_is_looked_up_elsewhere_it_is_asked_by_post_as_by_get
     async with alone(tmp_path, is_open=True) as node:
         found = [dated(f"o{number}", f"2025-0{number}-01") for number in range(1, 8)]
         await node.send("POST", "/fhir", raw=transaction(patient("p1", identity=None), *found))
-        values = {
+        values: dict[str, dict[str, Any]] = {
             "_type": {"valueCode": "Observation"},
             "start": {"valueDate": "2025-03"},
             "_count": {"valueInteger": 2},

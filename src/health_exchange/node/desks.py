@@ -116,7 +116,7 @@ class Desks:
         parts = self._parts
         question, decision = await self._permit(caller)
         person = await self.person(identity)
-        view = await parts.store.read(lambda tx: self._view(tx, person, caller))
+        view = await parts.store.read(lambda tx: self._view(tx, person, caller), asker=caller.principal.id)
         outcome = "allowed" if view is not None and len(view.records) <= AT_ONCE_MAX else "failed"
         count = len(view.records) if view is not None else 0
         summary = f"a person's view: {count} resources"

@@ -41,6 +41,7 @@ PAGE_MAX = 1_000
 AT_ONCE_MAX = 20_000
 """Most resources of a view that is made of all of them."""
 _ABOUT = b"everything-pages"
+_ACTION = Action.VIEW_PERSON
 _OFFERED = ("_type", "_since", "_count", "start", "end")
 _ROW_BYTES = 8
 _DIGITS_MAX = 9
@@ -173,7 +174,7 @@ class Everything:
         """
         wished = self._wished(person, pairs, caller)
         wanted = wished.filter
-        answer = await asked(self._parts, caller, lambda tx: self._page(tx, caller, wished, wanted))
+        answer = await asked(self._parts, caller, lambda tx: self._page(tx, caller, wished, wanted), action=_ACTION)
         base, here = f"{self._parts.card.fhir_url}/fhir", str(self._parts.address)
         own = f"{base}/Patient/{person}/$everything"
         links = {"self": f"{own}?{urlencode(pairs)}" if pairs else own}
@@ -197,8 +198,8 @@ class Everything:
             TooMuchError: There is more than one view is made of.
             ExchangeError: As :meth:`page`.
         """
-        found = (await asked(self._parts, caller, lambda tx: self._all(tx, caller, person))).kept
-        return sorted(found, key=lambda kept: (kept.instant or "", kept.rid), reverse=True)
+        answer = await asked(self._parts, caller, lambda tx: self._all(tx, caller, person), action=_ACTION)
+        return sorted(answer.kept, key=lambda kept: (kept.instant or "", kept.rid), reverse=True)
 
     def _wished(self, person: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation:
         """What is asked for, at whatever page."""
@@ -262,7 +263,7 @@ class Everything:
         return _Person(
             owners=owners,
             pseudonyms=tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None})),
-            held=rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners),
+            held=rights(tx, self._parts, caller, _ACTION, sids=owners),
             is_named=by_name is None or decision_on(self._parts.policies, by_name).allowed,
             by_name=by_name,
         )
@@ -292,7 +293,7 @@ class Everything:
     ) -> Answer:
         """An answer that policy allows."""
         return Answer(
-            action=Action.VIEW_PERSON,
+            action=_ACTION,
             outcome="allowed" if error is None else "failed",
             error=error,
             kept=kept,
@@ -309,7 +310,7 @@ class Everything:
         if kept is None or kept.sid not in owners:
             return None
         plain = consent_for(self._parts, caller, owners[kept.sid].consent, data_at=kept.instant)
-        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, plain)
+        return question_of(caller, _ACTION, kept.resource_class, plain)
 
 
 _DECODER = msgspec.msgpack.Decoder(Continuation)

@@ -40,7 +40,8 @@ async def look(
         ForbiddenError: Something is where nothing may be, and he may not know of it.
     """
     try:
-        return await parts.store.read(ask)
+        # Only what looks for others by condition may take long.
+        return await parts.store.read(ask, asker=caller.principal.id if searched(requests) else None)
     except StaleReadError:
         raise
     except ExchangeError as error:

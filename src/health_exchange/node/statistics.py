@@ -60,7 +60,7 @@ class Statistics:
         await self._parts.store.write(lambda tx: log(tx, entry))
         if not decision.allowed:
             raise refusal(decision)
-        raw = await self._parts.store.read(_raw_counts)
+        raw = await self._parts.store.read(_raw_counts, asker=caller.principal.id)
         return show(raw.counts, persons=raw.persons, persons_across_provinces=raw.persons_across_provinces)
 
     async def person(self, person: str, caller: Caller, show: Callable[[Sequence[StoredResource]], View]) -> View:

@@ -15,18 +15,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.model.errors import ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import RUN, Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.store.database import (
+    LIMITED,
+    READ_S,
+    RUN,
+    Database,
+    DatabaseTakenError,
+    not_kept,
+    unavailable,
+)
+from health_exchange.store.lane import Lane
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
@@ -36,13 +45,6 @@ from health_exchange.telemetry.metrics import observed
 __all__ = ["Store", "StoreKeys", "Transaction"]
 
 T = TypeVar("T")
-
-
-class WriteConflictError(ExchangeError):
-    """A row that may exist once exists already: somebody else wrote it meanwhile."""
-
-    category = Category.BUSY
-    code = "write-conflict"
 
 
 GROUP_MAX = 256
@@ -79,6 +81,7 @@ class Store:
         self.meters = Meters()
         self._on_commit: Callable[[AbstractSet[str]], None] = _nothing
         self._readers = None if inline else ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._lane = None if inline else Lane()
         self._writer = None if inline else threading.Thread(target=self._run, name="store-write", daemon=True)
         if self._writer is not None:
             self._writer.start()
@@ -173,28 +176,43 @@ class Store:
             self._commit_group([(fn, future)])
         return future.result()
 
-    async def read(self, fn: Callable[[Transaction], T]) -> T:
-        """What ``fn`` returns, seeing one consistent state."""
-        if self._readers is None:
+    async def read(self, fn: Callable[[Transaction], T], *, asker: str | None = None) -> T:
+        """What ``fn`` returns, seeing one consistent state.
+
+        Args:
+            fn: Reads.
+            asker: For what may take long, who asks: it is bounded in time, and waits its turn among others like it.
+
+        Raises:
+            TooSlowError: It takes longer than ``READ_S``; or ``CrowdedError``, its turn does not come.
+        """
+        if self._readers is None or self._lane is None:
             return self.read_now(fn)
+        if asker is not None:
+            return await self._lane.run(asker, partial(self.read_now, fn, limited=True))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
 
-    def read_now(self, fn: Callable[[Transaction], T]) -> T:
+    def read_now(self, fn: Callable[[Transaction], T], *, limited: bool = False) -> T:
         """As :meth:`read`, for callers without an event loop."""
         try:
-            return self._read_once(fn)
+            return self._read_once(fn, limited=limited)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise unavailable(error) from None
         # The server was restarted, and all connections at hand are dead: a read may be tried again.
         try:
-            return self._read_once(fn)
+            return self._read_once(fn, limited=limited)
         except DBAPIError as error:
             raise unavailable(error) from None
 
-    def _read_once(self, fn: Callable[[Transaction], T]) -> T:
-        with self._database.engine.connect() as connection, connection.begin():
-            return fn(self._transaction(connection))
+    def _read_once(self, fn: Callable[[Transaction], T], *, limited: bool) -> T:
+        with self._database.engine.connect() as connection:
+            if limited:
+                connection.execution_options(**{LIMITED: True})
+            with connection.begin():
+                tx = self._transaction(connection)
+                tx.ends_at = monotonic() + READ_S if limited else None
+                return fn(tx)
 
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
@@ -214,6 +232,8 @@ class Store:
             self._writer.join()
         if self._readers is not None:
             self._readers.shutdown()
+        if self._lane is not None:
+            self._lane.close()
         self._database.close()
 
     def _transaction(self, connection: Connection) -> Transaction:
@@ -357,7 +377,7 @@ class Store:
         except (IntegrityError, DataError) as error:
             savepoint.rollback()
             # Ours in its place: the driver's text quotes what was written.
-            return None, _refusal(error)
+            return None, not_kept(error)
         except DBAPIError:
             raise
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
@@ -368,13 +388,6 @@ class Store:
         touched |= tx.touched
         counted += tx.counted
         return value, None
-
-
-def _refusal(error: IntegrityError | DataError) -> ExchangeError:
-    """Of one write alone, whose values the database does not take."""
-    if isinstance(error, IntegrityError):
-        return WriteConflictError("another write was faster", retry_after_s=0.1)
-    return UnkeepableError("a value of the request cannot be kept as its column's type")
 
 
 def _nothing(_touched: AbstractSet[str]) -> None:

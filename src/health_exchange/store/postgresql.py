@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.secrecy import Secret
-from health_exchange.store.database import RUN, DatabaseTakenError, unavailable
+from health_exchange.store.database import LIMITED, READ_S, RUN, DatabaseTakenError, unavailable
 from health_exchange.store.statements import insert_text
 from health_exchange.store.token_lists import TokenList
 
@@ -51,6 +51,8 @@ _OPTIONS = " ".join(
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
     )
 )
+_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_READ_LIMITED = f"{_READ}; SET LOCAL statement_timeout = '{READ_S}s'"
 _INT8_OID = 20
 _LOCK = f"SELECT pg_advisory_xact_lock({_WRITER}); SELECT value FROM node_state WHERE name = '{RUN}'"  # noqa: S608  # constants
 _COPY_TYPES = {
@@ -94,8 +96,9 @@ class PostgresqlDatabase:
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
-            if not connection.get_execution_options().get("writes", False):
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            options = connection.get_execution_options()
+            if not options.get("writes", False):
+                connection.exec_driver_sql(_READ_LIMITED if options.get(LIMITED) else _READ)
 
     def begin_write(self, connection: Connection) -> str | None:
         """As ``Database.begin_write``: one way to the server and back for the lock and what is read under it."""
