@@ -15,6 +15,8 @@ from health_exchange.model.errors import Category, ExchangeError, MalformedResou
 FHIR_JSON = "application/fhir+json"
 JSON_PATCH = "application/json-patch+json"
 FORM_BYTES_MAX = 64 << 10
+PARAMETERS_BYTES_MAX = 64 << 10
+"""Of an operation's Parameters where they hold no resource."""
 FORM_FIELDS_MAX = 100
 _SECOND = timedelta(seconds=1)
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})

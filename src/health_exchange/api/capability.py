@@ -37,7 +37,11 @@ _WRITES = ("create", "update", "patch", "delete")
 _ON_ALL = ("history-system", "search-system", "transaction", "batch")
 _FOR_EVERY_TYPE = {
     "validate": "POST a resource, or Parameters with resource and mode; no profiles are known.",
-    "meta": "GET on one resource.",
+    "meta": "GET or POST on one resource.",
+}
+_FOR_EVERY_TYPE_WRITTEN = {
+    "meta-add": "POST on one resource, with If-Match where wanted; it makes a version.",
+    "meta-delete": "POST on one resource, with If-Match where wanted; it makes a version.",
 }
 
 
@@ -125,7 +129,7 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         entry |= {"conditionalDelete": "single", "referencePolicy": ["literal", "local", *enforced]}
     entry["operation"] = [
         {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/Resource-{name}", "documentation": said}
-        for name, said in _FOR_EVERY_TYPE.items()
+        for name, said in (_FOR_EVERY_TYPE | (_FOR_EVERY_TYPE_WRITTEN if writes else {})).items()
     ]
     if resource_type == "Patient":
         entry["operation"] += [

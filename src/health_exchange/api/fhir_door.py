@@ -83,7 +83,12 @@ class FhirDoor:
         by_path: list[tuple[str, str, Endpoint]] = [
             ("/fhir/{type}/$validate", "POST", operations.validate),
             ("/fhir/{type}/{id}/$validate", "POST", operations.validate),
+            ("/fhir/$meta", "GET", operations.meta),
+            ("/fhir/{type}/$meta", "GET", operations.meta),
             ("/fhir/{type}/{id}/$meta", "GET", operations.meta),
+            ("/fhir/{type}/{id}/$meta", "POST", operations.meta),
+            ("/fhir/{type}/{id}/$meta-add", "POST", writing.change_meta),
+            ("/fhir/{type}/{id}/$meta-delete", "POST", writing.change_meta),
             ("/fhir/_history", "GET", history),
             ("/fhir/{type}/_history", "GET", history),
             ("/fhir/{type}/{id}/_history", "GET", history),

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from health_exchange.api.bodies import FHIR_JSON, check_media, read_body, read_fhir
+from health_exchange.api.answers import meta_answer
+from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, check_media, read_body, read_fhir
 from health_exchange.api.wishes import Wishes
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.limits import Limits
 from health_exchange.fhir.outcomes import issue_of, outcome_with
-from health_exchange.fhir.splicing import fields
 from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import MalformedResourceError, NotFoundError
 from health_exchange.node.callers import Caller
@@ -26,8 +26,6 @@ from health_exchange.search.query import refuse_parameters
 
 _SOUND = issue_of(severity="information", code="informational", reason="sound", diagnostics="this is sound FHIR R4")
 _OFFERED = frozenset({"mode", "profile"})
-PARAMETERS_BYTES_MAX = 64 << 10
-"""Of an operation's parameters where they hold no resource."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +72,11 @@ class Operations:
         return Response(outcome_with(issues or [_SOUND]), media_type=FHIR_JSON)
 
     async def meta(self, request: Request, caller: Caller) -> Response:
-        """``GET Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        """``GET`` or ``POST Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        if "id" not in request.path_params:
+            raise UnsupportedInteractionError("$meta is offered for one resource: what all have is kept as hashes only")
         refuse_parameters(Wishes.of(request).pairs, "$meta")
-        kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
-        meta = bytes(fields(kept.body)["meta"])
-        head = b'{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":'
-        return Response(head + meta + b"}]}", media_type=FHIR_JSON)
+        return meta_answer(await self.reading.read(request.path_params["type"], request.path_params["id"], caller))
 
 
 async def _posted(request: Request) -> list[tuple[str, str]]:

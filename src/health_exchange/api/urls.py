@@ -46,7 +46,7 @@ def _shows_identity(path: str, query: str) -> bool:
     """Whether a path, as it is routed, or a query, as it is sent and as it is read, may hold a national ID."""
     if LONG_DIGITS.search(path) or LONG_DIGITS.search(query):
         return True
-    plain = unquote_plus(query) if "%" in query or "+" in query else ""
+    plain = unquote_plus(query)
     return bool(LONG_DIGITS.search(plain)) or holds_national_id(plain) or holds_national_id(path)
 
 

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from health_exchange.api.answers import answer_bundle, written_answer
-from health_exchange.api.bodies import FHIR_JSON, read_fhir, read_patch
+from health_exchange.api.answers import answer_bundle, meta_answer, written_answer
+from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, read_fhir, read_patch
 from health_exchange.api.urls import refuse_identities
 from health_exchange.api.wishes import Return, Wishes
 from health_exchange.fhir.limits import Limits
+from health_exchange.fhir.metas import meta_in
 from health_exchange.model.directory import NodeCard
-from health_exchange.model.errors import ExchangeError
+from health_exchange.model.errors import ExchangeError, NotFoundError
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
 from health_exchange.node.intake import Sent, read_sent
@@ -28,12 +30,14 @@ from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.writes import (
     BadRequestError,
+    MetaChange,
     NotAdmittedHereError,
     Target,
     WriteRequest,
     WriteResult,
     make_request,
 )
+from health_exchange.search.query import refuse_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,22 @@ class Writing:
         """``PATCH Type/id`` or ``PATCH Type?query``."""
         self._writer()
         return await self._change(request, caller, patch=await read_patch(request, self.limits.body_bytes))
+
+    async def change_meta(self, request: Request, caller: Caller) -> Response:
+        """``POST Type/id/$meta-add`` or ``$meta-delete``: a write as any; the resource's ``meta`` afterwards."""
+        self._writer()
+        refuse_parameters(Wishes.of(request).pairs, "an operation on meta")
+        target = Target(type=request.path_params["type"], id=request.path_params["id"])
+        meta = meta_in(await read_fhir(request, PARAMETERS_BYTES_MAX))
+        write = make_request(
+            method="PATCH", target=target, view=None, patch=meta, if_match=request.headers.get("if-match")
+        )
+        change = MetaChange(request.scope["path"].rpartition("/")[2])
+        result = (await self._writer().admit([msgspec.structs.replace(write, meta=change)], caller))[0]
+        kept = (await self._writer().written({0: result})).get(0)
+        if kept is None:
+            raise NotFoundError("it has been erased meanwhile")
+        return meta_answer(kept)
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         """``DELETE Type/id`` or ``DELETE Type?query``."""

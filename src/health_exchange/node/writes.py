@@ -8,6 +8,7 @@ Source: FHIR R4, section 3.1.0.11 "batch/transaction".
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from urllib.parse import unquote
 
 import msgspec
@@ -57,6 +58,13 @@ class NotAdmittedHereError(ExchangeError):
     code = "not-admitted-here"
 
 
+class MetaChange(StrEnum):
+    """What an operation does with profiles, tags and labels, by its name."""
+
+    ADD = "$meta-add"
+    DELETE = "$meta-delete"
+
+
 class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One write.
 
@@ -71,6 +79,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
         condition: Search query that says which resource is meant, where no id does.
         own_id: Id inside the resource of an update that a condition says the place of.
         patch: The JSON Patch, until it is applied.
+        meta: Where the patch is a Meta, what is done with it.
         patched: Version that the patch was applied to.
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
@@ -88,6 +97,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     condition: str | None = None
     own_id: str | None = None
     patch: bytes | None = None
+    meta: MetaChange | None = None
     patched: int | None = None
     full_url: str | None = None
     where: str = ""
