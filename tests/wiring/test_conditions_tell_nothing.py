@@ -57,7 +57,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Alone]:
 
 
 async def put(node: Alone, resource: dict[str, Any], **headers: str) -> httpx.Response:
-    return await node.send("PUT", f"/fhir/{resource['resourceType']}/{resource['id']}", resource, **headers)
+    return await node.send("PUT", f"/fhir/{resource['resourceType']}/{resource['id']}", resource, raw=None, **headers)
 
 
 async def last_of(node: Alone) -> AuditEntry:

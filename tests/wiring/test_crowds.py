@@ -1,6 +1,7 @@
-"""A node that stands alone under a crowd of the most expensive searches that it takes."""
+"""A node that stands alone under what costs most: a crowd of expensive searches, one large write."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,23 @@ async def test_hundreds_of_the_most_expensive_searches_leave_the_latency_of_read
     assert {answer.status_code for answer in answered} <= {200, 400, 429}
     assert sorted(took)[len(took) // 2] < 0.5
     assert max(took) < 2.5
+
+
+async def test_a_large_write_is_read_where_it_holds_nobody_up(tmp_path: Path) -> None:
+    concept = {"coding": [{"system": "urn:x", "code": "c"}], "text": "some words"}
+    parameters = [{"name": f"n{each}", "valueCodeableConcept": concept} for each in range(20_000)]
+    large = json.dumps({"resourceType": "Parameters", "id": "large", "parameter": parameters}).encode()
+    async with alone(tmp_path, is_open=True) as node:
+        assert (await node.send("PUT", "/fhir/Patient/p1", {"resourceType": "Patient", "id": "p1"})).is_success
+        # Workers start with the first work that is worth the way.
+        assert (await node.send("PUT", "/fhir/Parameters/large", raw=large)).status_code == 201
+        begun, took = time.monotonic(), []
+        writing = asyncio.create_task(node.send("PUT", "/fhir/Parameters/large", raw=large))
+        while not writing.done():
+            asked = time.monotonic()
+            assert (await node.send("GET", "/fhir/Patient/p1")).status_code == 200
+            took.append(time.monotonic() - asked)
+        elapsed = time.monotonic() - begun
+
+    assert (writing.result().status_code, len(large) > 1 << 20) == (200, True)
+    assert max(took) < elapsed / 3

@@ -106,6 +106,7 @@ class FhirDoor:
             ("/fhir/{type}", "PATCH", writing.patch),
             ("/fhir/{type}", "DELETE", writing.delete),
             ("/fhir", "GET", self._search),
+            ("/fhir/", "GET", self._search),
             ("/fhir", "POST", writing.bundle),
             ("/fhir/", "POST", writing.bundle),
         ]

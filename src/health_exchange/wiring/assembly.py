@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import GUEST, Client, read_registry
@@ -333,10 +332,12 @@ async def _no_route(_request: Request, _error: Exception) -> Response:
     return problem_response(NotFoundError("no such path"))
 
 
-async def _no_method(_request: Request, error: Exception) -> Response:
-    """A method that the path does not have."""
+async def _no_method(request: Request, _error: Exception) -> Response:
+    """A method that the path does not have; the routes of one path are several, each with a method of its own."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    at_path = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     response = problem_response(NoMethodError("the path does not have this method"))
-    response.headers.update(error.headers or {} if isinstance(error, HTTPException) else {})
+    response.headers["Allow"] = ", ".join(sorted(set().union(*at_path)))
     return response
 
 
