@@ -58,6 +58,23 @@ async def test_every_kind_of_read_is_answered_as_it_is_alone(door: Door, tmp_pat
         assert answer.content.count(b"1.50") == 5
 
 
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        ("2999-01-01T00:00:00Z", "304 Not Modified"),
+        ("2020-01-01T00:00:00+08:00", "200 OK"),
+        ("Wed, 01 Jan 2999 00:00:00 GMT", "400 Bad Request"),
+    ],
+)
+async def test_if_modified_since_of_an_entry_is_an_instant(door: Door, since: str, status: str) -> None:
+    asked = bundle("batch", get("Observation/o1", ifModifiedSince=since), get("Observation/o1"))
+    first, second = (await door.send("POST", "/fhir", asked)).json()["entry"]
+    again = bundle("batch", get("Observation/o1", ifModifiedSince=second["response"]["lastModified"]))
+
+    assert first["response"]["status"].startswith(status[:3])
+    assert (await door.send("POST", "/fhir", again)).json()["entry"][0]["response"]["status"].startswith("304")
+
+
 async def test_a_transactions_reads_see_what_it_wrote_whatever_their_place(door: Door) -> None:
     changed = patient("p1", identity=national_id(1), version_note="changed")
     entries = (get("Patient/p1"), put(changed), get("Patient?_id=p2"), put(patient("p2", identity=None)))

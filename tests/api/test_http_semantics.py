@@ -189,3 +189,26 @@ async def test_an_identifier_that_names_no_person_may_stand_in_a_url(door: Door)
 
     assert (found.status_code, found.json()["total"]) == (200, 1)
     assert issue_of(person)["details"]["coding"][0]["code"] == "identity-in-url"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("OPTIONS", "/fhir/Patient", {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
+        ("POST", "/fhir/Patient/p1", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
+    ],
+)
+async def test_a_method_that_a_path_does_not_have_is_a_405_that_names_all_it_has(
+    door: Door, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = await door.send(method, path)
+
+    assert answer.status_code == 405
+    assert allowed <= set(answer.headers["Allow"].split(", "))
+    assert method not in answer.headers["Allow"]
+
+
+async def test_the_base_is_searched_with_and_without_a_slash(door: Door) -> None:
+    answers = [await door.send("GET", f"/fhir{slash}?_type=Patient") for slash in ("", "/")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]

@@ -1,4 +1,4 @@
-"""``$validate`` and ``$meta`` over HTTP."""
+"""``$validate``, ``$meta``, ``$meta-add`` and ``$meta-delete`` over HTTP."""
 
 from pathlib import Path
 from typing import Any
@@ -112,3 +112,62 @@ async def test_meta_is_told_to_who_may_read_the_resource(door: Door) -> None:
     assert (said["name"], said["valueMeta"]["versionId"]) == ("return", "1")
     assert said["valueMeta"]["tag"] == [{"system": "urn:x", "code": "y"}]
     assert refused.status_code == (await door.send("GET", "/fhir/Observation/o1", who="viewer")).status_code
+
+
+def meta(**members: Any) -> dict[str, Any]:  # noqa: ANN401  # the members of a Meta
+    return {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": members}]}
+
+
+def tag(code: str, **more: str) -> dict[str, str]:
+    return {"system": "urn:x", "code": code, **more}
+
+
+async def test_tags_labels_and_profiles_are_added_and_deleted_as_sets_and_each_time_a_version_is_made(
+    door: Door,
+) -> None:
+    kept = observation("o1", "p1", "1.50") | {"meta": {"tag": [tag("a", display="first")]}}
+    await door.send("POST", "/fhir", transaction(patient("p1", identity=None), kept))
+    path = "/fhir/Observation/o1"
+    change = meta(tag=[tag("a"), tag("b"), tag("b")], profile=["urn:p"], security=[tag("s")])
+    added = await door.send("POST", f"{path}/$meta-add", change, If_Match='W/"1"')
+    late = await door.send("POST", f"{path}/$meta-add", change, If_Match='W/"1"')
+    deleted = await door.send("POST", f"{path}/$meta-delete", meta(tag=[tag("a")], profile=["urn:p"]))
+    now = await door.send("GET", path)
+    by_post = await door.send("POST", f"{path}/$meta")
+
+    said = added.json()["parameter"][0]["valueMeta"]
+    assert (said["tag"], said["profile"]) == ([tag("a", display="first"), tag("b")], ["urn:p"])
+    assert (said["security"], said["versionId"], late.status_code) == ([tag("s")], "2", 412)
+    assert (
+        deleted.json()["parameter"][0]["valueMeta"] == now.json()["meta"] == by_post.json()["parameter"][0]["valueMeta"]
+    )
+    assert now.json()["meta"].keys() == {"versionId", "lastUpdated", "tag", "security"}
+    assert (now.headers["ETag"], now.json()["meta"]["tag"]) == ('W/"3"', [tag("b")])
+    assert b"1.50" in now.content
+    found = [(await door.send("GET", f"/fhir/Observation?_tag=urn:x|{code}")).json()["total"] for code in "ab"]
+    assert found == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("Observation/o1/$meta-add", {"resourceType": "Parameters"}, 400),
+        ("Observation/o1/$meta-add", SOUND, 400),
+        ("Observation/o1/$meta-add", meta(versionId="7"), 400),
+        ("Observation/o1/$meta-add", meta(tag="x"), 400),
+        ("Observation/o1/$meta-add?x=y", meta(tag=[tag("a")]), 400),
+        ("Observation/never/$meta-add", meta(tag=[tag("a")]), 404),
+    ],
+)
+async def test_what_is_no_change_of_a_meta_is_refused(door: Door, path: str, body: dict[str, Any], status: int) -> None:
+    await door.send("POST", "/fhir", transaction(patient("p1", identity=None), observation("o1", "p1")))
+
+    assert (await door.send("POST", f"/fhir/{path}", body)).status_code == status
+
+
+async def test_the_meta_of_all_resources_is_not_offered_and_says_so(door: Door, tmp_path: Path) -> None:
+    above = Door(tmp_path, "cn", door.network)
+    unsaid = [await door.send("GET", f"/fhir/{path}") for path in ("$meta", "Observation/$meta")]
+    elsewhere = await above.send("POST", "/fhir/Observation/o1/$meta-add", meta(tag=[tag("a")]))
+
+    assert [answer.status_code for answer in (*unsaid, elsewhere)] == [501, 501, 405]

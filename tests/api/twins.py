@@ -32,6 +32,7 @@ from health_exchange.model.identifiers import Pseudonym, RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.callers import Caller
+from health_exchange.node.everything import Everything
 from health_exchange.policy.decisions import Principal
 from health_exchange.search.tokens import tokens_of
 from health_exchange.store import resources, subjects
@@ -365,7 +366,7 @@ async def answers(door: Door, ask: Ask, caller: Caller) -> list[object]:
             kept = await reading.vread(ask.type, ask.id, ask.version, caller)
             return [(kept.body, kept.version, kept.changed_at)]
         if ask.what == "everything":
-            return [await reading.everything(ask.id, caller)]
+            return [await Everything(door.node.parts).page(ask.id, [], caller)]
         while len(seen) < PAGES_MAX:
             page = await reading.search(ask.type, pairs, caller)
             seen.append(without_randomness(page))

@@ -42,6 +42,7 @@ from health_exchange.node import sending
 from health_exchange.node.callers import Caller
 from health_exchange.node.cleaning import AllCleaned, clean_all
 from health_exchange.node.erasing import erase_person
+from health_exchange.node.everything import Everything
 from health_exchange.policy.decisions import Principal
 from health_exchange.protocol.exchange_ids import exchange_id
 from health_exchange.store import subjects
@@ -73,7 +74,7 @@ async def seen(network: Network, organization: str, purpose: Purpose = Purpose.T
     principal = Principal(kind="viewer", id="viewer", organization=organization, address=at)
     caller = Caller(principal=principal, purpose=purpose, request_id=RequestId("view"))
     try:
-        found = await network[at].reading.records_of(person_of(network), caller)
+        found = await Everything(network[at].parts).records_of(person_of(network), caller)
     except (ForbiddenError, NotFoundError):
         return set()
     return {kept.type for kept in found}

@@ -26,6 +26,7 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
+from health_exchange.node.everything import Everything
 from health_exchange.node.holders import Holders
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.node.membership import Membership
@@ -239,8 +240,8 @@ async def test_a_caller_who_may_see_nothing_is_told_so_whether_or_not_it_is_ther
             lambda by=by: nation.reading.read("Condition", "c1", by),
             lambda by=by: nation.reading.read("Condition", "absent", by),
             lambda by=by: nation.reading.search("Condition", [], by),
-            lambda by=by: nation.reading.everything(ANNE, by),
-            lambda by=by: nation.reading.everything("z" * 26, by),
+            lambda by=by: Everything(nation.parts).page(ANNE, [], by),
+            lambda by=by: Everything(nation.parts).page("z" * 26, [], by),
         ):
             with pytest.raises(ForbiddenError) as caught:
                 await ask()
@@ -286,9 +287,9 @@ async def test_a_patients_id_names_the_person_only_to_those_whom_the_persons_obj
         replace(VIEWER, principal=replace(VIEWER.principal, organization=name)) for name in ("free", "bound")
     )
 
-    assert json.loads(await nation.reading.everything("p1", free))["total"] == 2
+    assert json.loads(await Everything(nation.parts).page("p1", [], free))["total"] == 2
     with pytest.raises(NotFoundError):
-        await nation.reading.everything("p1", bound)
+        await Everything(nation.parts).page("p1", [], bound)
     refused = nation.log()[-1]
     assert (refused.outcome, refused.subjects) == ("refused", (ANNE,))
     assert isinstance(refused.facts, Facts)
@@ -428,12 +429,12 @@ async def test_everything_of_a_person_comes_from_all_sources_each_named(nation: 
     nation.keep({**condition("c3"), "meta": {"source": "urn:health-exchange:cn/31/310115"}}, origin="cn/31/310115")
     nation.keep(condition("hidden"), sensitivity=5)
     nation.keep(condition("others"), BO)
-    bundle = json.loads(await nation.reading.everything(ANNE, VIEWER))
+    bundle = json.loads(await Everything(nation.parts).page(ANNE, [], VIEWER))
     assert bundle["total"] == 3
     assert [(entry["resource"]["id"], entry["resource"]["meta"]["source"]) for entry in bundle["entry"]] == [
-        ("c3", "urn:health-exchange:cn/31/310115"),
-        ("c2", "urn:health-exchange:cn/51/5100"),
         ("c1", f"urn:health-exchange:{COUNTY}"),
+        ("c2", "urn:health-exchange:cn/51/5100"),
+        ("c3", "urn:health-exchange:cn/31/310115"),
     ]
     assert tuple(nation.log()[-1].subjects) == (ANNE,)
     assert nation.log()[-1].action == "view-person"
@@ -442,17 +443,17 @@ async def test_everything_of_a_person_comes_from_all_sources_each_named(nation: 
 async def test_everything_is_found_by_a_local_patient_too_and_unknown_persons_are_not(county: Node) -> None:
     county.keep(patient("p1", NUMBER))
     county.keep(condition("c1"))
-    bundle = json.loads(await county.reading.everything("p1", FACILITY))
+    bundle = json.loads(await Everything(county.parts).page("p1", [], FACILITY))
     assert set(ids_of(bundle)) == {"p1", "c1"}
     with pytest.raises(NotFoundError):
-        await county.reading.everything("z" * 26, FACILITY)
+        await Everything(county.parts).page("z" * 26, [], FACILITY)
     assert county.log()[-1].outcome == "failed"
 
 
 async def test_statistics_are_shown_suppressed_to_those_who_may_and_refused_to_others(nation: Node) -> None:
     for number in range(7):
         nation.keep(condition(f"c{number}"), Pseudonym(f"{number}" * 26))
-    statistics = Statistics(nation.parts, nation.reading)
+    statistics = Statistics(nation.parts)
     view = await statistics.population(RESEARCHER, population_view)
     assert view.to_json()["records"] == {"Condition": {"33": 7}}
     assert (view.persons, view.persons_across_provinces) == (7, 0)
@@ -467,6 +468,6 @@ async def test_statistics_are_shown_suppressed_to_those_who_may_and_refused_to_o
 async def test_the_person_view_is_made_of_what_the_caller_may_see(nation: Node) -> None:
     nation.keep(condition("c1"))
     nation.keep(condition("hidden"), sensitivity=4)
-    view = await Statistics(nation.parts, nation.reading).person(ANNE, VIEWER, person_view)
+    view = await Statistics(nation.parts).person(ANNE, VIEWER, person_view)
     assert [item.id for item in view.groups[Group.CONDITIONS]] == ["c1"]
     assert nation.log()[-1].action == "view-person"

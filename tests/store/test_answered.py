@@ -15,7 +15,8 @@ from tests.store.troubles import (
 
 from health_exchange.store import answered
 from health_exchange.store.answered import KeptAnswer
-from health_exchange.store.engine import Store, Transaction, WriteConflictError
+from health_exchange.store.database import WriteConflictError
+from health_exchange.store.engine import Store, Transaction
 
 
 def test_an_answer_comes_back_under_its_key_only(store: Store) -> None:

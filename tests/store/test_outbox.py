@@ -18,7 +18,8 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.errors import UnavailableError
 from health_exchange.model.identifiers import StreamId
 from health_exchange.store import outbox
-from health_exchange.store.engine import Store, Transaction, WriteConflictError
+from health_exchange.store.database import WriteConflictError
+from health_exchange.store.engine import Store, Transaction
 
 OURS, OTHER = StreamId("0" * 32), StreamId("1" * 32)
 CITY, PROVINCE = NodeAddress.parse("cn/33/3305"), NodeAddress.parse("cn/33")

@@ -12,7 +12,8 @@ from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.identifiers import StreamId
 from health_exchange.protocol.streams import StreamHead
 from health_exchange.store import streams
-from health_exchange.store.engine import Store, Transaction, WriteConflictError
+from health_exchange.store.database import WriteConflictError
+from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.schema import refused
 
 FIRST, SECOND = StreamId("0" * 32), StreamId("1" * 32)

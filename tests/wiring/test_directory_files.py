@@ -14,7 +14,7 @@ from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, make_directory, pack_directory
 from health_exchange.store import node_state
 from health_exchange.wiring.assembly import AssembledNode, assemble
-from health_exchange.wiring.directory_files import publish_directory, read_directory_files
+from health_exchange.wiring.directory_files import DirectoryFiles, publish_directory, read_directory_files
 from health_exchange.wiring.enrolment import prepare_node, write_public
 from health_exchange.wiring.files import FileBusyError, locked
 from health_exchange.wiring.inspection import open_store
@@ -34,6 +34,11 @@ def next_after(disk: Disk, name: str) -> SignedDirectory:
     cards[COUNTY] = replace(cards[COUNTY], name=name)
     directory = replace(known.directory, nodes=cards, serial=known.serial + 1)
     return make_directory(directory, disk.keys(NATION).signing)
+
+
+def disk_name(disk: Disk) -> str:
+    """What the county is called in the first directory."""
+    return read_directory_files(disk.settings(NATION)).directory.nodes[COUNTY].name
 
 
 def keep(settings: Settings, signed: SignedDirectory) -> None:
@@ -58,6 +63,33 @@ async def test_a_node_starts_by_the_newer_of_the_two(disk: Disk) -> None:
 
     assert by_database.node.parts.directory.nodes[COUNTY].name == "newer"
     assert by_file.node.parts.directory.nodes[COUNTY].name == "newest"
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+async def test_who_is_stopped_while_a_directory_is_published_leaves_a_pair_that_fits(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    settings, newer, before = disk.settings(PROVINCE), next_after(disk, "newer"), disk_name(disk)
+    done, replace_path = list[Path](), Path.replace
+
+    def stopped(path: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return replace_path(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            publish_directory(settings, newer)
+    files = DirectoryFiles(settings)
+    found, seen = read_directory_files(settings), files.changed()
+    publish_directory(settings, newer)
+
+    assert found.directory.nodes[COUNTY].name == ("newer" if renames else before)
+    assert seen == (found.raw, found.signature)
+    assert read_directory_files(settings) == newer
+    assert not list(Path(settings.directory).parent.glob(".*.new"))
 
 
 async def test_where_they_contradict_each_other_it_goes_by_what_it_has_used_and_alarms(disk: Disk) -> None:

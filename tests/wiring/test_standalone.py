@@ -222,6 +222,10 @@ async def test_what_a_tree_refuses_is_welcome_identities_in_urls_are_not(tmp_pat
         note["subject"] = {"reference": "Patient/nobody-here"}
         note["performer"] = [{"reference": "urn:uuid:6b7f5ad5-6a3c-4c7b-8f5e-000000000000"}]
         assert (await node.send("PUT", "/fhir/Observation/o1", {**note, "id": "o1"})).status_code == 201
+        for named in (f"Patient/{national_id(1)}", f"Patient/{national_id(1)}/_history/1"):
+            dangling = await node.send("POST", "/fhir/Observation", {**note, "subject": {"reference": named}})
+            assert (dangling.status_code, "identity-as-id" in dangling.text) == (400, True)
+            assert national_id(1) not in dangling.text
         event = {
             "resourceType": "AuditEvent",
             "id": "e1",
@@ -255,7 +259,8 @@ async def test_it_offers_no_look_up_of_a_country_it_is_not_in(tmp_path: Path) ->
         looked = await node.send("POST", "/fhir/Patient/$match", body)
 
     resource = {each["type"]: each for each in said["rest"][0]["resource"]}
-    assert {each["name"] for each in resource["Patient"]["operation"]} == {"validate", "meta", "everything"}
+    on_meta = {"meta", "meta-add", "meta-delete"}
+    assert {each["name"] for each in resource["Patient"]["operation"]} == {"validate", "everything", *on_meta}
     assert {each["code"] for each in resource["AuditEvent"]["interaction"]} >= {"create", "update"}
     assert "enforced" not in resource["Observation"]["referencePolicy"]
     assert not looked.is_success

@@ -17,7 +17,7 @@ from health_exchange.api.bodies import FHIR_JSON, is_known_to_client
 from health_exchange.api.problems import outcome_of, status_of
 from health_exchange.api.wishes import Return
 from health_exchange.fhir.outcomes import operation_outcome
-from health_exchange.fhir.splicing import JsonBytes, join_array, join_object, quote
+from health_exchange.fhir.splicing import JsonBytes, fields, join_array, join_object, quote
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.admission import BundleOutcome
 from health_exchange.node.bundle_reads import ReadResult
@@ -37,6 +37,13 @@ def resource_answer(kept: Kept) -> Response:
     response.headers["ETag"] = etag(kept.version)
     response.headers["Last-Modified"] = format_datetime(kept.changed_at, usegmt=True)
     return response
+
+
+def meta_answer(kept: Kept) -> Response:
+    """The ``meta`` of a resource, as operations on it answer."""
+    meta = bytes(fields(kept.body)["meta"])
+    head = b'{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":'
+    return Response(head + meta + b"}]}", media_type=FHIR_JSON)
 
 
 def not_modified(kept: Kept) -> Response:
@@ -123,9 +130,7 @@ def _read(result: ReadResult) -> bytes:
     if result.kept is None:
         return join_object({"resource": result.body, "response": join_object({"status": _status(HTTPStatus.OK)})})
     kept, asked = result.kept, result.request
-    has = is_known_to_client(
-        asked.if_none_match, asked.if_modified_since, version=kept.version, changed_at=kept.changed_at
-    )
+    has = is_known_to_client(asked.if_none_match, asked.known_before, version=kept.version, changed_at=kept.changed_at)
     response: dict[str, JsonBytes] = {
         "status": _status(HTTPStatus.NOT_MODIFIED if has else HTTPStatus.OK),
         "etag": quote(etag(kept.version)),

@@ -3,7 +3,7 @@
 Source: FHIR R4, section 3.1.0.1 "RESTful API"; RFC 9110, sections 8.8 and 13.1.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl
 
@@ -15,7 +15,10 @@ from health_exchange.model.errors import Category, ExchangeError, MalformedResou
 FHIR_JSON = "application/fhir+json"
 JSON_PATCH = "application/json-patch+json"
 FORM_BYTES_MAX = 64 << 10
+PARAMETERS_BYTES_MAX = 64 << 10
+"""Of an operation's Parameters where they hold no resource."""
 FORM_FIELDS_MAX = 100
+_SECOND = timedelta(seconds=1)
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 
 
@@ -59,9 +62,14 @@ async def read_fhir(request: Request, bytes_max: int) -> bytes:
         UnsupportedMediaError: It is not said to be FHIR's JSON.
         OversizedBodyError: As :func:`read_body`.
     """
-    if media_type(request.headers) not in _JSON:
-        raise UnsupportedMediaError(f"send {FHIR_JSON}")
+    check_media(request.headers)
     return await read_body(request, bytes_max)
+
+
+def check_media(headers: Headers) -> None:
+    """Raise ``UnsupportedMediaError`` unless a body is said to be FHIR's JSON."""
+    if media_type(headers) not in _JSON:
+        raise UnsupportedMediaError(f"send {FHIR_JSON}")
 
 
 async def read_patch(request: Request, bytes_max: int) -> bytes:
@@ -90,23 +98,28 @@ def parse_form(body: bytes) -> list[tuple[str, str]]:
     raise MalformedResourceError("the body is not an URL-encoded form")
 
 
-def is_known_to_client(if_none_match: str, if_modified_since: str, *, version: int, changed_at: datetime) -> bool:
+def is_known_to_client(
+    if_none_match: str, known_before: datetime | None, *, version: int, changed_at: datetime
+) -> bool:
     """Whether the client has this very version already.
 
     Args:
-        if_none_match: Entity tags, or ``*``; where there are any, the date is not looked at.
-        if_modified_since: Date of HTTP; one that is none counts as absent.
+        if_none_match: Entity tags, or ``*``; where there are any, the time is not looked at.
+        known_before: It has what was made before this.
         version: What it would get.
         changed_at: When that was made.
     """
     if if_none_match.strip():
         tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
         return "*" in tags or f'"{version}"' in tags
-    if not if_modified_since:
-        return False
+    return known_before is not None and changed_at < known_before
+
+
+def end_of(date: str) -> datetime | None:
+    """The end of the second that a date of HTTP means; one that is none counts as absent."""
     try:
-        since = parsedate_to_datetime(if_modified_since)
+        second = parsedate_to_datetime(date)
+        return (second if second.tzinfo is not None else second.replace(tzinfo=UTC)) + _SECOND
     # A zone may be so far away that no clock has it.
     except (ValueError, OverflowError):
-        return False
-    return changed_at.replace(microsecond=0) <= (since if since.tzinfo is not None else since.replace(tzinfo=UTC))
+        return None

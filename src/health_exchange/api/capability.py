@@ -19,8 +19,8 @@ from health_exchange.search.terms import ANY_REFERENCE
 PUBLISHED = "2026-01-01"
 _LOOKUP = "POST with Parameters (resource or Patient id, purpose, reason, _type, start, end) looks the person up"
 _OPERATIONS = {
-    ("everything", False): "GET gives what this node keeps of the person.",
-    ("everything", True): f"GET gives what this node keeps of the person; {_LOOKUP} in the whole country.",
+    ("everything", False): "GET or POST gives what this node keeps of the person, in pages.",
+    ("everything", True): f"GET gives what this node keeps of the person, in pages; {_LOOKUP} in the whole country.",
     ("match", True): f"{_LOOKUP} in the whole country and gives the Patients.",
 }
 SEARCHES = (
@@ -39,7 +39,11 @@ _WRITES = ("create", "update", "patch", "delete")
 _ON_ALL = ("history-system", "search-system", "transaction", "batch")
 _FOR_EVERY_TYPE = {
     "validate": "POST a resource, or Parameters with resource and mode; no profiles are known.",
-    "meta": "GET on one resource.",
+    "meta": "GET or POST on one resource.",
+}
+_FOR_EVERY_TYPE_WRITTEN = {
+    "meta-add": "POST on one resource, with If-Match where wanted; it makes a version.",
+    "meta-delete": "POST on one resource, with If-Match where wanted; it makes a version.",
 }
 
 
@@ -127,7 +131,7 @@ def _resource(resource_type: str, *, writes: bool, powers: frozenset[Power]) -> 
         entry |= {"conditionalDelete": "single", "referencePolicy": ["literal", "local", *enforced]}
     entry["operation"] = [
         {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/Resource-{name}", "documentation": said}
-        for name, said in _FOR_EVERY_TYPE.items()
+        for name, said in (_FOR_EVERY_TYPE | (_FOR_EVERY_TYPE_WRITTEN if writes else {})).items()
     ]
     if resource_type == "Patient":
         entry["operation"] += [

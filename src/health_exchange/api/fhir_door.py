@@ -1,7 +1,7 @@
 """The FHIR door: HTTP in, use cases below, FHIR out.
 
 Routes know HTTP and nothing else: parsing and validation lie in ``fhir``, meaning in ``node``. Every failure becomes an
-OperationOutcome by one table (``problems``). National IDs in URLs are refused before anything else looks at the URL.
+OperationOutcome by one table (``problems``). National IDs in URLs are refused before a route is looked for (``urls``).
 
 Source: FHIR R4 (4.0.1), section 3.1 "RESTful API".
 """
@@ -14,14 +14,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from health_exchange.api.answers import not_modified, resource_answer
-from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, is_known_to_client, parse_form, read_body
+from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, end_of, is_known_to_client, parse_form, read_body
 from health_exchange.api.capability import capability_statement
 from health_exchange.api.clients import Client
 from health_exchange.api.history import History
 from health_exchange.api.operations import Operations
-from health_exchange.api.problems import outcome_of, status_of
+from health_exchange.api.problems import problem_response, status_of
 from health_exchange.api.tokens import TokenIssuer
-from health_exchange.api.urls import refuse_identities, refuse_identity_in_url
+from health_exchange.api.urls import refuse_identities
 from health_exchange.api.wishes import Wishes
 from health_exchange.api.writing import Writing
 from health_exchange.fhir.limits import Limits as FhirLimits
@@ -36,7 +36,6 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept
 from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.searching import Searching
-from health_exchange.node.writes import NotAdmittedHereError, UnsupportedInteractionError
 from health_exchange.policy.decisions import Principal
 from health_exchange.search.query import refuse_parameters
 from health_exchange.telemetry.events import log_event
@@ -46,6 +45,7 @@ SEARCHED_BY_POST = ("/fhir/_search", "/fhir/{type}/_search", "/fhir/{compartment
 
 VERSION_DIGITS_MAX = 18
 """What a database's whole numbers hold."""
+_MODES = frozenset({("mode", "full"), ("mode", "normative")})
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -83,11 +83,17 @@ class FhirDoor:
         by_path: list[tuple[str, str, Endpoint]] = [
             ("/fhir/{type}/$validate", "POST", operations.validate),
             ("/fhir/{type}/{id}/$validate", "POST", operations.validate),
+            ("/fhir/$meta", "GET", operations.meta),
+            ("/fhir/{type}/$meta", "GET", operations.meta),
             ("/fhir/{type}/{id}/$meta", "GET", operations.meta),
+            ("/fhir/{type}/{id}/$meta", "POST", operations.meta),
+            ("/fhir/{type}/{id}/$meta-add", "POST", writing.change_meta),
+            ("/fhir/{type}/{id}/$meta-delete", "POST", writing.change_meta),
             ("/fhir/_history", "GET", history),
             ("/fhir/{type}/_history", "GET", history),
             ("/fhir/{type}/{id}/_history", "GET", history),
-            ("/fhir/{type}/{id}/$everything", "GET", self._everything),
+            ("/fhir/{type}/{id}/$everything", "GET", operations.everything),
+            ("/fhir/{type}/{id}/$everything", "POST", operations.everything),
             ("/fhir/{type}/{id}/_history/{version}", "GET", self._vread),
             ("/fhir/{compartment}/{id}/{type}", "GET", self._search),
             ("/fhir/{type}/{id}", "GET", self._read),
@@ -100,6 +106,7 @@ class FhirDoor:
             ("/fhir/{type}", "PATCH", writing.patch),
             ("/fhir/{type}", "DELETE", writing.delete),
             ("/fhir", "GET", self._search),
+            ("/fhir/", "GET", self._search),
             ("/fhir", "POST", writing.bundle),
             ("/fhir/", "POST", writing.bundle),
         ]
@@ -121,7 +128,6 @@ class FhirDoor:
         async def answer(request: Request) -> Response:
             request_id = current_request_id()
             try:
-                refuse_identity_in_url(request)
                 client = self.issuer.authenticate(request.headers.get("authorization"))
                 response = await endpoint(request, caller_of(client, request_id, self.parts.address))
             except ExchangeError as error:
@@ -169,10 +175,13 @@ class FhirDoor:
         )
 
     async def _metadata(self, request: Request) -> Response:
-        statement = capability_statement(self.parts.card, writes=self.admission is not None)
         try:
+            wishes = Wishes.of(request)
+            # All that works here is stated in either mode; what else there is, is another resource.
+            refuse_parameters([pair for pair in wishes.pairs if pair not in _MODES], "metadata")
+            statement = capability_statement(self.parts.card, writes=self.admission is not None)
             response = Response(statement, media_type=FHIR_JSON)
-            return await Wishes.of(request).granted(request, response, self.parts.workers)
+            return await wishes.granted(request, response, self.parts.workers)
         except ExchangeError as error:
             return problem_response(error, current_request_id())
 
@@ -215,18 +224,11 @@ class FhirDoor:
         )
         return Response(page, media_type=FHIR_JSON)
 
-    async def _everything(self, request: Request, caller: Caller) -> Response:
-        if request.path_params["type"] != "Patient":
-            raise UnsupportedInteractionError("$everything is offered for Patient")
-        refuse_parameters(Wishes.of(request).pairs, "$everything")
-        bundle = await self.reading.everything(request.path_params["id"], caller)
-        return Response(bundle, media_type=FHIR_JSON)
-
 
 def _unless_known(request: Request, kept: Kept) -> Response:
     """The resource, or that the client has it already."""
     known, since = request.headers.get("if-none-match", ""), request.headers.get("if-modified-since", "")
-    if is_known_to_client(known, since, version=kept.version, changed_at=kept.changed_at):
+    if is_known_to_client(known, end_of(since) if since else None, version=kept.version, changed_at=kept.changed_at):
         return not_modified(kept)
     return resource_answer(kept)
 
@@ -235,15 +237,3 @@ def caller_of(client: Client, request_id: RequestId, node: NodeAddress) -> Calle
     """The client as use cases and policy see it: registered at ``node``."""
     principal = Principal(kind=client.kind, id=client.client_id, organization=client.organization, address=str(node))
     return Caller(principal=principal, purpose=client.purpose, request_id=request_id)
-
-
-def problem_response(error: ExchangeError, reference: str = "") -> Response:
-    """The error as an OperationOutcome with the status its category maps to, under the request's id as reference."""
-    response = Response(outcome_of(error, reference), status_code=status_of(error), media_type=FHIR_JSON)
-    if error.category is Category.UNAUTHENTICATED:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, NotAdmittedHereError):
-        response.headers["Allow"] = "GET, HEAD"
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
-    return response

@@ -1,8 +1,8 @@
 """Look-ups at the FHIR door: one person's records from the whole country, by identity or by a Patient kept here.
 
-``POST Patient/$match`` gives the person's Patients, ``POST Patient/$everything`` and ``POST Patient/[id]/$everything``
-all that the caller may get. Each is one look-up (``node.lookups``) with a ticket of its own; nothing of an answer is
-kept, here or in a cache on the way. An identity is in the body, never in the URL.
+``POST Patient/$match`` gives the person's Patients, ``POST Patient/$everything`` and, at a node that looks up,
+``POST Patient/[id]/$everything`` all that the caller may get. Each is one look-up (``node.lookups``) with a ticket of
+its own; nothing of an answer is kept, here or in a cache on the way. An identity is in the body, never in the URL.
 
 Source: FHIR R4, OperationDefinitions Patient-match and Patient-everything; purposes of use from HL7 v3 ActReason.
 """
@@ -69,8 +69,10 @@ class LookupDoor:
         paths: list[tuple[str, Endpoint]] = [
             ("/fhir/Patient/$match", self._match),
             ("/fhir/Patient/$everything", self._everything),
-            ("/fhir/Patient/{id}/$everything", self._everything_of),
         ]
+        if self.lookups is not None:
+            # Where nobody is looked up elsewhere, it is what this node keeps, by POST as by GET.
+            paths.append(("/fhir/Patient/{id}/$everything", self._everything_of))
         return [Route(path, self.door.guarded(endpoint), methods=["POST"]) for path, endpoint in paths]
 
     async def _match(self, request: Request, caller: Caller) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from health_exchange.api.fhir_door import problem_response
+from health_exchange.api.problems import problem_response
 from health_exchange.model.errors import ForbiddenError
 from health_exchange.model.loopback import is_loopback
 

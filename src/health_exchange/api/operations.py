@@ -1,6 +1,6 @@
-"""Operations on single resources at the FHIR door: ``$validate`` and ``$meta``.
+"""Operations on one resource or one person at the FHIR door: ``$validate``, ``$meta`` and ``Patient/[id]/$everything``.
 
-Source: FHIR R4, OperationDefinitions Resource-validate and Resource-meta.
+Source: FHIR R4, section 3.2 "Operations"; OperationDefinitions Resource-validate, Resource-meta, Patient-everything.
 """
 
 from dataclasses import dataclass
@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from health_exchange.api.bodies import FHIR_JSON, read_fhir
+from health_exchange.api.answers import meta_answer
+from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, check_media, read_body, read_fhir
 from health_exchange.api.wishes import Wishes
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.limits import Limits
 from health_exchange.fhir.outcomes import issue_of, outcome_with
-from health_exchange.fhir.splicing import fields
-from health_exchange.model.errors import NotFoundError
+from health_exchange.fhir.validation import validate
+from health_exchange.model.errors import MalformedResourceError, NotFoundError
 from health_exchange.node.callers import Caller
+from health_exchange.node.everything import Everything
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Reading
 from health_exchange.node.validating import BadValidationError, judged
+from health_exchange.node.writes import UnsupportedInteractionError
 from health_exchange.search.query import refuse_parameters
 
 _SOUND = issue_of(severity="information", code="informational", reason="sound", diagnostics="this is sound FHIR R4")
@@ -38,6 +41,14 @@ class Operations:
     parts: NodeParts
     reading: Reading
     limits: Limits
+
+    async def everything(self, request: Request, caller: Caller) -> Response:
+        """``GET`` or ``POST Patient/id/$everything``: a page of what this node keeps of the person."""
+        if request.path_params["type"] != "Patient":
+            raise UnsupportedInteractionError("$everything is offered for Patient")
+        pairs = [*Wishes.of(request).pairs, *(await _posted(request) if request.method == "POST" else ())]
+        bundle = await Everything(self.parts).page(request.path_params["id"], pairs, caller)
+        return Response(bundle, media_type=FHIR_JSON)
 
     async def validate(self, request: Request, caller: Caller) -> Response:  # noqa: ARG002  # every client may ask
         """``POST Type[/id]/$validate``: what is wrong with the resource in the body, all of it; nothing is kept."""
@@ -61,9 +72,31 @@ class Operations:
         return Response(outcome_with(issues or [_SOUND]), media_type=FHIR_JSON)
 
     async def meta(self, request: Request, caller: Caller) -> Response:
-        """``GET Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        """``GET`` or ``POST Type/id/$meta``: the resource's ``meta`` as it is kept; as much a read as any."""
+        if "id" not in request.path_params:
+            raise UnsupportedInteractionError("$meta is offered for one resource: what all have is kept as hashes only")
         refuse_parameters(Wishes.of(request).pairs, "$meta")
-        kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
-        meta = bytes(fields(kept.body)["meta"])
-        head = b'{"resourceType":"Parameters","parameter":[{"name":"return","valueMeta":'
-        return Response(head + meta + b"}]}", media_type=FHIR_JSON)
+        return meta_answer(await self.reading.read(request.path_params["type"], request.path_params["id"], caller))
+
+
+async def _posted(request: Request) -> list[tuple[str, str]]:
+    """What an operation's Parameters give, each value as it would stand in a URL; nothing where there is no body.
+
+    Raises:
+        MalformedResourceError: The body is no Parameters of plain values.
+        UnsupportedMediaError: It is not said to be FHIR's JSON.
+    """
+    raw = await read_body(request, PARAMETERS_BYTES_MAX)
+    if not raw.strip():
+        return []
+    check_media(request.headers)
+    view = validate(raw)
+    if view.type != "Parameters":
+        raise MalformedResourceError(f"the operation takes Parameters, not {view.type}")
+    pairs: list[tuple[str, str]] = []
+    for index, parameter in enumerate(view.decoded.get("parameter", ())):
+        value = next((parameter[name] for name in parameter if name.startswith("value")), None)
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            raise MalformedResourceError("this parameter has a plain value", where=f"Parameters.parameter[{index}]")
+        pairs.append((parameter["name"], str(value)))
+    return pairs

@@ -1,20 +1,23 @@
 """URLs without identities: what stands in a URL stands in every log on the way.
 
-A national ID is refused wherever it stands; any other identity that the whole exchange knows, where a parameter names
-its system. An identifier without a system, or by its type, may be one: only a node that stands alone takes it.
+A national ID is refused wherever it stands, at every path of the listener, whatever is behind it; any other identity
+that the whole exchange knows, where a parameter names its system. An identifier without a system, or by its type, may
+be one: only a node that stands alone takes it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import unquote_plus
 
-from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from health_exchange.api.problems import problem_response
 from health_exchange.model.directory import NodeCard
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.pseudonym.identities import InvalidIdentityError, holds_national_id, read_identity
 from health_exchange.search.query import asks_by_identifier
 from health_exchange.search.terms import Modifier
-from health_exchange.telemetry.trace import LONG_DIGITS
+from health_exchange.telemetry.trace import LONG_DIGITS, current_request_id
 
 
 class IdentityInUrlError(ExchangeError):
@@ -24,15 +27,27 @@ class IdentityInUrlError(ExchangeError):
     code = "identity-in-url"
 
 
-def refuse_identity_in_url(request: Request) -> None:
-    """Raise before a national ID in a URL goes any further.
+class WithoutIdentities:
+    """An application around another one, which sees no request whose URL holds what may be a national ID."""
 
-    Raises:
-        IdentityInUrlError: Path or query holds a run of digits as long as one.
-    """
-    scope = request.scope
-    if LONG_DIGITS.search(scope["path"]) or LONG_DIGITS.search(scope["query_string"].decode("latin-1")):
-        raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        answer: Callable[[Scope, Receive, Send], Awaitable[None]] = self._app
+        if scope["type"] == "http" and _shows_identity(scope["path"], scope["query_string"].decode("latin-1")):
+            error = IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
+            answer = problem_response(error, current_request_id())
+        await answer(scope, receive, send)
+
+
+def _shows_identity(path: str, query: str) -> bool:
+    """Whether a path, as it is routed, or a query, as it is sent and as it is read, may hold a national ID."""
+    if LONG_DIGITS.search(path) or LONG_DIGITS.search(query):
+        return True
+    plain = unquote_plus(query)
+    return bool(LONG_DIGITS.search(plain)) or holds_national_id(plain) or holds_national_id(path)
 
 
 def refuse_identities(pairs: Iterable[tuple[str, str]], card: NodeCard) -> None:

@@ -32,6 +32,7 @@ _TRUTH: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 _GENERAL = frozenset({"_format", "_pretty", "_elements", "_summary"})
 _COUNT = ("_summary", "count")
 """Asks for no part of resources but for a number, so it is left to the search."""
+_READ_BY_POST = ("/_search", "/$everything")
 _SUMMARIES = ("true", "text", "data", "false", "count")
 ELEMENTS_MAX = 200
 
@@ -109,7 +110,7 @@ class Wishes:
 
     async def _laid_out(self, request: Request, body: bytes, workers: Workers) -> bytes:
         """A body as wished: a part of it where it is what was asked for, and indented."""
-        is_read = request.method in {"GET", "HEAD"} or request.scope["path"].endswith("/_search")
+        is_read = request.method in {"GET", "HEAD"} or request.scope["path"].endswith(_READ_BY_POST)
         if is_read and _is_of_one(request):
             body = await workers.run(_part_of, self.subset, body, work_bytes=len(body)) if self.subset else body
         elif is_read and self.general:

@@ -10,30 +10,34 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from health_exchange.api.answers import answer_bundle, written_answer
-from health_exchange.api.bodies import FHIR_JSON, read_fhir, read_patch
+from health_exchange.api.answers import answer_bundle, meta_answer, written_answer
+from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, read_fhir, read_patch
 from health_exchange.api.urls import refuse_identities
 from health_exchange.api.wishes import Return, Wishes
 from health_exchange.fhir.limits import Limits
-from health_exchange.fhir.validation import ResourceView, validate
+from health_exchange.fhir.metas import meta_in
 from health_exchange.model.directory import NodeCard
-from health_exchange.model.errors import ExchangeError, MalformedResourceError
+from health_exchange.model.errors import ExchangeError, NotFoundError
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
+from health_exchange.node.intake import Sent, read_sent
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.reading_bundles import ReadingBundles
 from health_exchange.node.writes import (
     BadRequestError,
+    MetaChange,
     NotAdmittedHereError,
     Target,
     WriteRequest,
     WriteResult,
     make_request,
 )
+from health_exchange.search.query import refuse_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,45 +78,63 @@ class Writing:
         if if_none_exist is not None and asked.condition is not None:
             raise BadRequestError("a create has its condition in If-None-Exist or in its URL, not in both")
         if_none_exist = asked.condition if if_none_exist is None else if_none_exist
-        target = Target(type=asked.type)
-        view = await self._resource(request)
-        write = make_request(
-            method="POST",
-            target=target,
-            view=view,
-            if_none_match=request.headers.get("if-none-match"),
-            if_none_exist=if_none_exist,
-        )
+        write = await self._read(request, Target(type=asked.type), if_none_exist)
         return await self._written(request, write, caller)
 
     async def update(self, request: Request, caller: Caller) -> Response:
         """``PUT Type/id`` or ``PUT Type?query``."""
         self._writer()
-        return await self._change(request, caller, view=await self._resource(request))
+        return await self._written(request, await self._read(request, _target(request, self.parts.card)), caller)
 
     async def patch(self, request: Request, caller: Caller) -> Response:
         """``PATCH Type/id`` or ``PATCH Type?query``."""
         self._writer()
         return await self._change(request, caller, patch=await read_patch(request, self.limits.body_bytes))
 
+    async def change_meta(self, request: Request, caller: Caller) -> Response:
+        """``POST Type/id/$meta-add`` or ``$meta-delete``: a write as any; the resource's ``meta`` afterwards."""
+        self._writer()
+        refuse_parameters(Wishes.of(request).pairs, "an operation on meta")
+        target = Target(type=request.path_params["type"], id=request.path_params["id"])
+        meta = meta_in(await read_fhir(request, PARAMETERS_BYTES_MAX))
+        write = make_request(
+            method="PATCH", target=target, view=None, patch=meta, if_match=request.headers.get("if-match")
+        )
+        change = MetaChange(request.scope["path"].rpartition("/")[2])
+        result = (await self._writer().admit([msgspec.structs.replace(write, meta=change)], caller))[0]
+        kept = (await self._writer().written({0: result})).get(0)
+        if kept is None:
+            raise NotFoundError("it has been erased meanwhile")
+        return meta_answer(kept)
+
     async def delete(self, request: Request, caller: Caller) -> Response:
         """``DELETE Type/id`` or ``DELETE Type?query``."""
         self._writer()
         return await self._change(request, caller)
 
-    async def _change(
-        self, request: Request, caller: Caller, *, view: ResourceView | None = None, patch: bytes | None = None
-    ) -> Response:
-        """Change what the URL names, under the conditions of its headers."""
+    async def _change(self, request: Request, caller: Caller, *, patch: bytes | None = None) -> Response:
+        """Patch or delete what the URL names, under the conditions of its headers."""
         write = make_request(
             method=request.method,
             target=_target(request, self.parts.card),
-            view=view,
+            view=None,
             patch=patch,
             if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
         )
         return await self._written(request, write, caller)
+
+    async def _read(self, request: Request, target: Target, if_none_exist: str | None = None) -> WriteRequest:
+        """The write of the resource in the body, under the conditions of its headers."""
+        sent = Sent(
+            method=request.method,
+            target=target,
+            raw=await read_fhir(request, self.limits.body_bytes),
+            if_match=request.headers.get("if-match") if target.id or target.condition else None,
+            if_none_match=request.headers.get("if-none-match"),
+            if_none_exist=if_none_exist,
+        )
+        return await self.parts.workers.run(read_sent, sent, work_bytes=len(sent.raw))
 
     async def _written(self, request: Request, write: WriteRequest, caller: Caller) -> Response:
         """Carry out one write and answer it; clients that say nothing get the resource, as they do elsewhere."""
@@ -137,14 +159,6 @@ class Writing:
                 except ExchangeError:
                     continue
         return kept
-
-    async def _resource(self, request: Request) -> ResourceView:
-        """The body as a valid resource of the type in the URL."""
-        view = validate(await read_fhir(request, self.limits.body_bytes))
-        resource_type = request.path_params["type"]
-        if view.type != resource_type:
-            raise MalformedResourceError(f"the URL says {resource_type}, the resource is a {view.type}")
-        return view
 
     def _writer(self) -> Admission:
         """Admission, where this node has the power."""

@@ -50,7 +50,7 @@ class BundleEntry(Struct, frozen=True, kw_only=True):
         if_match: As in HTTP.
         if_none_exist: Search query.
         if_none_match: As in HTTP.
-        if_modified_since: As in HTTP.
+        if_modified_since: An instant.
         raw: The resource as it arrived.
         where: Place of the entry: ``Bundle.entry[3]``.
     """

@@ -9,6 +9,7 @@ Source: FHIR R4, section 3.1.0.11 "batch/transaction".
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -20,6 +21,7 @@ from health_exchange.node.histories import Histories
 from health_exchange.node.reading import Kept
 from health_exchange.node.searching import Searching
 from health_exchange.node.writes import BadRequestError, UnsupportedInteractionError
+from health_exchange.search.spans import BadDateError, span_of
 
 READS_MAX = 200
 _PATH = re.compile(
@@ -46,7 +48,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
         is_history: Whether versions are asked for.
         pairs: Parameters, in order.
         if_none_match: As in HTTP.
-        if_modified_since: As in HTTP.
+        known_before: What was made before this the client has: the end of the instant in ``ifModifiedSince``.
         where: Place in the Bundle, for messages.
     """
 
@@ -56,7 +58,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_history: bool = False
     pairs: tuple[tuple[str, str], ...] = ()
     if_none_match: str = ""
-    if_modified_since: str = ""
+    known_before: datetime | None = None
     where: str = ""
 
     @property
@@ -107,9 +109,18 @@ def read_asked(entry: BundleEntry) -> ReadRequest:
         is_history=match["history"] is not None,
         pairs=tuple((name, value) for name, value in pairs if name not in _GENERAL),
         if_none_match=entry.if_none_match or "",
-        if_modified_since=entry.if_modified_since or "",
+        known_before=_end_of(entry),
         where=entry.where,
     )
+
+
+def _end_of(entry: BundleEntry) -> datetime | None:
+    """The end of what an entry's ``ifModifiedSince`` means: an instant, unlike HTTP's header."""
+    try:
+        return span_of(entry.if_modified_since).end if entry.if_modified_since else None
+    except BadDateError as error:
+        detail = error.detail
+    raise BadRequestError(detail, where=f"{entry.where}.request.ifModifiedSince")
 
 
 class BundleReads:

@@ -13,13 +13,13 @@ from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
 from health_exchange.node.entitlement import people_of
+from health_exchange.node.everything import AT_ONCE_MAX, TooMuchError
 from health_exchange.node.journal import log_each
 from health_exchange.node.notices import Effect, effect_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.person_log import AskElsewhere, Disclosure, in_order, local_disclosures
 from health_exchange.node.persons import consent_text
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.reading import EVERYTHING_MAX, TooMuchError
 from health_exchange.node.refusals import decision_entry, permit
 from health_exchange.node.rights import most_open, question_of, rights
 from health_exchange.policy.consent_words import words_of
@@ -116,8 +116,8 @@ class Desks:
         parts = self._parts
         question, decision = await self._permit(caller)
         person = await self.person(identity)
-        view = await parts.store.read(lambda tx: self._view(tx, person, caller))
-        outcome = "allowed" if view is not None and len(view.records) <= EVERYTHING_MAX else "failed"
+        view = await parts.store.read(lambda tx: self._view(tx, person, caller), asker=caller.principal.id)
+        outcome = "allowed" if view is not None and len(view.records) <= AT_ONCE_MAX else "failed"
         count = len(view.records) if view is not None else 0
         summary = f"a person's view: {count} resources"
         entry = decision_entry(
@@ -129,8 +129,8 @@ class Desks:
             tag = cache_tag(parts.keys.identity_cache, identity)
             await parts.store.write(lambda tx: identity_cache.forget(tx, [tag]))
             raise NotFoundError("nothing is kept here of that person")
-        if count > EVERYTHING_MAX:
-            raise TooMuchError(f"there are more than {EVERYTHING_MAX} resources; search by type")
+        if count > AT_ONCE_MAX:
+            raise TooMuchError(f"there are more than {AT_ONCE_MAX} resources; search by type")
         other = await self._elsewhere(person, caller)
         disclosures = in_order([*view.disclosures, *other.disclosures])
         return msgspec.structs.replace(view, disclosures=disclosures, not_asked=other.not_asked)
@@ -156,7 +156,7 @@ class Desks:
         if not owners:
             return None
         held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
-        found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1)
+        found = of_subjects(tx, owners, held.permitted, AT_ONCE_MAX + 1)
         consents = [kept for kept in found if kept.type == "Consent"]
         return PersonView(
             node=str(self._parts.address),

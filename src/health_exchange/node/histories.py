@@ -109,7 +109,7 @@ class Histories:
                 return self._of_one(tx, caller, wished, wished.type, wished.id, pages)
             return self._of_many(tx, caller, wished, pages)
 
-        await asked(self._parts, caller, ask)
+        await asked(self._parts, caller, ask, action=Action.READ)
         return self._bundle(wished, pages[0], pairs, caller)
 
     def _of_one(  # a question in its parts

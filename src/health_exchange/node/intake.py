@@ -1,4 +1,7 @@
-"""Taking a Bundle in: from bytes to checked writes and reads. Pure, and heavy enough to be done by a worker."""
+"""Taking in what is sent: from the bytes of a Bundle or of one resource to checked writes and reads.
+
+Pure, and heavy enough to be done by a worker.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,10 +10,10 @@ import msgspec
 
 from health_exchange.fhir.bundle import BundleEntry, split_bundle
 from health_exchange.fhir.validation import validate
-from health_exchange.model.errors import ExchangeError
+from health_exchange.model.errors import ExchangeError, MalformedResourceError
 from health_exchange.node.bundle_reads import ReadRequest, read_asked
 from health_exchange.node.patches import patch_in
-from health_exchange.node.writes import WriteRequest, read_entry
+from health_exchange.node.writes import Target, WriteRequest, make_request, read_entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,45 @@ class Intake:
         writes = [each for each in self.requests if isinstance(each, WriteRequest)]
         others = {at: each for at, each in enumerate(self.requests) if not isinstance(each, WriteRequest)}
         return _unpacked, (self.type, msgspec.msgpack.encode(writes), others)
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that is sent on its own, and how; see ``writes.make_request``.
+
+    Attributes:
+        method: Of HTTP.
+        target: What the URL names.
+        raw: The body. Untrusted.
+        if_match: As in HTTP.
+        if_none_match: As in HTTP.
+        if_none_exist: Of a create.
+    """
+
+    method: str
+    target: Target
+    raw: bytes
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_none_exist: str | None = None
+
+
+def read_sent(sent: Sent) -> WriteRequest:
+    """The write of one resource, validated.
+
+    Raises:
+        ExchangeError: It is malformed, or does not fit the URL.
+    """
+    view = validate(sent.raw)
+    if view.type != sent.target.type:
+        raise MalformedResourceError(f"the URL says {sent.target.type}, the resource is a {view.type}")
+    return make_request(
+        method=sent.method,
+        target=sent.target,
+        view=view,
+        if_match=sent.if_match,
+        if_none_match=sent.if_none_match,
+        if_none_exist=sent.if_none_exist,
+    )
 
 
 _REQUESTS = msgspec.msgpack.Decoder(list[WriteRequest])

@@ -1,4 +1,4 @@
-"""Patching a resource: what is kept now with a JSON Patch applied, judged as a whole like any other version.
+"""Patching a resource: what is kept now with a JSON Patch or a change of its meta applied, judged as any other version.
 
 Pure, and heavy enough to be done by a worker.
 """
@@ -7,12 +7,13 @@ from base64 import b64decode
 
 import msgspec
 
+from health_exchange.fhir.metas import with_meta
 from health_exchange.fhir.patching import BadPatchError, apply_patch, read_patch
 from health_exchange.fhir.references import reference_texts
 from health_exchange.fhir.validation import ResourceView, validate
 from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
 from health_exchange.node.findings import findings_of
-from health_exchange.node.writes import WriteRequest
+from health_exchange.node.writes import MetaChange, WriteRequest
 
 JSON_PATCH = "application/json-patch+json"
 
@@ -49,7 +50,11 @@ def patched(request: WriteRequest, body: bytes, version: int) -> WriteRequest:
         PatchDoesNotApplyError: An operation finds another resource than it was made for.
         PatchBreaksResourceError: What comes out is no sound resource, or another one.
     """
-    raw = apply_patch(body, read_patch(request.patch or b""))
+    change = request.patch or b""
+    if request.meta is not None:
+        raw = with_meta(body, change, deletes=request.meta is MetaChange.DELETE)
+    else:
+        raw = apply_patch(body, read_patch(change))
     fault: MalformedResourceError | None = None
     view: ResourceView | None = None
     try:

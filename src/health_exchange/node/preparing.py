@@ -5,21 +5,20 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self, TypeVar
+from typing import Self
 
 import msgspec
 
-from health_exchange.fhir.elements import resource_types
-from health_exchange.model.errors import ExchangeError
 from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
-from health_exchange.node.journal import journal, log, log_each
+from health_exchange.node.journal import journal, log
+from health_exchange.node.looking import look, searched
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
@@ -32,8 +31,6 @@ from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
-
-T = TypeVar("T")
 
 HTTP_OK, HTTP_CREATED, HTTP_NO_CONTENT = 200, 201, 204
 
@@ -217,42 +214,6 @@ class Preparation:
         )
 
 
-async def look(
-    parts: NodeParts, caller: Caller, requests: Sequence[WriteRequest], ask: Callable[[Transaction], T]
-) -> T:
-    """What ``ask`` finds for ``requests``.
-
-    An error tells how much a condition finds, as a search would: it is in the log before the caller hears it.
-
-    Raises:
-        ExchangeError: As ``ask`` does.
-    """
-    try:
-        return await parts.store.read(ask)
-    except StaleReadError:
-        raise
-    except ExchangeError as error:
-        if searched := _searched(requests):
-            entry = journal(
-                parts,
-                caller,
-                kind="read",
-                action=str(Action.SEARCH),
-                outcome="failed",
-                reason=error.code,
-                policy=parts.policies.digest,
-                summary=f"conditions: {', '.join(sorted(searched & resource_types()))}",
-            )
-            await parts.store.write_each(log_each, entry)
-        raise
-
-
-def _searched(requests: Sequence[WriteRequest]) -> set[str]:
-    """Types that conditions look at, as far as they were written."""
-    by_reference = {text.partition("?")[0] for each in requests for text in each.references if "?" in text}
-    return by_reference | {each.type for each in requests if each.if_none_exist or each.condition}
-
-
 def _next_version(parts: NodeParts, snapshot: Snapshot, planned: Planned) -> int:
     """Above the current one, and above any that a lost incarnation may have given: those above know it."""
     return max(snapshot.version_of(planned.place), parts.incarnation) + 1
@@ -323,7 +284,7 @@ async def _refuse_early(parts: NodeParts, caller: Caller, requests: Sequence[Wri
         ForbiddenError: As :func:`_decide`.
     """
     asked = {(Action.WRITE, request.type) for request in requests}
-    asked |= {(Action.SEARCH, resource_type) for resource_type in _searched(requests)}
+    asked |= {(Action.SEARCH, resource_type) for resource_type in searched(requests)}
     for action, resource_type in sorted(asked):
         await permit(parts, caller, question_of(caller, action, most_open(parts, resource_type)), summary=resource_type)
 

@@ -9,26 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
-
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
-from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.rights import consent_for, most_open, question_of, refusal, rights
-from health_exchange.node.searchsets import searchset, with_source
+from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding, told
 from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action
-from health_exchange.policy.questions import Question, decision_on
-from health_exchange.search.finding import of_subjects
+from health_exchange.policy.questions import decision_on
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
-
-EVERYTHING_MAX = 20_000
 
 
 class GoneError(ExchangeError):
@@ -36,13 +29,6 @@ class GoneError(ExchangeError):
 
     category = Category.GONE
     code = "gone"
-
-
-class TooMuchError(ExchangeError):
-    """More than one answer carries."""
-
-    category = Category.TOO_LARGE
-    code = "too-much"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,28 +78,6 @@ class Reading:
     async def _read(self, wanted: Wanted) -> Kept:
         answer = await self._parts.store.read_each(self._each, wanted)
         return kept_of((await told(self._parts, wanted.caller, answer)).kept[0])
-
-    async def everything(self, person: str, caller: Caller) -> bytes:
-        """Every resource of a person that the caller may see, from all sources, latest clinical date first.
-
-        Args:
-            person: A pseudonym, or the id of a Patient kept here.
-            caller: Who asks.
-
-        Raises:
-            NotFoundError: Nobody is known here by that name, or nothing of him may be seen.
-            ForbiddenError: The caller may see no person.
-            TooMuchError: There is more than one answer carries.
-        """
-        found = await self.records_of(person, caller)
-        base = f"{self._parts.card.fhir_url}/fhir"
-        here = str(self._parts.address)
-        sourced = [msgspec.structs.replace(kept, body=with_source(kept, here=here)) for kept in found]
-        return searchset(sourced, base=base, total=len(sourced), links={}, mode="")
-
-    async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:
-        """As :meth:`everything`, for views that are made inside the node; logged alike."""
-        return (await self._asked(caller, lambda tx: self._all_of(tx, caller, person))).kept
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
         """The answer, once its entry in the log is durable."""
@@ -174,57 +138,6 @@ class Reading:
             subjects=whose,
             summary=f"{name}, deleted" if gone else name,
         )
-
-    def _all_of(self, tx: Transaction, caller: Caller, person: str) -> Answer:
-        """Everything of a person, or why not."""
-        owners, patient = _named(tx, person)
-        whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
-        held = rights(tx, self._parts, caller, Action.VIEW_PERSON, sids=owners)
-        if not held.decision.allowed:
-            return _refused(held.question, held.decision, subjects=whose)
-        # An id names a person only to those who may see the Patient with that id; else it would tell whose it is.
-        by_name = self._on_kept(caller, owners, patient)
-        may_name = by_name is None or decision_on(self._parts.policies, by_name).allowed
-        found = of_subjects(tx, owners, held.permitted, EVERYTHING_MAX + 1) if may_name else []
-        if not found:
-            example = next((kept for sid in owners for kept in resources.of_subject(tx, sid, limit=1)), None)
-            hidden = self._on_kept(caller, owners, example) if may_name else by_name
-            refused = decision_on(self._parts.policies, hidden) if hidden is not None else held.decision
-            if hidden is not None and not refused.allowed:
-                return _refused(hidden, refused, error=NotFoundError(ABSENT), subjects=whose)
-        error: ExchangeError | None = None
-        if not found:
-            error = NotFoundError(ABSENT)
-        elif len(found) > EVERYTHING_MAX:
-            error = TooMuchError(f"there are more than {EVERYTHING_MAX} resources; search by type")
-        return Answer(
-            action=Action.VIEW_PERSON,
-            outcome="allowed" if error is None else "failed",
-            error=error,
-            kept=found,
-            reason=error.code if error is not None else "",
-            policy=held.decision.digest,
-            subjects=whose,
-            summary=f"everything: {len(found)} resources",
-        )
-
-    def _on_kept(self, caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:
-        """What policy is asked about one resource of a person, where there is one."""
-        if kept is None or kept.sid not in owners:
-            return None
-        plain = consent_for(self._parts, caller, owners[kept.sid].consent, data_at=kept.instant)
-        return question_of(caller, Action.VIEW_PERSON, kept.resource_class, plain)
-
-
-def _named(tx: Transaction, person: str) -> tuple[dict[int, Subject], StoredResource | None]:
-    """The subjects that a pseudonym or the id of a Patient names, and that Patient."""
-    owners = {owner.sid: owner for owner in subjects.subjects_of(tx, Pseudonym(person))}
-    patient = None if owners else resources.current(tx, "Patient", person)
-    if patient is not None and patient.sid != subjects.DIRECTORY_SID:
-        owners = subjects.by_sids(tx, [patient.sid])
-        for name in {owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}:
-            owners = {owner.sid: owner for owner in subjects.subjects_of(tx, name)}
-    return owners, patient
 
 
 def kept_of(kept: StoredResource) -> Kept:

@@ -15,7 +15,7 @@ import msgspec
 
 from health_exchange.fhir.references import references
 from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.node.writes import BadRequestError, WriteRequest
+from health_exchange.node.writes import BadRequestError, IdentityAsIdError, WriteRequest, may_be_identity
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(/_history/[A-Za-z0-9\-.]{1,64})?")
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.DOTALL)
@@ -105,7 +105,7 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, 
 
     Raises:
         DanglingReferenceError: A urn that no entry has as its fullUrl.
-        CyclicReferenceError: A resource that refers to itself as its own part.
+        IdentityAsIdError: It may lead nowhere, and names what may be a national ID.
     """
     exists: dict[Place, Mention] = {}
     searches: dict[tuple[str, str], Mention] = {}
@@ -118,9 +118,12 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, 
             if conditional:
                 searches.setdefault((conditional[1], conditional[2]), mention)
                 continue
-            if loose:
-                continue
             relative = _RELATIVE.fullmatch(text)
+            if loose:
+                # Nobody looks whether it is there, yet what refers to a Patient may be kept under that name.
+                if relative and may_be_identity(relative[2]):
+                    raise IdentityAsIdError("a reference must not name what may be a national ID", where=mention.where)
+                continue
             if relative:
                 place = Place(type=relative[1], id=relative[2])
                 if str(place) not in places:

@@ -16,7 +16,7 @@ from health_exchange.node.callers import Caller
 from health_exchange.node.reading import Reading
 from health_exchange.node.rights import rights
 from health_exchange.node.searchsets import searchset
-from health_exchange.node.seeing import Answer, refused
+from health_exchange.node.seeing import Answer, asked, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.chains import followed, is_chained
@@ -61,7 +61,7 @@ class Searching(Reading):
         if continuation is None:
             continuation = await self._begun(resource_type, pairs, caller, patient=patient, lenient=lenient)
         query = continuation.query
-        answer = await self._asked(caller, lambda tx: self._page(tx, caller, continuation))
+        answer = await asked(self._parts, caller, lambda tx: self._page(tx, caller, continuation), action=Action.SEARCH)
         page = answer.page or FoundPage(resources=())
         base = f"{self._parts.card.fhir_url}/fhir"
         place = f"{base}/Patient/{patient}/{resource_type or '*'}" if patient else _place(base, resource_type)

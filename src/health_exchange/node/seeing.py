@@ -17,6 +17,7 @@ from health_exchange.node.rights import consent_for, question_of, refusal
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.finding import FoundPage
+from health_exchange.store.database import TooSlowError
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
@@ -53,13 +54,23 @@ class Answer:
     summary: str = ""
 
 
-async def asked(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
+async def asked(
+    parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer], *, action: Action | None = None
+) -> Answer:
     """The answer, once its entry in the log is durable.
+
+    Args:
+        parts: The node's.
+        caller: Who asks.
+        ask: Finds the answer.
+        action: What is asked for, where finding it may take long.
 
     Raises:
         ExchangeError: As the answer says.
+        TooSlowError: It takes too long, which is in the log, too.
     """
-    return await told(parts, caller, await parts.store.read(ask))
+    answer = await (parts.store.read(ask) if action is None else _at_length(parts, caller, ask, action))
+    return await told(parts, caller, answer)
 
 
 async def told(parts: NodeParts, caller: Caller, answer: Answer) -> Answer:
@@ -68,6 +79,14 @@ async def told(parts: NodeParts, caller: Caller, answer: Answer) -> Answer:
     if answer.error is not None:
         raise answer.error
     return answer
+
+
+async def _at_length(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer], action: Action) -> Answer:
+    """An answer that may take long, or that it takes too long."""
+    try:
+        return await parts.store.read(ask, asker=caller.principal.id)
+    except TooSlowError as error:
+        return Answer(action=action, outcome="failed", error=error, reason=error.code, policy=parts.policies.digest)
 
 
 async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:

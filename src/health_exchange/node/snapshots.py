@@ -187,7 +187,10 @@ class Finder:
             candidates = candidate_versions(tx, *condition)
             self._cost += 1 + len(candidates)
             if self._cost > CONDITIONS_COST_MAX:
-                raise TooCostlyError("the conditions of one request look at too much; send it in parts")
+                raise TooCostlyError(
+                    f"the conditions of one request cost at most {CONDITIONS_COST_MAX}: one each, and one for each "
+                    "resource that one may mean; send it in parts"
+                )
             self.candidates[condition] = candidates
             self._found[condition] = find_ids(tx, *condition)
         return self._found[condition]

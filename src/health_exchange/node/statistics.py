@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from health_exchange.node.callers import Caller
+from health_exchange.node.everything import Everything
 from health_exchange.node.journal import log_each
 from health_exchange.node.parts import NodeParts
-from health_exchange.node.reading import Reading
 from health_exchange.node.refusals import decision_entry
 from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action
@@ -44,9 +44,9 @@ class _RawCounts:
 class Statistics:
     """Views over what this node keeps."""
 
-    def __init__(self, parts: NodeParts, reading: Reading) -> None:
+    def __init__(self, parts: NodeParts) -> None:
         self._parts = parts
-        self._reading = reading
+        self._everything = Everything(parts)
 
     async def population(self, caller: Caller, show: ShowsPopulation[View]) -> View:
         """Persons, persons across provinces, records by type and province.
@@ -60,18 +60,18 @@ class Statistics:
         await self._parts.store.write_each(log_each, entry)
         if not decision.allowed:
             raise refusal(decision)
-        raw = await self._parts.store.read(_raw_counts)
+        raw = await self._parts.store.read(_raw_counts, asker=caller.principal.id)
         return show(raw.counts, persons=raw.persons, persons_across_provinces=raw.persons_across_provinces)
 
     async def person(self, person: str, caller: Caller, show: Callable[[Sequence[StoredResource]], View]) -> View:
-        """One person's unified view, of what the caller may see; raises as ``Reading.everything``.
+        """One person's unified view, of what the caller may see; raises as ``Everything.records_of``.
 
         Args:
             person: A pseudonym, or the id of a Patient kept here.
             caller: Who asks.
             show: ``datacenter.person.person_view``.
         """
-        return show(await self._reading.records_of(person, caller))
+        return show(await self._everything.records_of(person, caller))
 
 
 def _raw_counts(tx: Transaction) -> _RawCounts:

@@ -8,6 +8,7 @@ Source: FHIR R4, section 3.1.0.11 "batch/transaction".
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from urllib.parse import unquote
 
 import msgspec
@@ -37,7 +38,7 @@ class BadRequestError(ExchangeError):
 
 
 class IdentityAsIdError(ExchangeError):
-    """An update to an id that may be a national ID: ids stand beside pseudonyms, in URLs and in logs."""
+    """An id, or a reference to one, that may be a national ID: ids stand beside pseudonyms, in URLs and in logs."""
 
     category = Category.INCORRECT
     code = "identity-as-id"
@@ -57,6 +58,13 @@ class NotAdmittedHereError(ExchangeError):
     code = "not-admitted-here"
 
 
+class MetaChange(StrEnum):
+    """What an operation does with profiles, tags and labels, by its name."""
+
+    ADD = "$meta-add"
+    DELETE = "$meta-delete"
+
+
 class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One write.
 
@@ -71,6 +79,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
         condition: Search query that says which resource is meant, where no id does.
         own_id: Id inside the resource of an update that a condition says the place of.
         patch: The JSON Patch, until it is applied.
+        meta: Where the patch is a Meta, what is done with it.
         patched: Version that the patch was applied to.
         full_url: How other entries refer to it.
         where: Place in the Bundle, for messages.
@@ -88,6 +97,7 @@ class WriteRequest(msgspec.Struct, frozen=True, kw_only=True):
     condition: str | None = None
     own_id: str | None = None
     patch: bytes | None = None
+    meta: MetaChange | None = None
     patched: int | None = None
     full_url: str | None = None
     where: str = ""
@@ -198,7 +208,7 @@ def make_request(  # noqa: PLR0913  # each is a part of one HTTP request
     _check_target(method, target, where)
     # Only an update gives an id: a create's own is dropped, and what is kept already can be patched and deleted.
     named = [target.id, view.id if view is not None else None] if method == "PUT" else []
-    if any(each is not None and (LONG_DIGITS.search(each) or holds_national_id(each)) for each in named):
+    if any(each is not None and may_be_identity(each) for each in named):
         raise IdentityAsIdError("an id must not be what may be a national ID", where=f"{where}.resource.id".lstrip("."))
     by_id = method == "PUT" and target.condition is None
     if by_id and view is not None and view.id != target.id:
@@ -219,6 +229,11 @@ def make_request(  # noqa: PLR0913  # each is a part of one HTTP request
         references=tuple(reference_texts(view.raw)) if view is not None else (),
         found=findings_of(view, where=f"{where}.resource" if where else view.type) if view is not None else None,
     )
+
+
+def may_be_identity(resource_id: str) -> bool:
+    """Whether an id may be a national ID."""
+    return LONG_DIGITS.search(resource_id) is not None or holds_national_id(resource_id)
 
 
 def refuse_log_writes(card: NodeCard, requests: Sequence[WriteRequest]) -> None:

@@ -24,6 +24,8 @@ BIRTH_CERTIFICATE_SYSTEM = "https://health-exchange.example/birth-certificate"
 _NATIONAL_ID = re.compile(r"[0-9]{17}[0-9X]")
 _RUN = re.compile(r"(?=([0-9]{17}[0-9X]))")
 _SPACING = re.compile(r"[\s\-.,/]+")
+_UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
+"""One in a hundred thousand would look like a dashed national ID, and ids are made of them."""
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
 _BIRTH_CERTIFICATE = re.compile(r"[A-Z][0-9]{9}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
@@ -124,8 +126,11 @@ def looks_like_national_id(text: str) -> bool:
 
 
 def holds_national_id(text: str) -> bool:
-    """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed."""
-    characters = _SPACING.sub("", unicodedata.normalize("NFKC", text)).upper()
+    """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed.
+
+    None is looked for inside UUIDs.
+    """
+    characters = _SPACING.sub("", _UUID.sub("|", unicodedata.normalize("NFKC", text))).upper()
     return any(not _fault_of_national_id(match.group(1)) for match in _RUN.finditer(characters))
 
 

@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 
+READ_S = 10
+"""How long a read that may take long may take; each of its statements and, between them, all of it."""
+_ENDED = frozenset({"SQLITE_INTERRUPT", "QueryCanceled"})
+"""What the drivers call a statement that was ended for its time."""
+LIMITED = "limited"
+"""Execution option of a connection whose next transaction is such a read."""
 RUN = "run"
 """Node state: which run of the node may write."""
 
@@ -22,6 +28,13 @@ class DatabaseTakenError(ExchangeError):
 
     category = Category.CONFLICT
     code = "database-taken"
+
+
+class WriteConflictError(ExchangeError):
+    """A row that may exist once exists already: somebody else wrote it meanwhile."""
+
+    category = Category.BUSY
+    code = "write-conflict"
 
 
 class UnkeepableError(ExchangeError):
@@ -38,11 +51,25 @@ class BadDatabaseError(ExchangeError):
     code = "bad-database"
 
 
+class TooSlowError(ExchangeError):
+    """A read has taken as long as one may."""
+
+    category = Category.UNAVAILABLE
+    code = "too-slow"
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"this takes longer than {READ_S} s and was ended; say more: a person, a code, a date, fewer alternatives",
+            retry_after_s=READ_S,
+        )
+
+
 class Database(Protocol):
     """One database.
 
     Attributes:
-        engine: Its connections. Those with the execution option ``writes`` may write, the others read one state.
+        engine: Its connections. Those with the execution option ``writes`` may write, the others read one state; a
+            statement of those with the option ``limited`` is ended after ``READ_S``.
     """
 
     engine: Engine
@@ -71,7 +98,16 @@ class Database(Protocol):
         """Let go of it."""
 
 
-def unavailable(error: DBAPIError) -> UnavailableError:
+def unavailable(error: DBAPIError) -> UnavailableError | TooSlowError:
     """Ours, without the statement and its values."""
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    if name in _ENDED:
+        return TooSlowError()
     return UnavailableError(f"the database does not answer: {name}", retry_after_s=1)
+
+
+def not_kept(error: IntegrityError | DataError) -> ExchangeError:
+    """Of one write alone, whose values the database does not take."""
+    if isinstance(error, IntegrityError):
+        return WriteConflictError("another write was faster", retry_after_s=0.1)
+    return UnkeepableError("a value of the request cannot be kept as its column's type")

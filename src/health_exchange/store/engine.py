@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from time import monotonic
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
@@ -19,14 +21,15 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import RUN, Database, unavailable
+from health_exchange.store.database import LIMITED, READ_S, RUN, Database, unavailable
+from health_exchange.store.lane import Lane
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
 from health_exchange.store.waiting import Outcome, Waiting, tell
-from health_exchange.store.writer import Work, WriteConflictError, Writer
+from health_exchange.store.writer import Work, Writer
 
-__all__ = ["Store", "StoreKeys", "Transaction", "WriteConflictError"]
+__all__ = ["Store", "StoreKeys", "Transaction"]
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -51,7 +54,8 @@ class Store:
         self._closed = False
         self._writer = Writer(database, self._transaction, clock, inline=inline)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
-        # Of its own, so that what is quick never waits for a search.
+        self._lane = Lane()
+        # Of its own, so that what is quick never waits for anything else.
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="store-quick")
         self._questions: dict[object, deque[tuple[Any, Waiting[Any]]]] = {}
         self._called: set[object] = set()
@@ -152,10 +156,20 @@ class Store:
         value: T = waiting.future.result()
         return value
 
-    async def read(self, fn: Callable[[Transaction], T]) -> T:
-        """What ``fn`` returns, seeing one consistent state."""
+    async def read(self, fn: Callable[[Transaction], T], *, asker: str | None = None) -> T:
+        """What ``fn`` returns, seeing one consistent state.
+
+        Args:
+            fn: Reads.
+            asker: For what may take long, who asks: it is bounded in time, and waits its turn among others like it.
+
+        Raises:
+            TooSlowError: It takes longer than ``READ_S``; or ``CrowdedError``, its turn does not come.
+        """
         if self._inline:
             return self.read_now(fn)
+        if asker is not None:
+            return await self._lane.run(asker, partial(self.read_now, fn, limited=True))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
 
     async def read_each(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], question: Q) -> T:
@@ -170,16 +184,16 @@ class Store:
         value: T = await waiting.future
         return value
 
-    def read_now(self, fn: Callable[[Transaction], T]) -> T:
+    def read_now(self, fn: Callable[[Transaction], T], *, limited: bool = False) -> T:
         """As :meth:`read`, for callers without an event loop."""
         try:
-            return self._read_once(fn)
+            return self._read_once(fn, limited=limited)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise unavailable(error) from None
         # The server was restarted, and all connections at hand are dead: a read may be tried again.
         try:
-            return self._read_once(fn)
+            return self._read_once(fn, limited=limited)
         except DBAPIError as error:
             raise unavailable(error) from None
 
@@ -199,6 +213,7 @@ class Store:
         self._writer.close()
         self._readers.shutdown()
         self._quick.shutdown()
+        self._lane.close()
         self._database.close()
 
     async def _written(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], item: Q, *, is_shared: bool) -> T:
@@ -230,9 +245,14 @@ class Store:
             return [outcome for each in asked for outcome in self._answers(fn, [each])]
         return [Outcome(waiting, value) for (_question, waiting), value in zip(asked, values, strict=True)]
 
-    def _read_once(self, fn: Callable[[Transaction], T]) -> T:
-        with self._database.engine.connect() as connection, connection.begin():
-            return fn(self._transaction(connection))
+    def _read_once(self, fn: Callable[[Transaction], T], *, limited: bool) -> T:
+        with self._database.engine.connect() as connection:
+            if limited:
+                connection.execution_options(**{LIMITED: True})
+            with connection.begin():
+                tx = self._transaction(connection)
+                tx.ends_at = monotonic() + READ_S if limited else None
+                return fn(tx)
 
     def _transaction(self, connection: Connection) -> Transaction:
         return Transaction(

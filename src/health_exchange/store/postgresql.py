@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.secrecy import Secret
-from health_exchange.store.database import RUN, DatabaseTakenError, unavailable
+from health_exchange.store.database import LIMITED, READ_S, RUN, DatabaseTakenError, unavailable
 from health_exchange.store.statements import insert_text
 from health_exchange.store.token_lists import TokenList
 
@@ -52,6 +52,7 @@ _OPTIONS = " ".join(
         "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3",
     )
 )
+
 _INT8_OID = 20
 _LOCK = f"SELECT pg_advisory_xact_lock({_WRITER}); SELECT value FROM node_state WHERE name = '{RUN}'"  # noqa: S608  # constants
 _COPY_TYPES = {
@@ -96,9 +97,12 @@ class PostgresqlDatabase:
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
             # Not said to the server yet: the driver begins the transaction with the first statement, and says it there.
-            driver, writes = _driver(connection), connection.get_execution_options().get("writes", False)
+            driver, options = _driver(connection), connection.get_execution_options()
+            writes = options.get("writes", False)
             driver.isolation_level = None if writes else IsolationLevel.REPEATABLE_READ
             driver.read_only = None if writes else True
+            if options.get(LIMITED):
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{READ_S}s'")
 
     def begin_write(self, connection: Connection) -> str | None:
         """As ``Database.begin_write``: one way to the server and back for the lock and what is read under it."""

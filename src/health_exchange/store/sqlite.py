@@ -2,16 +2,19 @@
 
 import fcntl
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from time import monotonic
+from typing import IO, cast
 
 from sqlalchemy import Connection, StaticPool, Table, create_engine, event
 
-from health_exchange.store.database import DatabaseTakenError
+from health_exchange.store.database import LIMITED, READ_S, DatabaseTakenError
 from health_exchange.store.statements import insert_text
 
 LOCK_SUFFIX = ".lock"
+_STEPS = 100_000
+"""Of SQLite's machine, after which it is asked whether a statement is to end: some milliseconds."""
 
 
 class SqliteDatabase:
@@ -38,7 +41,10 @@ class SqliteDatabase:
 
         @event.listens_for(self.engine, "begin")
         def _begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("writes", False)
+            options = connection.get_execution_options()
+            writes = options.get("writes", False)
+            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            driver.set_progress_handler(_ending(monotonic() + READ_S) if options.get(LIMITED) else None, _STEPS)
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     def begin_write(self, _connection: Connection) -> None:
@@ -82,3 +88,8 @@ class SqliteDatabase:
         self.engine.dispose()
         if self._lock is not None:
             self._lock.close()
+
+
+def _ending(at: float) -> Callable[[], bool]:
+    """Says that a statement is to end, from then on."""
+    return lambda: monotonic() > at

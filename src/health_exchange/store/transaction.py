@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from health_exchange.crypto.sealing import SealBrokenError, unwrap_key, wrap_key
 from health_exchange.model.clock import Clock
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
-from health_exchange.store.database import Database
+from health_exchange.store.database import Database, TooSlowError
 from health_exchange.store.schema import sequences
 from health_exchange.store.statements import compiled
 
@@ -129,6 +130,7 @@ class Transaction:
         keys: Node keys for sealing and tokens.
         touched: Names of the tables that were written to, for whoever waits for news in them.
         counted: What is counted for operators if this is committed (``meters``).
+        ends_at: When a read that may take long must end, by the monotonic clock; ``None`` for any other.
     """
 
     connection: Connection
@@ -139,9 +141,16 @@ class Transaction:
     randomness: Randomness
     touched: set[str] = field(default_factory=set)
     counted: Counter[str] = field(default_factory=Counter)
+    ends_at: float | None = None
 
     def execute(self, statement: Executable, parameters: Mapping[str, object] | None = None) -> CursorResult[Any]:
-        """Run one statement."""
+        """Run one statement.
+
+        Raises:
+            TooSlowError: The transaction has taken as long as it may.
+        """
+        if self.ends_at is not None and monotonic() > self.ends_at:
+            raise TooSlowError
         if isinstance(statement, UpdateBase):
             self.touched.add(statement.table.description)
         return self.connection.execute(statement, parameters or {})

@@ -19,8 +19,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import Category, ExchangeError, UnavailableError
-from health_exchange.store.database import Database, DatabaseTakenError, UnkeepableError, unavailable
+from health_exchange.model.errors import UnavailableError
+from health_exchange.store.database import Database, DatabaseTakenError, not_kept, unavailable
 from health_exchange.store.meters import Meters
 from health_exchange.store.transaction import Transaction
 from health_exchange.store.waiting import Outcome, Waiting, tell
@@ -33,13 +33,6 @@ REFUSED = timedelta(seconds=10)
 """How long a refused commit is told of by a process that has written nothing since."""
 METERS_S = 2.0
 """How often an idle writer looks whether counts wait to be handed in."""
-
-
-class WriteConflictError(ExchangeError):
-    """A row that may exist once exists already: somebody else wrote it meanwhile."""
-
-    category = Category.BUSY
-    code = "write-conflict"
 
 
 class Work(NamedTuple):
@@ -275,7 +268,7 @@ class _Attempt:
         except (IntegrityError, DataError) as error:
             savepoint.rollback()
             # Ours in its place: the driver's text quotes what was written.
-            return (), _refusal(error)
+            return (), not_kept(error)
         except DBAPIError:
             raise
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
@@ -299,13 +292,6 @@ def _pieces(group: Sequence[Work]) -> Iterator[list[Work]]:
             yield [work]
         elif shared[work.fn][0] is work:
             yield shared[work.fn]
-
-
-def _refusal(error: IntegrityError | DataError) -> ExchangeError:
-    """Of one write alone, whose values the database does not take."""
-    if isinstance(error, IntegrityError):
-        return WriteConflictError("another write was faster", retry_after_s=0.1)
-    return UnkeepableError("a value of the request cannot be kept as its column's type")
 
 
 def _nothing(_touched: AbstractSet[str]) -> None:

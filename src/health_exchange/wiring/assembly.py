@@ -10,27 +10,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from health_exchange.api.audit_door import AuditDoor
 from health_exchange.api.clients import GUEST, Client, read_registry
 from health_exchange.api.datacenter_door import DatacenterDoor
 from health_exchange.api.event_door import EventDoor
 from health_exchange.api.exchange_door import ExchangeDoor, exchange_routes
-from health_exchange.api.fhir_door import FhirDoor, problem_response
+from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.api.lookup_door import LookupDoor
 from health_exchange.api.nearness import NearOnly
 from health_exchange.api.operator_door import OperatorDoor
 from health_exchange.api.person_door import PersonDoor
 from health_exchange.api.policy_door import PolicyDoor
-from health_exchange.api.problems import NoMethodError
+from health_exchange.api.problems import NoMethodError, problem_response
 from health_exchange.api.request_log import RequestLog
 from health_exchange.api.routing import Routes
 from health_exchange.api.tokens import TokenIssuer
+from health_exchange.api.urls import WithoutIdentities
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
@@ -296,7 +296,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
     )
     door = FhirDoor(parts=parts, issuer=issuer, reading=node.reading, admission=node.admission, limits=FhirLimits())
     lookups = LookupDoor(door=door, lookups=node.lookups)
-    datacenter = DatacenterDoor(door=door, statistics=Statistics(parts, node.reading))
+    datacenter = DatacenterDoor(door=door, statistics=Statistics(parts))
     oversight = Oversight(parts, node.pseudonyms)
     routes = [
         *lookups.routes(),
@@ -309,7 +309,8 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    app = Starlette(exception_handlers=_HANDLERS, middleware=[Middleware(NearOnly)] if is_open else [])
+    around = [*([Middleware(NearOnly)] if is_open else []), Middleware(WithoutIdentities)]
+    app = Starlette(exception_handlers=_HANDLERS, middleware=around)
     app.router = Routes(routes)
     return RequestLog(app, parts.address, parts.store.meters)
 
@@ -333,10 +334,12 @@ async def _no_route(_request: Request, _error: Exception) -> Response:
     return problem_response(NotFoundError("no such path"))
 
 
-async def _no_method(_request: Request, error: Exception) -> Response:
-    """A method that the path does not have."""
+async def _no_method(request: Request, _error: Exception) -> Response:
+    """A method that the path does not have; the routes of one path are several, each with a method of its own."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    at_path = [route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     response = problem_response(NoMethodError("the path does not have this method"))
-    response.headers.update(error.headers or {} if isinstance(error, HTTPException) else {})
+    response.headers["Allow"] = ", ".join(sorted(set().union(*at_path)))
     return response
 
 

@@ -1,14 +1,15 @@
 """The signed directory beside a node, looked at again when its two files change; and what the database keeps of it."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from health_exchange.crypto.signatures import VerifyingKeys
+from health_exchange.model.errors import ExchangeError
 from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, open_directory, unpack_directory
 from health_exchange.store import node_state
 from health_exchange.store.engine import Transaction
-from health_exchange.wiring.files import locked, replace_file, stamp_of
+from health_exchange.wiring.files import beside, locked, put_in_place, replace_file, stamp_of, write_beside
 from health_exchange.wiring.settings import Settings, read_named
 
 LOCK_S = 30.0
@@ -19,6 +20,7 @@ class DirectoryFiles:
     """What the settings name as directory and signature."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._paths = (Path(settings.directory), Path(settings.directory_signature))
         # What is there at the start is looked at too: it may contradict what the database keeps.
         self._seen: tuple[tuple[int, int, int], ...] = ()
@@ -30,8 +32,9 @@ class DirectoryFiles:
             return None
         # Noted before they are read: files that are replaced meanwhile are looked at again.
         self._seen = stamps
-        raw, signature = (path.read_bytes() for path in self._paths)
-        return raw, signature
+        raw = self._paths[0].read_bytes()
+        signatures = _signatures(self._settings)
+        return raw, next((each for each in signatures if _fits(self._settings, raw, each)), signatures[0])
 
     def _stamps(self) -> tuple[tuple[int, int, int], ...]:
         return tuple(map(stamp_of, self._paths))
@@ -44,11 +47,30 @@ def read_directory_files(settings: Settings) -> SignedDirectory:
         BadSettingsError: A file cannot be read.
         ExchangeError: The nation did not sign it, or it is none.
     """
-    return open_directory(
-        read_named(settings.directory),
-        read_named(settings.directory_signature),
-        nation=VerifyingKeys.from_bytes(settings.nation_key),
-    )
+    raw, signatures = read_named(settings.directory), _signatures(settings)
+    signature = next((each for each in signatures if _fits(settings, raw, each)), signatures[0])
+    return open_directory(raw, signature, nation=VerifyingKeys.from_bytes(settings.nation_key))
+
+
+def _signatures(settings: Settings) -> list[bytes]:
+    """The signature in its place, and the one beside it where whoever made a new directory was stopped in between.
+
+    Raises:
+        BadSettingsError: The first cannot be read.
+    """
+    found = [read_named(settings.directory_signature)]
+    with suppress(FileNotFoundError):
+        found.append(beside(Path(settings.directory_signature)).read_bytes())
+    return found
+
+
+def _fits(settings: Settings, raw: bytes, signature: bytes) -> bool:
+    """Whether a signature is the nation's on a directory."""
+    try:
+        open_directory(raw, signature, nation=VerifyingKeys.from_bytes(settings.nation_key))
+    except ExchangeError:
+        return False
+    return True
 
 
 def newest_directory(settings: Settings, tx: Transaction) -> SignedDirectory:
@@ -62,9 +84,15 @@ def newest_directory(settings: Settings, tx: Transaction) -> SignedDirectory:
 
 
 def publish_directory(settings: Settings, signed: SignedDirectory) -> None:
-    """Put ``signed`` in place of the files; a node that looks between the two renames looks again."""
-    for path, content in ((settings.directory, signed.raw), (settings.directory_signature, signed.signature)):
-        replace_file(Path(path), content)
+    """Put ``signed`` in place of the files.
+
+    The signature is there before the directory that it is on, beside the one before: who is stopped between the two
+    renames leaves a pair that fits, and a node that looks in between finds it.
+    """
+    signature = Path(settings.directory_signature)
+    write_beside(signature, signed.signature)
+    replace_file(Path(settings.directory), signed.raw)
+    put_in_place(signature)
 
 
 def directory_lock(settings: Settings) -> AbstractContextManager[None]:

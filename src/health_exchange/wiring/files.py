@@ -64,11 +64,31 @@ def write_new(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in place of ``path``, whole or not at all, durably."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    write_new(beside, content)
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    write_beside(path, content)
+    put_in_place(path)
+
+
+def beside(path: Path) -> Path:
+    """Where what is to come in place of ``path`` is written first."""
+    return path.with_name(f".{path.name}.new")
+
+
+def write_beside(path: Path, content: bytes) -> None:
+    """Write what is to come in place of ``path``, durably."""
+    beside(path).unlink(missing_ok=True)
+    write_new(beside(path), content)
+    _sync(path.parent)
+
+
+def put_in_place(path: Path) -> None:
+    """Put what was written beside ``path`` in its place, durably."""
+    beside(path).replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Make the names in a folder durable."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -1,0 +1,73 @@
+"""What may be added to a resource's ``meta`` and taken from it: profiles, tags and security labels, which are sets.
+
+Pure, on bytes: all else of the resource stays as it is.
+
+Source: FHIR R4, section 2.26.3.4 "Resource Metadata"; OperationDefinitions Resource-meta-add and Resource-meta-delete.
+"""
+
+from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, kind_of, text
+from health_exchange.fhir.validation import validate
+from health_exchange.model.errors import Category, ExchangeError
+
+SETS = ("profile", "security", "tag")
+
+
+class BadMetaError(ExchangeError):
+    """The operation's Parameters hold no profiles, tags or labels."""
+
+    category = Category.INCORRECT
+    code = "bad-meta"
+
+
+def meta_in(raw: bytes) -> bytes:
+    """The Meta in the Parameters of ``$meta-add`` or ``$meta-delete``.
+
+    Raises:
+        MalformedResourceError: The body is no resource of FHIR R4.
+        BadMetaError: It is no such Parameters.
+    """
+    view = validate(raw)
+    given = items(fields(view.raw).get("parameter", b"[]")) if view.type == "Parameters" else []
+    members = [fields(each) for each in given]
+    if len(members) != 1 or text(members[0]["name"]) != "meta" or "valueMeta" not in members[0]:
+        raise BadMetaError("the operation takes Parameters with one parameter, meta, that has a valueMeta")
+    meta = bytes(members[0]["valueMeta"])
+    if not fields(meta).keys() <= set(SETS):
+        raise BadMetaError("profiles, tags and security labels are added and deleted, nothing else of a meta")
+    return meta
+
+
+def with_meta(body: bytes, change: bytes, *, deletes: bool) -> bytes:
+    """A resource with some profiles, tags and labels added, or without them.
+
+    Args:
+        body: The resource, checked.
+        change: A Meta with what is to be added or deleted, checked.
+        deletes: Which of the two.
+
+    Raises:
+        BadMetaError: It cannot be told which extensions would stay.
+    """
+    resource = fields(body)
+    meta: dict[str, JsonBytes] = {**(fields(resource["meta"]) if "meta" in resource else {})}
+    asked = fields(change)
+    if "profile" in asked and "_profile" in meta:
+        raise BadMetaError("extensions stand beside the profiles of this resource, each in its place: patch them")
+    for name in [each for each in SETS if each in asked]:
+        before = {_key(each): each for each in (items(meta[name]) if name in meta else ())}
+        named = {_key(each): each for each in items(asked[name])}
+        left = {key: each for key, each in before.items() if key not in named}
+        after = left if deletes else {**before, **{key: each for key, each in named.items() if key not in before}}
+        # Where it stands already, so that all other members keep their order.
+        meta[name] = join_array(after.values())
+        if not after:
+            del meta[name]
+    return join_object({**resource, "meta": join_object(meta)})
+
+
+def _key(raw: JsonBytes) -> tuple[str, ...]:
+    """What makes two profiles, or two codings, one."""
+    if kind_of(raw) != "{":
+        return (text(raw),)
+    members = fields(raw)
+    return tuple(text(members[name]) if name in members else "" for name in ("system", "code"))

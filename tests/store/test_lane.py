@@ -1,0 +1,115 @@
+"""Reads that may take long: they end in time, wait their turn, and are in nobody's way."""
+
+import asyncio
+import statistics
+import threading
+import time
+
+import pytest
+from sqlalchemy import text
+
+from health_exchange.store import database, engine, lane, postgresql, sqlite
+from health_exchange.store.database import TooSlowError
+from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.lane import CrowdedError, Lane
+
+NEVER_ENDS = text(
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT count(*) FROM n"
+)
+ONE = text("SELECT 1")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (database, engine, sqlite):
+        monkeypatch.setattr(module, "READ_S", 0.3)
+    monkeypatch.setattr(
+        postgresql, "_READ_LIMITED", postgresql._READ_LIMITED.replace("10s", "300ms")
+    )  # made of the constant
+
+
+def never_ends(tx: Transaction) -> None:
+    tx.execute(NEVER_ENDS).scalar_one()
+
+
+def goes_on_and_on(tx: Transaction) -> None:
+    while True:
+        tx.execute(ONE).scalar_one()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("read", [never_ends, goes_on_and_on])
+async def test_a_long_read_is_ended_in_one_statement_or_between_two_and_says_what_would_help(
+    store: Store, read: object
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(TooSlowError, match="say more"):
+        await store.read(read, asker="a")  # type: ignore[arg-type]  # one of the two above
+    assert time.monotonic() - begun < 5
+    assert await store.read(lambda tx: tx.execute(ONE).scalar_one(), asker="a") == 1
+    assert await store.read(lambda tx: tx.execute(ONE).scalar_one()) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_write_and_a_short_read_are_under_no_such_limit(store: Store) -> None:
+    def slow(tx: Transaction) -> int:
+        time.sleep(0.4)
+        return int(tx.execute(ONE).scalar_one())
+
+    assert [await store.write(slow), await store.read(slow)] == [1, 1]
+
+
+async def test_hundreds_of_long_reads_leave_the_latency_of_short_ones_bounded(store: Store) -> None:
+    def long(tx: Transaction) -> None:
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until:
+            tx.execute(ONE).scalar_one()
+
+    crowd = [asyncio.create_task(store.read(long, asker="crowd")) for _ in range(300)]
+    await asyncio.sleep(0.1)
+    took = []
+    for _ in range(40):
+        begun = time.monotonic()
+        await store.read(lambda tx: tx.execute(ONE).scalar_one())
+        took.append(time.monotonic() - begun)
+    for task in crowd:
+        task.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+    assert statistics.median(took) < 0.2
+    assert max(took) < 2
+
+
+async def test_who_asks_once_is_answered_before_all_that_another_has_asked() -> None:
+    narrow, order, gate = Lane(1), list[str](), threading.Event()
+
+    async def ask(asker: str) -> None:
+        await narrow.run(asker, lambda: order.append(asker))
+
+    held = asyncio.create_task(narrow.run("many", lambda: gate.wait(5)))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(ask(asker)) for asker in [*["many"] * 20, "once", *["many"] * 20]]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(held, *waiting)
+    narrow.close()
+
+    assert order.index("once") <= 1
+    assert len(order) == 41
+
+
+async def test_who_gives_up_takes_no_thread_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAIT_S", 0.05)
+    narrow, gate = Lane(1), threading.Event()
+    held = asyncio.create_task(narrow.run("a", lambda: gate.wait(5)))
+    await asyncio.sleep(0)
+    with pytest.raises(CrowdedError):
+        await narrow.run("b", lambda: None)
+    gone = asyncio.create_task(narrow.run("c", lambda: None))
+    await asyncio.sleep(0)
+    gone.cancel()
+    gate.set()
+    await held
+
+    assert await narrow.run("d", lambda: 7) == 7
+    narrow.close()

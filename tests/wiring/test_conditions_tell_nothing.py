@@ -1,0 +1,114 @@
+"""Who may not read everything, or not write everything: conditions on versions, and labels that protect."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.federation.records import condition, patient
+from tests.wiring.alone import Alone, alone
+
+from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.node.journal import SALT_BYTES
+from health_exchange.store import audit_log
+
+pytestmark = pytest.mark.enable_socket
+
+POLICIES = Path(__file__).parents[2] / "policies"
+FORBIDDEN = """
+@id("nobody-writes-what-is-sensitive")
+@reason("it would take another policy")
+forbid (principal, action == Action::"write", resource is Record)
+when { resource.sensitivity == 4 };
+
+@id("nobody-reads-what-is-restricted")
+@reason("it would take another policy")
+forbid (principal, action in [Action::"read", Action::"search", Action::"view-person"], resource is Record)
+when { resource.sensitivity >= 5 };
+"""
+LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+LABELLED = {"resourceType": "Basic", "id": "labelled", "code": {"text": "x"}, "meta": {"security": [LABEL]}}
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Alone]:
+    """A node at which everybody may write a diagnosis of HIV and nobody reads it; and nobody writes what is sensitive.
+
+    One sensitive resource was there before.
+    """
+    own, folder = tmp_path / "policies" / "own", tmp_path / "node"
+    shutil.copytree(POLICIES / "standalone", own)
+    shutil.copy(POLICIES / "schema.cedarschema", own.parent)
+    (own / "extra.cedar").write_text(FORBIDDEN)
+    async with alone(folder) as before:
+        assert (await put(before, LABELLED)).status_code == 201
+    with (folder / "node.toml").open("a") as settings:
+        settings.write(f'policies = "{own}"\n')
+    async with alone(folder) as node:
+        for resource in (
+            patient("p1", identity=None),
+            condition("open", "p1", "I10"),
+            condition("hidden", "p1", "B20"),
+        ):
+            assert (await put(node, resource)).status_code == 201
+        yield node
+
+
+async def put(node: Alone, resource: dict[str, Any], **headers: str) -> httpx.Response:
+    return await node.send("PUT", f"/fhir/{resource['resourceType']}/{resource['id']}", resource, raw=None, **headers)
+
+
+async def last_of(node: Alone) -> AuditEntry:
+    """The latest entry of the log."""
+    await node.take_turns(1)
+    store = node.assembled.node.parts.store
+    size = store.read_now(audit_log.size)
+    found = store.read_now(lambda tx: audit_log.entries(tx, size - 1, size))
+    return decode_entry((found[0].raw or b"")[SALT_BYTES:])
+
+
+def told(answer: httpx.Response) -> tuple[int, str]:
+    issue = answer.json()["issue"][0]
+    return answer.status_code, issue["diagnostics"]
+
+
+async def test_if_match_tells_no_more_of_what_is_hidden_than_of_what_is_absent(node: Alone) -> None:
+    answers = {
+        name: await put(node, condition(name, "p1", "I10"), If_Match='W/"7"') for name in ("open", "hidden", "absent")
+    }
+
+    assert {status for status, _words in map(told, answers.values())} == {412}
+    assert told(answers["hidden"]) == told(answers["absent"])
+
+
+async def test_a_condition_that_fails_is_in_the_log_with_whose_record_it_was_about(node: Alone) -> None:
+    await put(node, condition("open", "p1", "I10"), If_Match='W/"7"')
+    entry = await last_of(node)
+
+    assert (entry.outcome, entry.reason, entry.action) == ("failed", "version-mismatch", "read")
+
+
+async def test_who_may_not_read_what_is_at_a_place_is_refused_instead_of_told(node: Alone) -> None:
+    seen = await put(node, condition("open", "p1", "I10"), If_None_Match="*")
+    hidden = await put(node, condition("hidden", "p1", "I10"), If_None_Match="*")
+    entry = await last_of(node)
+    entry_again = await node.send("GET", "/fhir/Condition/hidden")
+
+    assert [answer.status_code for answer in (seen, hidden, entry_again)] == [412, 403, 404]
+    assert (entry.outcome, entry.action) == ("refused", "read")
+    assert "version" not in hidden.text
+
+
+async def test_a_label_is_not_taken_away_by_who_may_not_write_what_it_protects(node: Alone) -> None:
+    meta = {"name": "meta", "valueMeta": {"security": [LABEL]}}
+    parameters = {"resourceType": "Parameters", "parameter": [meta]}
+    patch = [{"op": "remove", "path": "/meta/security"}]
+    deleted = await node.send("POST", "/fhir/Basic/labelled/$meta-delete", parameters)
+    patched = await node.send("PATCH", "/fhir/Basic/labelled", patch, Content_Type="application/json-patch+json")
+    added = await node.send("POST", "/fhir/Condition/open/$meta-add", parameters)
+    now = await node.send("GET", "/fhir/Basic/labelled")
+
+    assert [answer.status_code for answer in (deleted, patched, added, now)] == [403, 403, 403, 200]
+    assert now.json()["meta"]["security"] == [LABEL]
