@@ -45,8 +45,8 @@ async def test_racing_conditional_creates_at_two_processes_leave_no_duplicate(
     port, database = free_port(), postgresql.url(postgresql.new_database(), NODE_ROLE)
     with starting(Wish(folder=tmp_path / "node", port=port, database=database)):
         pass
-    with (tmp_path / "node" / "node.toml").open("a", encoding="utf-8") as settings:
-        settings.write("processes = 2\n")
+    settings = tmp_path / "node" / "node.toml"
+    settings.write_text(settings.read_text("utf-8").replace("processes = 1", "processes = 2"), "utf-8")
     things = racing // CLIENTS
     async with started(tmp_path / "node", port, "--open"):
         base = f"http://{HOST}:{port}/fhir"

@@ -187,7 +187,7 @@ class Finder:
             candidates = candidate_versions(tx, *condition)
             self._spend(1 + len(candidates))
             self.candidates[condition] = candidates
-            self._found[condition] = find_ids(tx, *condition)
+            self._found[condition] = find_ids(tx, *condition) if candidates else []
         return self._found[condition]
 
     def ids_after(self, tx: Transaction, condition: Condition, planned: Iterable[Planned]) -> list[str]:
