@@ -44,6 +44,7 @@ packages:
 
 drill: setup
 	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
+	$(BIN)/python -m pytest -n 0 tests/oracle/test_racing_creates.py --racing 100000
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

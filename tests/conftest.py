@@ -1,6 +1,7 @@
 """For all tests: the number of seeds of the fault stories, and no deadlines where two cores are shared.
 
 ``--seeds``: over how many seeds the slow stories run; ``make drill`` takes ten thousand.
+``--racing``: how many conditional creates race; ``make drill`` takes a hundred thousand.
 """
 
 from collections import Counter
@@ -31,6 +32,7 @@ pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 8
 SLOW_SEEDS = 1000
+RACING = 10_000
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")
@@ -38,6 +40,7 @@ settings.load_profile("shared-machine")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=SLOW_SEEDS, help="seeds of the slow fault stories")
+    parser.addoption("--racing", type=int, default=RACING, help="conditional creates that race at two processes")
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

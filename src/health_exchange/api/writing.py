@@ -144,7 +144,10 @@ class Writing:
         return written_answer(result, f"{self.parts.card.fhir_url}/fhir", returns, kept)
 
     async def _all_kept(self, results: Mapping[int, WriteResult], caller: Caller) -> dict[int, Kept]:
-        """The resources as they are kept: what was written as it was, what was found as far as the caller may read."""
+        """The resources as they are kept: what was written as it was, what was found as far as the caller may read.
+
+        Each in the version that the answer tells of, whatever others have made of it since.
+        """
         kept = await self._writer().written(
             {
                 at: each
@@ -155,7 +158,7 @@ class Writing:
         for at, each in results.items():
             if each.status == HTTPStatus.OK and each.changed_at is None:
                 try:
-                    kept[at] = await self.reading.read(each.type, each.id, caller)
+                    kept[at] = await self.reading.vread(each.type, each.id, each.version, caller)
                 except ExchangeError:
                     continue
         return kept

@@ -217,7 +217,8 @@ class Admission:
             for action in (Action.WRITE, *([Action.SEARCH] if request.condition else [])):
                 question = question_of(caller, action, most_open(self._parts, request.type))
                 await permit(self._parts, caller, question, summary=request.type)
-            named = await look(self._parts, caller, [request], partial(patched_id, request=request, finder=finder))
+            asked = partial(patched_id, request=request, together=requests, finder=finder)
+            named = await look(self._parts, caller, [request], asked)
             kept = await self._reading.read(request.type, named, caller)
             if request.if_match not in {None, kept.version}:
                 raise VersionMismatchError("If-Match does not name the current version", where=request.where)

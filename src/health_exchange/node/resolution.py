@@ -76,14 +76,10 @@ def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) ->
     """Every way the request's entries may be named, and the place each means.
 
     Raises:
-        BadRequestError: Two entries have one fullUrl, or two write one resource.
+        BadRequestError: Two entries have one fullUrl.
     """
     places: dict[str, Place] = {}
-    seen: dict[Place, str] = {}
     for request, place in zip(requests, assigned, strict=True):
-        if place in seen and request.if_none_exist is None:
-            raise BadRequestError(f"two entries write one {place.type}", where=request.where)
-        seen[place] = request.where
         if request.full_url:
             if places.get(request.full_url, place) != place:
                 raise BadRequestError("two entries have the same fullUrl", where=f"{request.where}.fullUrl")

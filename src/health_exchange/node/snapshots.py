@@ -20,9 +20,9 @@ from health_exchange.node.resolution import (
     refuse_cycles,
     targets,
 )
-from health_exchange.node.writes import WriteRequest
+from health_exchange.node.writes import BadRequestError, WriteRequest
 from health_exchange.search.candidates import TooCostlyError
-from health_exchange.search.finding import candidate_versions, find_ids
+from health_exchange.search.finding import candidate_versions, find_among, find_ids
 from health_exchange.search.query import parse_text
 from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
@@ -185,15 +185,31 @@ class Finder:
         """
         if condition not in self._found:
             candidates = candidate_versions(tx, *condition)
-            self._cost += 1 + len(candidates)
-            if self._cost > CONDITIONS_COST_MAX:
-                raise TooCostlyError(
-                    f"the conditions of one request cost at most {CONDITIONS_COST_MAX}: one each, and one for each "
-                    "resource that one may mean; send it in parts"
-                )
+            self._spend(1 + len(candidates))
             self.candidates[condition] = candidates
-            self._found[condition] = find_ids(tx, *condition)
+            self._found[condition] = find_ids(tx, *condition) if candidates else []
         return self._found[condition]
+
+    def ids_after(self, tx: Transaction, condition: Condition, planned: Iterable[Planned]) -> list[str]:
+        """Ids of all that a condition finds when the request is carried out: references are resolved last.
+
+        Raises:
+            TooCostlyError: As :meth:`ids`.
+            ExchangeError: As :func:`find_ids`.
+        """
+        written = {each.place: each.request.raw for each in planned if each.writes and each.place.type == condition[0]}
+        self._spend(len(written))
+        ids = [each for each in self.ids(tx, condition) if Place(type=condition[0], id=each) not in written]
+        texts = {place.id: raw for place, raw in written.items() if raw is not None}
+        return [*ids, *(find_among(tx, *condition, texts) if texts else ())]
+
+    def _spend(self, resources_looked_at: int) -> None:
+        self._cost += resources_looked_at
+        if self._cost > CONDITIONS_COST_MAX:
+            raise TooCostlyError(
+                f"the conditions of one request cost at most {CONDITIONS_COST_MAX}: one each, and one for each "
+                "resource that one may mean; send it in parts"
+            )
 
 
 def look_up(
@@ -206,11 +222,15 @@ def look_up(
     """
     finder = Finder()
     planned = _plan(tx, requests, randomness, finder)
+    # What a conditional create finds stands for what it brought, of which nothing is looked at.
+    written = [each.request for each in planned if not each.is_found]
     places = entry_places(requests, [each.place for each in planned])
-    refuse_cycles(requests, places)
-    asked = questions(requests, places, loose=loose)
+    _refuse_overlaps(planned)
+    refuse_cycles(written, places)
+    asked = questions(written, places, loose=loose)
     found = {
-        condition: _only(finder.ids(tx, condition), condition, mention) for condition, mention in asked.searches.items()
+        condition: _only(finder.ids_after(tx, condition, planned), condition, mention)
+        for condition, mention in asked.searches.items()
     }
     _refuse_dangling(tx, asked)
     named = [each for each in planned if each.may_be_known]
@@ -232,11 +252,11 @@ def look_up(
             for each in doomed.values()
         },
     )
-    return planned, snapshot, targets(requests, places, found)
+    return planned, snapshot, targets(written, places, found)
 
 
-def patched_id(tx: Transaction, request: WriteRequest, finder: Finder) -> str:
-    """Id of the resource that a patch is for.
+def patched_id(tx: Transaction, request: WriteRequest, together: Iterable[WriteRequest], finder: Finder) -> str:
+    """Id of the resource that a patch is for, which stands ``together`` with others.
 
     Raises:
         NotFoundError: Its condition finds nothing.
@@ -244,7 +264,7 @@ def patched_id(tx: Transaction, request: WriteRequest, finder: Finder) -> str:
     """
     if request.id is not None:
         return request.id
-    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, frozenset())
+    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, _doomed(tx, together, finder))
     if found is None:
         raise NotFoundError("the condition finds nothing", where=request.where)
     return found.id
@@ -269,13 +289,7 @@ def _plan(
 
     Deletes come first: what this request deletes is found by none of its other conditions.
     """
-    doomed: set[Place] = set()
-    for request in requests:
-        if request.method == "DELETE" and request.id is not None:
-            doomed.add(Place(type=request.type, id=request.id))
-        elif request.method == "DELETE":
-            ids = finder.ids(tx, (request.type, request.condition or ""))
-            doomed |= {Place(type=request.type, id=each) for each in ids}
+    doomed = _doomed(tx, requests, finder)
     # Two conditions that mean the same would find what the other creates, if that were kept already.
     by_meaning: dict[Meaning, Place] = {}
     planned = []
@@ -294,6 +308,18 @@ def _plan(
             by_meaning[meaning] = one.place
             planned.append(one)
     return tuple(planned)
+
+
+def _doomed(tx: Transaction, requests: Iterable[WriteRequest], finder: Finder) -> set[Place]:
+    """What a request deletes."""
+    doomed: set[Place] = set()
+    for request in requests:
+        if request.method == "DELETE" and request.id is not None:
+            doomed.add(Place(type=request.type, id=request.id))
+        elif request.method == "DELETE":
+            ids = finder.ids(tx, (request.type, request.condition or ""))
+            doomed |= {Place(type=request.type, id=each) for each in ids}
+    return doomed
 
 
 def _one_found(ids: Iterable[str], request: WriteRequest, passed_over: AbstractSet[Place]) -> Place | None:
@@ -316,6 +342,15 @@ def _planned(request: WriteRequest, found: Place | None, fresh: Place) -> Planne
         raise ConditionMismatchError("the condition finds another resource than the id names", where=request.where)
     own = Place(type=request.type, id=request.own_id) if request.own_id is not None else fresh
     return Planned(request=request, place=found or own, is_unmatched=found is None)
+
+
+def _refuse_overlaps(planned: Iterable[Planned]) -> None:
+    """Check that no two write one resource; a conditional create that finds something writes nothing."""
+    places: set[Place] = set()
+    for each in planned:
+        if each.place in places and not each.is_found:
+            raise BadRequestError(f"two entries write one {each.place.type}", where=each.request.where)
+        places |= set() if each.is_found else {each.place}
 
 
 def _only(ids: Sequence[str], condition: Condition, mention: Mention) -> Place:

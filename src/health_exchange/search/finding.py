@@ -6,14 +6,16 @@ keeps its number for life, so no page repeats or skips what was there when the f
 first page decides all of it, and the rest of its rows stands in the link to the next page.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import msgspec
 from sqlalchemy import func, select
 
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.search.candidates import (
     SCAN_MAX,
     TooCostlyError,
@@ -39,6 +41,10 @@ from health_exchange.store.transaction import Transaction
 
 CONDITIONAL_MAX = 1_000
 """Most candidates a conditional create or reference may have."""
+_UNDECIDED = ResourceClass(
+    type="", sensitivity=Sensitivity.RESTRICTED, category=SensitiveCategory.GENERAL, jurisdiction=""
+)
+"""Of what is not kept yet: conditions find it whoever asks."""
 SORTED_MAX = SCAN_MAX
 """Most resources that follow a first page in an order that is not that of rows: the link to the next holds them."""
 
@@ -155,6 +161,30 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
     return [kept.id for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
+
+
+def find_among(tx: Transaction, resource_type: str, query_text: str, bodies: Mapping[str, bytes]) -> list[str]:
+    """Ids of those of ``bodies``, resources of the type that are about to be kept, that a condition means.
+
+    Raises:
+        ExchangeError: As :func:`find_ids`.
+    """
+    query = parse_text(resource_type, query_text)
+    matcher = Matcher(query, sids_of(tx, query), tx.keys.tokens)
+    kept = StoredResource(
+        rid=0,
+        type=resource_type,
+        id="",
+        sid=people.DIRECTORY_SID,
+        origin="",
+        version=0,
+        resource_class=_UNDECIDED,
+        changed_at=tx.clock.now().isoformat(),
+        instant=None,
+        deleted=False,
+        body=None,
+    )
+    return [each for each, body in bodies.items() if matcher.matches(msgspec.structs.replace(kept, id=each, body=body))]
 
 
 def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> tuple[tuple[int, int], ...]:

@@ -1,0 +1,94 @@
+"""A transaction in the order that FHIR gives it: deletes, then writes, and conditional references last of all."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.api.door import Door
+
+SYSTEM = "urn:oid:2.16.156.10011.1.4"
+ON_BOTH_DATABASES = True
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Door:
+    return Door(tmp_path)
+
+
+def doctor(number: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON value
+    return {"resourceType": "Practitioner", "identifier": [{"system": SYSTEM, "value": number}], **more}
+
+
+def role(number: str) -> dict[str, Any]:
+    """Of whoever has this number."""
+    return {"resourceType": "PractitionerRole", "practitioner": {"reference": f"Practitioner?{by(number)}"}}
+
+
+def by(number: str) -> str:
+    return f"identifier={SYSTEM}|{number}"
+
+
+def entry(method: str, url: str, resource: object = None, **request: str) -> dict[str, Any]:
+    said: dict[str, Any] = {"request": {"method": method, "url": url, **request}}
+    return said | ({"resource": resource} if resource is not None else {})
+
+
+def together(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "transaction", "entry": [*entries]}
+
+
+async def test_a_conditional_reference_finds_what_its_transaction_creates(door: Door) -> None:
+    sent = together(entry("POST", "PractitionerRole", role("A")), entry("POST", "Practitioner", doctor("A")))
+    answer = await door.send("POST", "/fhir", sent)
+
+    assert answer.status_code == 200, answer.text
+    place, doctors = (each["response"]["location"].split("/_")[0] for each in answer.json()["entry"])
+    assert (await door.send("GET", f"/fhir/{place}")).json()["practitioner"] == {"reference": doctors}
+
+
+async def test_a_conditional_reference_finds_nothing_of_what_its_transaction_deletes_or_changes(door: Door) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    changed = entry("PUT", "Practitioner/one", doctor("B", id="one"))
+    answers = [
+        await door.send("POST", "/fhir", together(entry("POST", "PractitionerRole", role("A")), each))
+        for each in (entry("DELETE", "Practitioner/one"), changed)
+    ]
+    moved = await door.send("POST", "/fhir", together(entry("POST", "PractitionerRole", role("B")), changed))
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert moved.status_code == 200
+
+
+async def test_a_conditional_patch_passes_over_what_its_transaction_deletes(door: Door) -> None:
+    patch = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
+    patch["data"] = "W3sib3AiOiJhZGQiLCJwYXRoIjoiL2dlbmRlciIsInZhbHVlIjoibWFsZSJ9XQ=="
+    sent = together(entry("DELETE", "Practitioner/one"), entry("PATCH", f"Practitioner?{by('A')}", patch))
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    nobody = await door.send("POST", "/fhir", sent)
+    await door.send("PUT", "/fhir/Practitioner/two", doctor("A", id="two"))
+    other = await door.send("POST", "/fhir", sent)
+
+    assert (nobody.status_code, other.status_code) == (404, 200)
+    assert (await door.send("GET", "/fhir/Practitioner/two")).json()["gender"] == "male"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_what_a_conditional_create_finds_may_be_changed_beside_it(door: Door, *, turned: bool) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    entries = [
+        entry("POST", "Practitioner", doctor("A"), ifNoneExist=by("A")),
+        entry("PUT", "Practitioner/one", doctor("A", id="one", gender="female")),
+    ]
+    answer = await door.send("POST", "/fhir", together(*(reversed(entries) if turned else entries)))
+
+    assert answer.status_code == 200, answer.text
+    assert (await door.send("GET", "/fhir/Practitioner/one")).headers["ETag"] == 'W/"2"'
+
+
+async def test_nothing_of_what_a_conditional_create_brings_is_looked_at_where_it_finds_something(door: Door) -> None:
+    kept = {"resourceType": "PractitionerRole", "identifier": [{"system": SYSTEM, "value": "R"}]}
+    await door.send("PUT", "/fhir/PractitionerRole/one", {**kept, "id": "one"})
+    found = await door.send("POST", "/fhir/PractitionerRole", {**kept, **role("nobody")}, If_None_Exist=by("R"))
+
+    assert found.status_code == 200, found.text
+    assert found.json()["id"] == "one"
