@@ -24,12 +24,22 @@ class IdentityInUrlError(ExchangeError):
     code = "identity-in-url"
 
 
+class BadUrlError(ExchangeError):
+    """A URL with bytes that no URL has: one reader takes them for UTF-8, another for Latin-1, a third stumbles."""
+
+    category = Category.INCORRECT
+    code = "bad-url"
+
+
 def refuse_identity_in_url(request: Request) -> None:
     """Raise before a national ID in a URL goes any further.
 
     Raises:
+        BadUrlError: The query is not ASCII.
         IdentityInUrlError: Path or query holds a run of digits as long as one.
     """
+    if not request.scope["query_string"].isascii():
+        raise BadUrlError("a URL is ASCII: write other characters as the bytes of UTF-8, each as % and two digits")
     if LONG_DIGITS.search(request.url.path) or LONG_DIGITS.search(request.url.query):
         raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
 
