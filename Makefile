@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 PYTEST_JOBS ?= 2
 
-.PHONY: setup demo test check lint packages drill lock clean up down replay logs images wheels
+.PHONY: setup demo test check lint packages drill fuzz lock clean up down replay logs images wheels
 
 setup: $(VENV)/.ready
 
@@ -42,6 +42,9 @@ packages:
 
 drill: setup
 	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

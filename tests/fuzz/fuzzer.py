@@ -6,7 +6,7 @@ lies in the folder then, and is one for ``tests/fuzz/found``. A slow input (10 s
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -58,7 +58,7 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def _by_trees(names: "list[str]") -> Callable[[bytes, int, int], bytes]:
+def _by_trees(names: Sequence[str]) -> Callable[[bytes, int, int], bytes]:
     """Changes JSON as a tree about as often as bytes."""
     from tests.fuzz.trees import changed
 

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -56,14 +56,14 @@ _LINKS = ("token:abcdefgh", "history:\x81", "search:\x87", "token:")
 @cache
 def seeds_of(target: str) -> Sequence[bytes]:
     """The seeds of a target that are no larger than its inputs may be; always the same, in the same order."""
-    made = {
-        "bundle": _bundles,
-        "resource": _resources,
-        "patch": lambda: iter([*(each.encode() for each in _PATCHES), *_patches_of_others()]),
-        "search": lambda: (each.encode() for each in _SEARCHES),
-        "link": lambda: (each.encode("latin-1") for each in _LINKS),
-    }[target]()
-    return [each for each in dict.fromkeys(made) if len(each) <= TARGETS[target].bytes_max]
+    made: Mapping[str, Iterable[bytes]] = {
+        "bundle": _bundles(),
+        "resource": _resources(),
+        "patch": (*(each.encode() for each in _PATCHES), *_patches_of_others()),
+        "search": [each.encode() for each in _SEARCHES],
+        "link": [each.encode("latin-1") for each in _LINKS],
+    }
+    return [each for each in dict.fromkeys(made[target]) if len(each) <= TARGETS[target].bytes_max]
 
 
 def found_by(target: str) -> Mapping[str, bytes]:

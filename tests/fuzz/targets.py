@@ -260,7 +260,7 @@ def _kept() -> Mapping[str, Sequence[StoredResource]]:
     for file in sorted(SAMPLES.glob("cn-*/*.json")):
         for resource in _resources_in(json.loads(file.read_bytes())):
             of_type = found.setdefault(resource["resourceType"], [])
-            if len(of_type) < 3:  # noqa: PLR2004  # a few are enough, and fast
+            if len(of_type) < 3:  # a few are enough, and fast
                 of_type.append(_stored(len(of_type), resource))
     return MappingProxyType(found)
 
