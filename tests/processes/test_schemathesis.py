@@ -19,7 +19,7 @@ from health_exchange.cli.demo.network import HOST
 pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 SEED = 45
-EXAMPLES = 30
+EXAMPLES = 20
 """Of each route, sound and unsound, beside what the description itself suggests: about half a minute of requests."""
 LONGEST_S = 150
 NOT_ASKED = "positive_data_acceptance"
