@@ -61,8 +61,8 @@ async def test_no_nul_in_a_body_is_a_fault(door: Door) -> None:
         body = {"identifier": identifier, "case": case}
         answer = await door.send("POST", "/operator/v1/person/erasure", body, who="operator")
         assert answer.status_code < 500
-    for body in ({"identifier": identifier | {"value": "G\x00"}}, {"identifier": {"system": "\x00", "value": "a"}}):
-        answer = await door.send("POST", "/operator/v1/person/view", body, who="desk")
+    for hostile in (identifier | {"value": "G\x00"}, identifier | {"system": "\x00"}):
+        answer = await door.send("POST", "/operator/v1/person/view", {"identifier": hostile}, who="desk")
         assert answer.status_code < 500
 
 

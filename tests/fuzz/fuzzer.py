@@ -37,8 +37,9 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, raw in enumerate((*seeds_of(arguments.target), *found_by(arguments.target).values())):
         corpus.joinpath(f"seed-{number:04}").write_bytes(raw)
+    names = words(arguments.target)
     dictionary = arguments.folder / "dictionary"
-    dictionary.write_text("".join(f'"{word}"\n' for word in words() if word.isidentifier() and word.isascii()))
+    dictionary.write_text("".join(f'"{word}"\n' for word in names))
     flags = [
         sys.argv[0],
         str(corpus),
@@ -53,7 +54,7 @@ def main() -> None:
         "-print_final_stats=1",
         "-reload=0",
     ]
-    mutator = _by_trees(words()) if target.is_json else None
+    mutator = _by_trees(names) if target.is_json else None
     atheris.Setup(flags, lambda raw: attempt(target, raw), custom_mutator=mutator)
     atheris.Fuzz()
 

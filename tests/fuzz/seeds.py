@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.fuzz.targets import SAMPLES, TARGETS
+
+from health_exchange.fhir.elements import resource_types
+from health_exchange.fhir.parameter_table import parameters_of
+from health_exchange.search.spans import Comparator
+from health_exchange.search.terms import Modifier
 
 EXAMPLES = Path(__file__).parents[3] / "shared/data/fhir-r4-examples.tar.xz"
 FOUND = Path(__file__).parent / "found"
@@ -71,14 +77,12 @@ def found_by(target: str) -> Mapping[str, bytes]:
     return MappingProxyType({file.name: file.read_bytes() for file in sorted((FOUND / target).glob("*"))})
 
 
-@cache
-def words() -> Sequence[str]:
-    """Names of members in the seeds, the frequent first."""
-    counts: dict[str, int] = {}
-    for raw in seeds_of("resource"):
-        for name in _names(json.loads(raw)):
-            counts[name] = counts.get(name, 0) + 1
-    return sorted(counts, key=lambda name: (-counts[name], name))[:WORDS_MAX]
+def words(target: str) -> Sequence[str]:
+    """What inputs of a target are made of: names of members, the frequent first, or of parameters."""
+    if not TARGETS[target].is_json:
+        return [*sorted({name for kind in resource_types() for name in parameters_of(kind)}), *Modifier, *Comparator]
+    counts = Counter(name for raw in seeds_of("resource") for name in _names(json.loads(raw)) if name.isidentifier())
+    return [name for name, _count in counts.most_common(WORDS_MAX)]
 
 
 def _names(value: Any) -> Iterator[str]:  # noqa: ANN401  # any JSON
