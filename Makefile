@@ -12,7 +12,7 @@ PYTEST_JOBS ?= 2
 # Where the surroundings forbid it, every program that is started compiles all of this anew: a quarter of a second each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check lint packages drill lock clean up down replay logs images wheels
+.PHONY: setup demo test check lint packages drill fuzz lock clean up down replay logs images wheels
 
 setup: $(VENV)/.ready
 
@@ -45,6 +45,9 @@ packages:
 drill: setup
 	$(BIN)/python -m pytest -n $(PYTEST_JOBS) tests/federation -m "slow" --seeds 10000
 	$(BIN)/python -m pytest -n 0 tests/oracle/test_racing_creates.py --racing 100000
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock

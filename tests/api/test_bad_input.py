@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event
+from starlette.types import Message
 from tests.api.door import FHIR, Door, issue_of
 from tests.federation.records import national_id, observation, patient, transaction
+
+from health_exchange.wiring.assembly import fhir_app
 
 REJECTED = Path(__file__).parents[2] / "sample_records" / "rejected"
 CASES = sorted(path.name.removesuffix(".expected.json") for path in REJECTED.glob("*.expected.json"))
@@ -16,6 +19,30 @@ CASES = sorted(path.name.removesuffix(".expected.json") for path in REJECTED.glo
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
     return Door(tmp_path)
+
+
+async def raw_query(door: Door, query: bytes) -> tuple[int, bytes]:
+    """Status and body of a search whose URL is sent as these bytes, which no client library does."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in (await door.headers()).items()]
+    scope = {"type": "http", "method": "GET", "path": "/fhir/Patient", "query_string": query, "headers": headers}
+    told: list[Message] = []
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    await fhir_app(door.node, {name: each.client for name, each in door.registrations.items()})(scope, receive, send)
+    return int(told[0]["status"]), b"".join(message["body"] for message in told[1:])
+
+
+@pytest.mark.parametrize("query", ["name=李".encode(), b"name=\xff", b"\xff\xfe"])
+async def test_a_url_with_bytes_that_no_url_has_is_refused(door: Door, query: bytes) -> None:
+    status, body = await raw_query(door, query)
+
+    assert status == 400
+    assert b'"bad-url"' in body
 
 
 @pytest.mark.parametrize("case", CASES)

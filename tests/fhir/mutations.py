@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.fhir.scenes import (
+    BASIC,
     Change,
     Resource,
     Scene,
@@ -23,6 +24,7 @@ from tests.fhir.scenes import (
     is_complex,
     is_listed,
     is_listed_primitive,
+    is_reference,
     is_required_primitive,
     is_single_primitive,
     packed,
@@ -96,11 +98,6 @@ def _replace(fits: Callable[[Spot], bool], make: Callable[[Spot], Any]) -> Mutat
         return Change(path=spot.path, type=spot.element.type)
 
     return mutate
-
-
-def _in_place(spot: Spot, value: Any) -> Any:  # noqa: ANN401  # any JSON value
-    """A member with ``value`` in place of it, or of the first item of its list."""
-    return [value, *spot.value[1:]] if isinstance(spot.value, list) else value
 
 
 def _add(name: str, value: Any, *, inside: bool) -> Mutation:  # noqa: ANN401  # any JSON value
@@ -264,7 +261,7 @@ SOUND: Mapping[str, Mutation] = MappingProxyType(
         "sibling": _sibling(has_sibling, {"extension": [{"url": URL, "valueString": "x"}]}),
         "sibling only": _only_sibling,
         "sibling list with holes": _holed,
-        "contained resource": _contain({"resourceType": "Basic", "id": "b", "code": {"text": "x"}}),
+        "contained resource": _contain(BASIC),
         "leap day": _values(_DAYS, "2024-02-29", "2000-02-29"),
         "partial date": _values(_DAYS, "2025", "2025-03"),
         "instant to the millisecond": _values(_INSTANTS, "2025-03-01T09:00:00.123+08:00"),
@@ -333,11 +330,11 @@ UNSOUND: Mapping[str, Mutation] = MappingProxyType(
         "name in another case": _other_case,
         "two of a choice": _second_choice,
         "primitive as object": _replace(
-            lambda spot: spot.element.is_primitive, lambda spot: _in_place(spot, {"value": "x"})
+            lambda spot: spot.element.is_primitive, lambda spot: spot.in_place({"value": "x"})
         ),
-        "object as string": _replace(is_complex, lambda spot: _in_place(spot, "x")),
-        "object as number": _replace(is_complex, lambda spot: _in_place(spot, 1)),
-        "empty object": _replace(is_complex, lambda spot: _in_place(spot, {})),
+        "object as string": _replace(is_complex, lambda spot: spot.in_place("x")),
+        "object as number": _replace(is_complex, lambda spot: spot.in_place(1)),
+        "empty object": _replace(is_complex, lambda spot: spot.in_place({})),
         "empty array": _replace(is_listed, lambda _spot: []),
         "array of null": _replace(is_listed, lambda _spot: [None]),
         "array in an array": _replace(is_listed, lambda spot: [spot.value]),
@@ -361,6 +358,7 @@ UNSOUND: Mapping[str, Mutation] = MappingProxyType(
         "extension with an unknown value": lambda dice, scene: _extend(dice, scene, {"url": URL, "valueColour": "red"}),
         "contained without type": _contain({"id": "b"}),
         "contained of no type": _contain({"resourceType": "Horoscope", "id": "b"}),
+        "contained in contained": _contain(BASIC | {"contained": [BASIC | {"id": "c"}]}),
         "contained that is unsound": _contain({"resourceType": "Basic", "id": "b"}),
         "no such resource": _named(lambda _dice, _scene: "Horoscope"),
         "resource without type": _named(lambda _dice, _scene: ...),
@@ -382,6 +380,7 @@ UNSOUND: Mapping[str, Mutation] = MappingProxyType(
 EITHER: Mapping[str, Mutation] = MappingProxyType(
     {
         "no such code": _values(frozenset({"code"}), "no-such-code"),
+        "reference to another type": _replace(is_reference, lambda spot: spot.in_place({"reference": "Slot/s"})),
         "blank string": _values(_TEXTS, "  ", "\n"),
         "control character": _values(_TEXTS, "a\x00b", "a\x1b[0m"),
         "code with a no-break space": _values(frozenset({"code"}), "a\u00a0b", "a\u3000b"),

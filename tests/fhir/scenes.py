@@ -10,6 +10,9 @@ from health_exchange.fhir.elements import ANY_RESOURCE, Element, elements_of
 
 Resource = dict[str, Any]
 
+BASIC: Resource = {"resourceType": "Basic", "id": "b", "code": {"text": "x"}}
+"""As small as a resource may be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spot:
@@ -32,6 +35,10 @@ class Spot:
             standing[dice.randrange(len(standing))] = value
         else:
             self.holder[self.element.name] = value
+
+    def in_place(self, value: Any) -> Any:  # noqa: ANN401  # any JSON value
+        """The member with ``value`` in place of it, or of the first item of its list."""
+        return [value, *self.value[1:]] if isinstance(self.value, list) else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +137,7 @@ def has_sibling(spot: Spot) -> bool:
 
 def is_complex(spot: Spot) -> bool:
     return not spot.element.is_primitive and spot.element.type != ANY_RESOURCE
+
+
+def is_reference(spot: Spot) -> bool:
+    return spot.element.type == "Reference"

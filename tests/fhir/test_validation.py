@@ -57,6 +57,39 @@ def changed(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSO
     return resource
 
 
+MASKED = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]}
+REPORT = {"resourceType": "MeasureReport", "status": "complete", "type": "summary", "period": {"start": "2025"}}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        REPORT | {"measure": "http://a", "_measure": MASKED},
+        REPORT | {"_measure": MASKED},
+        changed("meta", {"profile": [None, "http://a"], "_profile": [MASKED, None]}),
+        changed("code.text", "x" * 2**20),
+    ],
+)
+def test_a_canonical_may_have_extensions_and_a_string_a_mebibyte(resource: dict[str, Any]) -> None:
+    assert validate(packed(resource)).type == resource["resourceType"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "where"),
+    [
+        (REPORT, "MeasureReport.measure"),
+        (changed("extension", [{"_url": MASKED, "valueString": "x"}]), "Observation.extension[0]"),
+        (changed("extension", [{"url": "a", "_url": MASKED, "valueString": "x"}]), "Observation.extension[0]"),
+        (changed("code.text", "x" * (2**20 + 1)), "Observation.code.text"),
+    ],
+)
+def test_an_extensions_url_has_none_and_must_be_there(resource: dict[str, Any], where: str) -> None:
+    with pytest.raises(MalformedResourceError) as refusal:
+        validate(packed(resource))
+
+    assert refusal.value.where == where
+
+
 def test_a_sound_resource_is_seen_with_its_bytes() -> None:
     raw = packed(OBSERVATION)
     view = validate(raw)

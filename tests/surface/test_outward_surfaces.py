@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from health_exchange.api.exchange_door import HANDLERS
+from health_exchange.api.operator_description import DESCRIBED
 from health_exchange.api.problems import PROBLEMS
 from health_exchange.model.errors import Category
 from health_exchange.node.answering import LOOKUP_PATH
@@ -33,6 +34,24 @@ EXCHANGE = {
     ("POST", "/exchange/v1/shares/take"),
     ("POST", "/exchange/v1/tickets"),
     ("POST", "/exchange/v1/witness"),
+}
+OPERATOR = {
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/metrics"),
+    ("GET", "/operator/v1/audit/entries/{position}"),
+    ("GET", "/operator/v1/audit/entries/{position}/proof"),
+    ("GET", "/operator/v1/consents/{id}/effect"),
+    ("GET", "/operator/v1/network"),
+    ("GET", "/operator/v1/openapi.json"),
+    ("GET", "/operator/v1/person/erasure/{case}"),
+    ("GET", "/operator/v1/policy/refusals/{reference}"),
+    ("GET", "/operator/v1/status"),
+    ("POST", "/operator/v1/audit/evidence"),
+    ("POST", "/operator/v1/audit/search"),
+    ("POST", "/operator/v1/person/erasure"),
+    ("POST", "/operator/v1/person/view"),
+    ("POST", "/operator/v1/policy/explain"),
 }
 STATUSES = {
     "incorrect": 400,
@@ -67,6 +86,10 @@ disk_free_bytes
 def test_the_exchange_operations_are_these() -> None:
     assert set(HANDLERS) == EXCHANGE
     assert LOOKUP_PATH == "/exchange/v1/lookup"  # only where identities are seen
+
+
+def test_the_operator_api_is_this() -> None:
+    assert DESCRIBED.keys() == OPERATOR
 
 
 def test_categories_look_like_this_in_http() -> None:

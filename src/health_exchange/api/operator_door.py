@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from health_exchange.api.operator_description import DESCRIPTION_PATH, description
 from health_exchange.model.errors import ExchangeError
 from health_exchange.node.measuring import measure
 from health_exchange.node.network import network_status
@@ -34,6 +35,7 @@ class OperatorDoor:
             Route("/metrics", self._metrics, methods=["GET"]),
             Route("/operator/v1/status", self._status, methods=["GET"]),
             Route("/operator/v1/network", self._network, methods=["GET"]),
+            Route(DESCRIPTION_PATH, self._description, methods=["GET"]),
         ]
 
     async def _live(self, _request: Request) -> Response:
@@ -55,3 +57,7 @@ class OperatorDoor:
 
     async def _network(self, _request: Request) -> Response:
         return Response(msgspec.json.encode(await network_status(self.parts)), media_type="application/json")
+
+    async def _description(self, request: Request) -> Response:
+        paths = {route.path for route in request.app.routes if isinstance(route, Route)}
+        return Response(description(paths), media_type="application/json")

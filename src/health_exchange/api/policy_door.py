@@ -16,10 +16,17 @@ from health_exchange.api.bodies import FORM_BYTES_MAX, read_body
 from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.model.errors import MalformedResourceError
 from health_exchange.node.callers import Caller
-from health_exchange.node.refusals import Refusals
+from health_exchange.node.refusals import ExplainedRefusal, Refusals
 from health_exchange.policy.explanation import explain
 from health_exchange.policy.questions import Question
 from health_exchange.policy.wording import read_fields, read_words
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """What was refused under a reference, the latest first."""
+
+    reference: str
+    refusals: list[ExplainedRefusal]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +55,7 @@ class PolicyDoor:
 
     async def _refusals(self, request: Request, caller: Caller) -> Response:
         reference = request.path_params["reference"]
-        return _json({"reference": reference, "refusals": await self.refusals.explain(reference, caller)})
+        return _json(Explained(reference=reference, refusals=await self.refusals.explain(reference, caller)))
 
 
 def _question(raw: bytes) -> Question:

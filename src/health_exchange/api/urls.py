@@ -27,8 +27,15 @@ class IdentityInUrlError(ExchangeError):
     code = "identity-in-url"
 
 
-class WithoutIdentities:
-    """An application around another one, which sees no request whose URL holds what may be a national ID."""
+class BadUrlError(ExchangeError):
+    """A URL with bytes that no URL has: one reader takes them for UTF-8, another for Latin-1, a third stumbles."""
+
+    category = Category.INCORRECT
+    code = "bad-url"
+
+
+class SoundUrls:
+    """An application around another one, which sees no request whose URL is none, or may hold a national ID."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,18 +43,27 @@ class WithoutIdentities:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         answer: Callable[[Scope, Receive, Send], Awaitable[None]] = self._app
-        if scope["type"] == "http" and _shows_identity(scope["path"], scope["query_string"].decode("latin-1")):
-            error = IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
-            answer = problem_response(error, current_request_id())
+        if scope["type"] == "http":
+            try:
+                refuse_url(scope["path"], scope["query_string"])
+            except ExchangeError as error:
+                answer = problem_response(error, current_request_id())
         await answer(scope, receive, send)
 
 
-def _shows_identity(path: str, query: str) -> bool:
-    """Whether a path, as it is routed, or a query, as it is sent and as it is read, may hold a national ID."""
-    if LONG_DIGITS.search(path) or LONG_DIGITS.search(query):
-        return True
-    plain = unquote_plus(query)
-    return bool(LONG_DIGITS.search(plain)) or holds_national_id(plain) or holds_national_id(path)
+def refuse_url(path: str, query: bytes) -> None:
+    """Raise before a URL, its path as it is routed and its query as it is sent, goes any further.
+
+    Raises:
+        BadUrlError: The query is not ASCII.
+        IdentityInUrlError: Path or query holds what may be a national ID, written plainly or with escapes.
+    """
+    if not query.isascii():
+        raise BadUrlError("a URL is ASCII: write other characters as the bytes of UTF-8, each as % and two digits")
+    sent = query.decode()
+    read = unquote_plus(sent)
+    if LONG_DIGITS.search(sent) or any(LONG_DIGITS.search(each) or holds_national_id(each) for each in (path, read)):
+        raise IdentityInUrlError("a URL must not carry what may be a national ID; use POST _search")
 
 
 def refuse_identities(pairs: Iterable[tuple[str, str]], card: NodeCard) -> None:

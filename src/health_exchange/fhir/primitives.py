@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
 
+CHARACTERS_MAX = 1024 * 1024
+"""Of a string."""
 _YEAR = r"([0-9]([0-9]([0-9][1-9]|[1-9]0)|[1-9]00)|[1-9]000)"
 _MONTH = r"(0[1-9]|1[0-2])"
 _DAY = r"(0[1-9]|[12][0-9]|3[01])"
@@ -23,8 +25,8 @@ _BASE64_GROUP = 4
 
 _FORMS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
-        "string": re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+"),
-        "markdown": re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f]+"),
+        "string": re.compile(rf"[^\x00-\x08\x0b\x0c\x0e-\x1f]{{1,{CHARACTERS_MAX}}}"),
+        "markdown": re.compile(rf"[^\x00-\x08\x0b\x0c\x0e-\x1f]{{1,{CHARACTERS_MAX}}}"),
         "xhtml": re.compile(r"\s*<div[\s>].*", re.DOTALL),
         "code": re.compile(r"[^ \t\r\n]+([ \t\r\n][^ \t\r\n]+)*"),
         "id": re.compile(r"[A-Za-z0-9\-.]{1,64}"),

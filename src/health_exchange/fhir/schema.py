@@ -19,6 +19,7 @@ import jsonschema_rs
 
 _REF = "#/definitions/"
 _OPEN: Mapping[str, Any] = {"type": "object"}
+_CANONICAL = f"{_REF}canonical"
 _DAYS_OF_MONTHS = "(0[1-9]|[1-2][0-9]|3[0-1])"
 """In the patterns of date, dateTime and instant."""
 _DOUBTFUL_DAY = "^[0-9]{4}-(02-(29|3)|(04|06|09|11)-31)"
@@ -90,12 +91,32 @@ def _validator(resource_type: str, *, strict: bool) -> jsonschema_rs.Draft6Valid
     while waiting:
         name = waiting.pop()
         if name not in definitions:
-            expanded = _with_fhir_whitespace(_expanded(name))
+            expanded = _with_fhir_whitespace(_mended(name, _expanded(name)))
             waiting += _reached(expanded)
             definitions[name] = _stricter(expanded) if strict else expanded
     return jsonschema_rs.Draft6Validator(
         {"$schema": _DRAFT_6, "$ref": _REF + resource_type, "definitions": definitions}
     )
+
+
+def _mended(name: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition without the two slips of the official schema, which FHIR's own definitions do not have.
+
+    It gives no extensions to a canonical, which is a primitive like others and may be absent for them where it is
+    required; and it gives them to the url of an Extension, which is an attribute in XML and must be there.
+    """
+    if "properties" not in definition:
+        return definition
+    properties = definition["properties"]
+    sibling = {"$ref": _REF + "Element"}
+    canonicals = {each: rule for each, rule in properties.items() if rule.get("items", rule).get("$ref") == _CANONICAL}
+    siblings = {
+        f"_{each}": {"type": "array", "items": sibling} if "items" in rule else sibling
+        for each, rule in canonicals.items()
+    }
+    kept = {each: rule for each, rule in properties.items() if (name, each) != ("Extension", "_url")}
+    required = [each for each in definition.get("required", []) if each not in canonicals]
+    return definition | {"properties": siblings | kept, "required": required}
 
 
 def _with_fhir_whitespace(rule: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from health_exchange.fhir.elements import ANY_RESOURCE, Element, elements_of, resource_types
+from health_exchange.fhir.primitives import CHARACTERS_MAX
 
 _Shape: TypeAlias = Any  # a type made at run time, which mypy cannot know
 
@@ -29,7 +30,7 @@ _PRIMITIVES: dict[str, _Shape] = {
         str, Meta(min_length=1, pattern=r"^(?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?$")
     ],
 }
-_STRING: _Shape = Annotated[str, Meta(min_length=1)]
+_STRING: _Shape = Annotated[str, Meta(min_length=1, max_length=CHARACTERS_MAX)]
 
 
 def fits_struct(resource_type: str, decoded: object) -> bool:

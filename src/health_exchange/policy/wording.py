@@ -119,6 +119,11 @@ def read_fields(fields: Mapping[str, object]) -> Question:
     )
 
 
+def question_fields() -> Mapping[str, str]:
+    """The fields of a question by name, and what each can be."""
+    return _ALLOWED
+
+
 def say(question: Question) -> str:
     """The question as a sentence."""
     who, asked = question.principal, question.resource_class

@@ -30,7 +30,7 @@ from health_exchange.api.problems import NoMethodError, problem_response
 from health_exchange.api.request_log import RequestLog
 from health_exchange.api.routing import Routes
 from health_exchange.api.tokens import TokenIssuer
-from health_exchange.api.urls import WithoutIdentities
+from health_exchange.api.urls import SoundUrls
 from health_exchange.console.status_page import status_page_routes
 from health_exchange.crypto.signatures import VerifyingKeys
 from health_exchange.fhir.limits import Limits as FhirLimits
@@ -309,7 +309,7 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    around = [*([Middleware(NearOnly)] if is_open else []), Middleware(WithoutIdentities)]
+    around = [*([Middleware(NearOnly)] if is_open else []), Middleware(SoundUrls)]
     app = Starlette(exception_handlers=_HANDLERS, middleware=around)
     app.router = Routes(routes)
     return RequestLog(app, parts.address, parts.store.meters)

@@ -1,0 +1,55 @@
+"""What the operator API says of itself: every route that a node has, and no other."""
+
+from pathlib import Path
+
+import pytest
+from starlette.routing import Route
+from tests.api.door import COUNTY, Door
+from tests.federation.network import Network
+
+from health_exchange.api.operator_description import DESCRIBED, DESCRIPTION_PATH, PREFIXES
+from health_exchange.wiring.assembly import fhir_app
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Network:
+    return Network(tmp_path)
+
+
+def routes_of(door: Door) -> set[tuple[str, str]]:
+    """What the node mounts of the operator API; HEAD comes with every GET."""
+    routes = [route for route in fhir_app(door.node, {})._app.routes if isinstance(route, Route)]
+    return {
+        (method, route.path)
+        for route in routes
+        for method in (route.methods or set()) - {"HEAD"}
+        if route.path.startswith(PREFIXES)
+    }
+
+
+@pytest.mark.parametrize("address", [COUNTY, "cn/33/3305", "cn/33", "cn"])
+async def test_a_node_describes_exactly_the_routes_it_has(network: Network, tmp_path: Path, address: str) -> None:
+    door = Door(tmp_path, address, network)
+
+    answer = await door.http.get(DESCRIPTION_PATH)
+
+    described = answer.json()["paths"]
+    told = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    assert told == routes_of(door)
+    assert told <= DESCRIBED.keys()
+
+
+async def test_every_description_is_of_a_route_that_some_node_has(network: Network, tmp_path: Path) -> None:
+    assert routes_of(Door(tmp_path, COUNTY, network)) == DESCRIBED.keys()
+
+
+async def test_what_needs_no_token_is_said_to_and_the_rest_refuses_without(network: Network, tmp_path: Path) -> None:
+    door = Door(tmp_path, COUNTY, network)
+
+    for (method, path), row in DESCRIBED.items():
+        answer = await door.http.request(method, path.replace("{", "").replace("}", ""), json=dict(row.example))
+        assert (answer.status_code != 401) == row.is_open, path
+
+
+def test_names_of_operations_are_unique() -> None:
+    assert len({row.name for row in DESCRIBED.values()}) == len(DESCRIBED)
