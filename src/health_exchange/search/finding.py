@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.search.candidates import (
+    BATCH,
     SCAN_MAX,
     TooCostlyError,
     among_rows,
-    conditions,
-    is_guessed,
+    counted,
     matches_of,
-    sids_of,
     too_costly,
 )
 from health_exchange.search.chains import followed
 from health_exchange.search.including import included
 from health_exchange.search.matching import Matcher
+from health_exchange.search.narrowing import narrowed, sids_of
 from health_exchange.search.ordering import ordered
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.query import parse_text
@@ -39,6 +39,8 @@ from health_exchange.store.transaction import Transaction
 
 CONDITIONAL_MAX = 1_000
 """Most candidates a conditional create or reference may have."""
+UNASKED_MAX = 1_000
+"""Up to how many are counted where nobody insists."""
 SORTED_MAX = SCAN_MAX
 """Most resources that follow a first page in an order that is not that of rows: the link to the next holds them."""
 
@@ -118,18 +120,17 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | No
     if query.total is Total.NONE and query.count:
         return None
     plain = followed(tx, query, permitted)
-    sids = sids_of(tx, plain)
-    count: int = tx.execute(
-        select(func.count())
-        .select_from(resources)
-        .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *conditions(tx, plain, sids, permitted))
-    ).scalar_one()
-    if not is_guessed(plain):
-        return count
-    if count <= SCAN_MAX:
+    narrowing = narrowed(tx, plain, sids_of(tx, plain), permitted)
+    insists = query.total is Total.ACCURATE or not query.count
+    most = SCAN_MAX if insists else min(SCAN_MAX, UNASKED_MAX)
+    if narrowing.is_exact:
+        count = counted(tx, narrowing, permitted, None if insists else most + 1)
+        return None if count > most and not insists else count
+    if not insists:
+        most = min(most, BATCH)
+    if counted(tx, narrowing, permitted, most + 1) <= most:
         return sum(1 for _kept in matches_of(tx, plain, permitted))
-    if query.total is Total.ACCURATE or not query.count:
+    if insists:
         raise too_costly(query.type)
     return None
 
@@ -149,8 +150,8 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     query = parse_text(resource_type, query_text)
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    where = conditions(tx, query, sids, None)
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by(resources.c.rid.desc())
+    where = narrowed(tx, query, sids, None).found(tx)
+    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by((resources.c.rid + 0).desc())
     rows = tx.execute(statement.limit(CONDITIONAL_MAX + 1)).all()
     if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
@@ -170,8 +171,8 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
     rows = tx.execute(
         select(resources.c.rid, resources.c.version)
         .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *conditions(tx, query, sids_of(tx, query), None))
-        .order_by(resources.c.rid.desc())
+        .where(resources.c.deleted.is_(False), *narrowed(tx, query, sids_of(tx, query), None).found(tx))
+        .order_by((resources.c.rid + 0).desc())
         .limit(CONDITIONAL_MAX + 1)
     )
     return tuple((row.rid, row.version) for row in rows)

@@ -15,7 +15,7 @@ from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
-from health_exchange.store import feed, subjects, tallies, token_index
+from health_exchange.store import feed, generations, subjects, tallies, token_index
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
@@ -144,6 +144,8 @@ def put_many(
     class_ids = _intern(tx, {new.resource_class for new in versions})
     fresh = [place for place in places if place not in known]
     first = tx.allocate("resources", len(fresh)) if fresh else 0
+    if first == 1:
+        generations.settle(tx)
     rids = {place: rid for rid, place in enumerate(fresh, first)}
     rids |= {place: head.rid for place, head in known.items()}
     listed = [sorted(set(new.tokens)) for new in versions]

@@ -6,7 +6,7 @@ in a table of their own, in the order pages are read.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, literal, select
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
@@ -36,6 +36,13 @@ def drop(tx: Transaction, rids: Iterable[int]) -> None:
     tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
 
 
+def exchange(tx: Transaction, rid: int, former: Sequence[int], now: Sequence[int]) -> None:
+    """Have a row found by other tokens than before; its list is the caller's to change."""
+    if not _is_in_rows(tx):
+        tx.run_many(_DROP, [{"of_token": token, "of_row": rid} for token in set(former) - set(now)])
+        tx.insert_many(tokens, [(token, rid) for token in set(now) - set(former)])
+
+
 def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     """Tokens of rows that have no list: those that the release before this one wrote."""
     found: dict[int, list[int]] = {}
@@ -46,10 +53,28 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
 
 
 def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
-    """That a row has one of these tokens."""
+    """That a row has one of these tokens; on SQLite a look into each row that is walked past."""
     if _is_in_rows(tx):
         return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
-    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
+    return exists().where(tokens.c.token.in_(wanted), tokens.c.rid == resources.c.rid).correlate(resources)
+
+
+def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnElement[bool]]:
+    """That a row has a token of each group, for a statement that begins with the rows that the index names.
+
+    Tokens without alternatives are asked for together, so that PostgreSQL reads long lists only where short ones lead.
+    SQLite begins with the first group.
+
+    Args:
+        tx: The transaction.
+        groups: None of them empty; the one that fewest rows have first.
+    """
+    if not _is_in_rows(tx):
+        first = [resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(groups[0])))] if groups else []
+        return [*first, *(has_token(tx, group) for group in groups[1:])]
+    alone = [group[0] for group in groups if len(group) == 1]
+    together = [resources.c.tokens.bool_op("@>")(literal(alone, TokenList))] if alone else []
+    return [*together, *(has_token(tx, group) for group in groups if len(group) > 1)]
 
 
 def _is_in_rows(tx: Transaction) -> bool:
