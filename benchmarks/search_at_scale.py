@@ -135,16 +135,21 @@ def ask(store: Store, asked: Asked) -> int:
         permitted = _permitted(tx)
         plain = followed(tx, query, permitted)
         page = find(tx, plain, permitted)
-        total(tx, plain, permitted)
+        total(tx, plain, permitted, page)
         return len(page.resources)
 
     return store.read_now(search)
 
 
+def _steps(tx: Transaction) -> bool:
+    """Twenty steps in one commit; whether there may be more."""
+    return all(reindexing.step(tx) for _each in range(20))
+
+
 def reindexed(store: Store, seconds: float) -> int:
     """How many rows were given this release's tokens in some seconds."""
     began, start = time.monotonic(), store.read_now(generations.place)
-    while time.monotonic() - began < seconds and store.write_now(reindexing.step):
+    while time.monotonic() - began < seconds and store.write_now(_steps):
         pass
     return store.read_now(generations.place) - start
 

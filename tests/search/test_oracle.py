@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 from tests.search.records import ANNE, BO
 
+from health_exchange.search import candidates, chains
 from health_exchange.search.finding import find, total
 from health_exchange.search.including import included
 from health_exchange.search.permission import Permitted
@@ -25,7 +26,7 @@ Permit = Callable[[int], Permitted]
 FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
 CODES = ("a", "b", "c")
 STATUSES = ("final", "amended")
-SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id")
+SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id", "date", "-date")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def seen(person: Person, level: int) -> bool:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and examples
-    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+    store: Store, keep: Keep, permit: Permit, level: int, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
     dice = Random(data.draw(st.integers(0, 10_000)))
     of = persons(dice)
@@ -153,8 +154,11 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
     asked = data.draw(st.lists(questions(level), max_size=3))
     count, sort = (
         data.draw(st.integers(1, 6)),
-        data.draw(st.sampled_from(["", "_id", "-_id", "date,-_id", "-date,_id"])),
+        data.draw(st.sampled_from(SORTS)),
     )
+    # However few are walked past first, and however little a step of a chain may give.
+    monkeypatch.setattr(candidates, "WALK", data.draw(st.sampled_from([3, 10_000])))
+    monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
     expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]
     pairs = [pair for pair, _holds in asked] + [("_count", str(count))] + ([("_sort", sort)] if sort else [])
     query = parse_pairs("Observation", pairs)
@@ -176,7 +180,7 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and examples
-    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+    store: Store, keep: Keep, permit: Permit, level: int, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
     dice = Random(data.draw(st.integers(0, 10_000)))
     of = persons(dice)
@@ -185,6 +189,7 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
     keep_all(keep, of, them)
     permitted = permit(level)
     (name, value), holds = data.draw(questions(level))
+    monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
     query = parse_pairs(
         "Patient", [(f"_has:Observation:patient:{name}", value), ("_revinclude", "Observation:subject")]
     )
@@ -201,7 +206,7 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
 
 def in_order(them: Sequence[Result], sort: str) -> list[str]:
     """Ids in the order that is asked for; without one the newest first."""
-    ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "-_id", "date,-_id"})
+    ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "-_id", "date,-_id", "date", "-date"})
     if "date" in sort:
         ordered.sort(key=lambda each: each.month, reverse=sort.startswith("-"))
     return [each.id for each in ordered]

@@ -194,9 +194,16 @@ class Finder:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, loose: bool = False
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, base: str, loose: bool = False
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
     """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
+
+    Args:
+        tx: The transaction.
+        requests: What is asked.
+        randomness: For new ids.
+        base: URL that this node's own resources stand under.
+        loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
@@ -205,7 +212,7 @@ def look_up(
     planned = _plan(tx, requests, randomness, finder)
     places = entry_places(requests, [each.place for each in planned])
     refuse_cycles(requests, places)
-    asked = questions(requests, places, loose=loose)
+    asked = questions(requests, places, base=base, loose=loose)
     found = {
         condition: _only(finder.ids(tx, condition), condition, mention) for condition, mention in asked.searches.items()
     }
@@ -229,7 +236,7 @@ def look_up(
             for each in doomed.values()
         },
     )
-    return planned, snapshot, targets(requests, places, found)
+    return planned, snapshot, targets(requests, places, found, base)
 
 
 def patched_id(tx: Transaction, request: WriteRequest, finder: Finder) -> str:

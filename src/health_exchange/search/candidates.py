@@ -3,13 +3,13 @@
 Newest row first. Where the index leaves few rows they are asked for at once; where it may leave very many, the newest
 rows are walked past first, for a page of them is soon full, and the index is asked where it is not.
 
-Whoever opens bodies does so up to a bound: a search that would open more is refused with what would narrow it, and never
-answered short.
+Whoever opens bodies does so up to a bound: a search that would open more is refused with what would narrow it, and
+never answered short.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
 
@@ -18,10 +18,11 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.matching import Matcher
 from health_exchange.search.narrowing import Narrowing, narrowed, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
-from health_exchange.search.terms import SearchQuery
+from health_exchange.search.terms import SearchQuery, WideTerm
 from health_exchange.search.tokens import HASHED
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
+from health_exchange.store.token_index import has_token
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -38,6 +39,13 @@ class TooCostlyError(ExchangeError):
 
     category = Category.INCORRECT
     code = "too-costly"
+
+
+class ScanError(TooCostlyError):
+    """More than may be opened for one page, one total or one step would have to be."""
+
+
+Sieve = Callable[[SearchQuery, Sequence[StoredResource]], Sequence[StoredResource]]
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ def matches_of(  # a search with its bounds
     after: int | None = None,
     wanted: int = BATCH,
     budget: Budget | None = None,
+    sieve: Sieve | None = None,
 ) -> Iterator[StoredResource]:
     """Everything that a query finds, newest row first.
 
@@ -79,6 +88,7 @@ def matches_of(  # a search with its bounds
         after: Row number to begin below.
         wanted: How many the caller will take, by which batches are cut.
         budget: Of the search that this is a step of.
+        sieve: Tells of matches what their chains say, where some are told of each candidate.
 
     Raises:
         TooCostlyError: More than :data:`SCAN_MAX` were opened, and there are more; or the budget is spent.
@@ -87,25 +97,73 @@ def matches_of(  # a search with its bounds
     matcher = Matcher(query, sids, tx.keys.tokens)
     narrowing = narrowed(tx, query, sids, permitted)
     scanned = 0
-    for batch in _batches(tx, query, narrowing, after, min(BATCH, wanted) if narrowing.is_exact else BATCH):
+    limit = min(BATCH, wanted) if narrowing.is_exact or is_wide(query) else BATCH
+    for batch in _batches(tx, query, narrowing, after, limit):
         if scanned >= SCAN_MAX:
             raise too_costly(query.type)
         if budget is not None:
             budget.spend(len(batch))
-        yield from (kept for kept in batch if matcher.matches(kept))
+        found = [kept for kept in batch if matcher.matches(kept)]
+        yield from sieve(query, found) if sieve is not None and found else found
         scanned += len(batch)
 
 
 def among_rows(
-    tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int]
+    tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int], sieve: Sieve
 ) -> Iterator[StoredResource]:
-    """Those of some rows that a query still finds, in their order."""
+    """Those of some rows that a query still finds, in their order; arguments as for :func:`matches_of`."""
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
     for start in range(0, len(rids), BATCH):
         part = rids[start : start + BATCH]
-        found = {kept.rid: kept for kept in _opened(tx, part, permitted)}
-        yield from (found[rid] for rid in part if rid in found and matcher.matches(found[rid]))
+        there = {kept.rid: kept for kept in opened_rows(tx, part, permitted)}
+        yield from sieve(query, [there[rid] for rid in part if rid in there and matcher.matches(there[rid])])
+
+
+def is_wide(query: SearchQuery) -> bool:
+    """Whether some chain is told of each candidate."""
+    criteria = [criterion for branch in query.each for criterion in branch.criteria]
+    return any(isinstance(term, WideTerm) for criterion in criteria for term in criterion.terms)
+
+
+class Dated(NamedTuple):
+    """A candidate with the clinical date that it is ordered by, and whether its body has to say it."""
+
+    rid: int
+    instant: str | None
+    is_long: bool
+
+
+def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: bool, at_most: int) -> list[Dated]:
+    """Candidates in the order of their clinical dates, those without one last, equal ones newest row first.
+
+    Args:
+        tx: The transaction.
+        narrowing: What the index says.
+        long: The token of those that have another date than this (``tokens.long_token``).
+        descending: Whether the latest comes first.
+        at_most: How many.
+    """
+    is_long = has_token(tx, [long])
+    instant = resources.c.instant.desc() if descending else resources.c.instant.asc()
+    statement = (
+        select(resources.c.rid, resources.c.instant, is_long.label("is_long"))
+        .join(subjects, subjects.c.sid == resources.c.sid)
+        .where(resources.c.deleted.is_(False), *narrowing.found(tx))
+        .order_by(resources.c.instant.is_(None), instant, resources.c.rid.desc())
+        .limit(at_most)
+    )
+    return [Dated(row.rid, row.instant, bool(row.is_long)) for row in tx.execute(statement)]
+
+
+def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
+    """Ids of what a query finds, some ``at_most``; ``None`` where bodies would have to tell."""
+    narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
+    if not narrowing.is_exact or not narrowing.tokens:
+        return None
+    statement = select(resources.c.id).join(subjects, subjects.c.sid == resources.c.sid)
+    found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
+    return list(found.scalars())
 
 
 def counted(tx: Transaction, narrowing: Narrowing, permitted: Permitted, at_most: int | None = None) -> int:
@@ -123,11 +181,11 @@ def counted(tx: Transaction, narrowing: Narrowing, permitted: Permitted, at_most
     return found
 
 
-def too_costly(resource_type: str) -> TooCostlyError:
+def too_costly(resource_type: str) -> ScanError:
     """Says what would help."""
     by = ", ".join(["_id", *sorted(HASHED & offered_for(resource_type) if resource_type else HASHED)])
     what = resource_type or "several types"
-    return TooCostlyError(f"more than {SCAN_MAX} of {what} would have to be opened; a search is narrowed by {by}")
+    return ScanError(f"more than {SCAN_MAX} of {what} would have to be opened; a search is narrowed by {by}")
 
 
 def _batches(
@@ -183,7 +241,7 @@ def _rows(
     return [opened(tx, row) for row in tx.execute(statement)]
 
 
-def _opened(tx: Transaction, rids: Sequence[int], permitted: Permitted) -> list[StoredResource]:
+def opened_rows(tx: Transaction, rids: Sequence[int], permitted: Permitted) -> list[StoredResource]:
     """Rows by their numbers, those that the caller may see."""
     statement = CURRENT.where(resources.c.rid.in_(rids), resources.c.deleted.is_(False), is_permitted(permitted))
     return [opened(tx, row) for row in tx.execute(statement)]

@@ -90,12 +90,9 @@ def narrowed(
     """
     rights = [] if permitted is None or permitted.is_whole else [is_permitted(permitted)]
     if query.branches:
-        each = [_of_type(tx, branch, sids) for branch in query.branches]
-        return Narrowing(
-            others=[or_(*(and_(*one.met(tx)) for one in each)), *rights],
-            is_rare=all(one.is_rare for one in each),
-            is_exact=all(one.is_exact for one in each),
-        )
+        found = _of_types(tx, [_of_type(tx, branch, sids) for branch in query.branches])
+        found.others += rights
+        return found
     found = _of_type(tx, query, sids)
     found.others += rights
     return found
@@ -106,6 +103,18 @@ def sids_of(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
     terms = [term for branch in query.each for criterion in branch.criteria for term in criterion.terms]
     named = {term.pseudonym for term in terms if isinstance(term, PersonTerm)}
     return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
+
+
+def _of_types(tx: Transaction, each: Sequence[Narrowing]) -> Narrowing:
+    """What the index says of several types: the tokens that lead to each are asked for together."""
+    leading = sorted({token for one in each if one.tokens for token in one.tokens[0]})
+    of_tokens = found_by(tx, [leading]) if leading else []
+    is_told = all(len(one.tokens) == 1 and not one.others for one in each if one.tokens)
+    return Narrowing(
+        others=[or_(false(), *of_tokens, *(and_(*one.others) for one in each if not one.tokens))],
+        is_rare=all(one.is_rare for one in each),
+        is_exact=is_told and all(one.is_exact for one in each),
+    )
 
 
 def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]]) -> Narrowing:

@@ -22,18 +22,18 @@ Key = str | datetime | Decimal
 def ordered(found: Iterable[StoredResource], sorting: Sequence[Sorting]) -> list[StoredResource]:
     """In the order of all ranks; those without a value last, equal ones as they came.
 
-    Of several values the lowest counts upwards and the highest downwards.
+    Dates come by when they begin. Of several values the lowest counts upwards and the highest downwards.
     """
     inside = [(kept, decoded(kept)) for kept in found]
     for rank in reversed(sorting):
-        keyed = [(_key(kept, body, rank), kept, body) for kept, body in inside]
+        keyed = [(key_of(kept, body, rank), kept, body) for kept, body in inside]
         present: list[Any] = [each for each in keyed if each[0] is not None]
         present.sort(key=lambda each: each[0], reverse=rank.descending)
         inside = [(kept, body) for _key, kept, body in [*present, *(each for each in keyed if each[0] is None)]]
     return [kept for kept, _body in inside]
 
 
-def _key(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> Key | None:
+def key_of(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> Key | None:
     """What a resource is ranked by; ``None`` where it has no such value."""
     if rank.name == "_id":
         return kept.id
@@ -44,7 +44,7 @@ def _key(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> Key | 
     values = located(body, parameter)
     keys: list[Key] = []
     if parameter.kind == "date":
-        keys += [span.end if rank.descending else span.start for value in values for span in spans_of(value)]
+        keys += [span.start for value in values for span in spans_of(value)]
     else:
         intervals = [interval for value in values if (interval := interval_of(value)) is not None]
         ends = [interval.high if rank.descending else interval.low for interval in intervals]
