@@ -86,7 +86,7 @@ class Server:
         What waited to be indexed is indexed first; what was deleted leaves room that is counted.
         """
         with self._connect(name) as connection:
-            connection.execute("VACUUM")
+            connection.execute("VACUUM (ANALYZE)")
             connection.execute("CHECKPOINT")
             parts = {str(name): int(str(size)) for name, size in connection.execute(_SIZES)}
         return {"total": sum(parts.values()), **parts}

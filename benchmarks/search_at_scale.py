@@ -15,7 +15,7 @@ from random import Random
 from statistics import median, quantiles
 from types import MappingProxyType
 
-from benchmarks.databases import Databases, databases
+from benchmarks.databases import Databases, databases, print_sizes
 from benchmarks.filling import fill, opened, patients
 from benchmarks.machine import describe_machine, yardstick_ms
 
@@ -25,7 +25,7 @@ from health_exchange.search.chains import followed
 from health_exchange.search.finding import find, total
 from health_exchange.search.permission import Permitted, classes_of, consents_of
 from health_exchange.search.query import parse_over_types
-from health_exchange.store import generations
+from health_exchange.store import generations, tallies
 from health_exchange.store.engine import Store, Transaction
 
 Asked = tuple[str, str, str]
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--fill", type=int, default=0, help="fill it with as many resources")
     parser.add_argument("--seconds", type=float, default=150, help="fill no longer than this")
     parser.add_argument("--reindex", action="store_true", help="give its rows this release's tokens, as a node does")
+    parser.add_argument("--sizes", action="store_true", help="print what a resource takes, and tidy up before")
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--only", default="", help="cases with this in their name")
     arguments = parser.parse_args()
@@ -211,6 +212,13 @@ def main() -> None:
         if arguments.reindex:
             store = opened(where.new(arguments.name))
             print(f"{reindexed(store, arguments.seconds)} more rows of {arguments.name} have been gone through")
+            store.close()
+            return
+        if arguments.sizes:
+            sizes = where.sizes(arguments.name)
+            store = opened(where.new(arguments.name))
+            print(f"stored bytes per resource in {arguments.name}")
+            print_sizes(sizes, store.read_now(tallies.kept).resources)
             store.close()
             return
         print(describe_machine())

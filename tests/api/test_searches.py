@@ -85,14 +85,14 @@ async def test_a_search_gives_the_same_by_get_and_by_post(
 
 async def test_what_refers_to_a_patient_by_this_nodes_own_url_is_the_patients_and_found_as_such(door: Door) -> None:
     absolute = {"reference": f"{door.base}/fhir/Patient/p1"}
-    sent = {**observation("o9", "p1"), "subject": absolute}
-    answer = await door.send("PUT", "/fhir/Observation/o9", sent)
+    sent = {**condition("c9", "p1", "I10"), "subject": absolute}
+    answer = await door.send("PUT", "/fhir/Condition/c9", sent)
     assert answer.status_code == 201, answer.text
     assert answer.json()["subject"] == {"reference": "Patient/p1"}
-    assert "O/o9" in ids(await asked(door, "/Observation", {"patient": "p1"}))
-    assert "O/o9" in ids(await asked(door, "/Patient/p1/Observation", {}))
-    elsewhere = {**sent, "id": "o10", "subject": {"reference": f"{door.base}/fhir/Patient/nobody"}}
-    assert (await door.send("PUT", "/fhir/Observation/o10", elsewhere)).status_code == 400
+    assert ids(await asked(door, "/Condition", {"patient": "p1"})) == ["C/c1", "C/c9"]
+    assert ids(await asked(door, "/Patient/p1/Condition", {})) == ["C/c1", "C/c9"]
+    nowhere = {**sent, "id": "c10", "subject": {"reference": f"{door.base}/fhir/Patient/nobody"}}
+    assert (await door.send("PUT", "/fhir/Condition/c10", nowhere)).status_code in {400, 422}
 
 
 async def test_pages_over_several_types_follow_each_other(door: Door) -> None:

@@ -20,9 +20,10 @@ from health_exchange.search.narrowing import Narrowing, narrowed, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.terms import SearchQuery, WideTerm
 from health_exchange.search.tokens import HASHED
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token
+from health_exchange.store.token_index import has_token, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -97,7 +98,8 @@ def matches_of(  # a search with its bounds
     matcher = Matcher(query, sids, tx.keys.tokens)
     narrowing = narrowed(tx, query, sids, permitted)
     scanned = 0
-    limit = min(BATCH, wanted) if narrowing.is_exact or is_wide(query) else BATCH
+    # What is guessed takes more candidates than matches; twice as many are tried first, and more at a time later.
+    limit = min(BATCH, wanted if narrowing.is_exact else 2 * wanted)
     for batch in _batches(tx, query, narrowing, after, limit):
         if scanned >= SCAN_MAX:
             raise too_costly(query.type)
@@ -168,11 +170,10 @@ def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most
 
 def counted(tx: Transaction, narrowing: Narrowing, permitted: Permitted, at_most: int | None = None) -> int:
     """How many rows the index leaves; no more than ``at_most`` are counted."""
+    if at_most is None and narrowing.tokens and not narrowing.others:
+        return tokened(tx, narrowing.tokens)
     rows = select(resources.c.rid).where(resources.c.deleted.is_(False), *narrowing.found(tx))
-    if permitted.is_whole and narrowing.tokens and at_most is None:
-        # What is deleted has no tokens: nothing but the index has to be read.
-        rows = select(resources.c.rid).where(*narrowing.found(tx))
-    elif not permitted.is_whole:
+    if not permitted.is_whole:
         rows = rows.join(subjects, subjects.c.sid == resources.c.sid)
     if at_most is None:
         count: int = tx.execute(rows.with_only_columns(func.count())).scalar_one()
@@ -203,8 +204,9 @@ def _batches(
         batch = _rows(tx, [*narrowing.met(tx), *above], resources.c.rid.desc(), limit)
         if batch:
             yield batch
-        after = batch[-1].rid if len(batch) == limit else floor
-        if len(batch) < limit and (narrowing.tokens or _is_rare(tx, query)):
+        is_full = len(batch) == limit
+        after, limit = batch[-1].rid if is_full else floor, min(BATCH, 2 * limit)
+        if not is_full and (narrowing.tokens or _is_rare(tx, query)):
             yield from _by_index(tx, narrowing, after, limit)
             return
 
@@ -222,7 +224,7 @@ def _by_index(
             yield batch
         if len(batch) < limit:
             return
-        after = batch[-1].rid
+        after, limit = batch[-1].rid, min(BATCH, 2 * limit)
 
 
 def _is_rare(tx: Transaction, query: SearchQuery) -> bool:
@@ -243,5 +245,5 @@ def _rows(
 
 def opened_rows(tx: Transaction, rids: Sequence[int], permitted: Permitted) -> list[StoredResource]:
     """Rows by their numbers, those that the caller may see."""
-    statement = CURRENT.where(resources.c.rid.in_(rids), resources.c.deleted.is_(False), is_permitted(permitted))
-    return [opened(tx, row) for row in tx.execute(statement)]
+    statement = CURRENT.where(among(resources.c.rid, "rids"), resources.c.deleted.is_(False), is_permitted(permitted))
+    return [opened(tx, row) for row in rows_among(tx, statement, "rids", rids)]

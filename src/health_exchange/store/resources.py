@@ -142,12 +142,7 @@ def put_many(
         raise ValueError("one call keeps one version of a resource")
     known = _expected(versions, heads(tx, places) if known is None else known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
-    fresh = [place for place in places if place not in known]
-    first = tx.allocate("resources", len(fresh)) if fresh else 0
-    if first == 1:
-        generations.settle(tx)
-    rids = {place: rid for rid, place in enumerate(fresh, first)}
-    rids |= {place: head.rid for place, head in known.items()}
+    first, rids = _numbered(tx, places, known)
     listed = [sorted(set(new.tokens)) for new in versions]
     rows = [
         (
@@ -184,6 +179,17 @@ def put_many(
         ],
     )
     return [row[0] for row in rows]
+
+
+def _numbered(
+    tx: Transaction, places: Sequence[tuple[str, str]], known: Mapping[tuple[str, str], Head]
+) -> tuple[int, dict[tuple[str, str], int]]:
+    """The first row number that is new, 0 where none is; and all of them by name."""
+    fresh = [place for place in places if place not in known]
+    if (first := tx.allocate("resources", len(fresh)) if fresh else 0) == 1:
+        generations.settle(tx)
+    new = {place: rid for rid, place in enumerate(fresh, first)}
+    return first, new | {place: head.rid for place, head in known.items()}
 
 
 def _gained(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[int, str], int]:

@@ -6,7 +6,7 @@ in a table of their own, in the order pages are read.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, literal, select
+from sqlalchemy import ColumnElement, bindparam, delete, distinct, exists, func, literal, select
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
@@ -75,6 +75,21 @@ def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnEle
     alone = [group[0] for group in groups if len(group) == 1]
     together = [resources.c.tokens.bool_op("@>")(literal(alone, TokenList))] if alone else []
     return [*together, *(has_token(tx, group) for group in groups if len(group) > 1)]
+
+
+def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
+    """How many rows have a token of each group; what is deleted has none, so nothing but the index is read."""
+    if _is_in_rows(tx):
+        rows = select(func.count()).select_from(resources).where(*found_by(tx, groups))
+    else:
+        also = tokens.alias()
+        others = [
+            exists().where(also.c.token.in_(group), also.c.rid == tokens.c.rid).correlate(tokens)
+            for group in groups[1:]
+        ]
+        rows = select(func.count(distinct(tokens.c.rid))).where(tokens.c.token.in_(groups[0]), *others)
+    count: int = tx.execute(rows).scalar_one()
+    return count
 
 
 def _is_in_rows(tx: Transaction) -> bool:
