@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, func, select
 from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.matching import Matcher
-from health_exchange.search.narrowing import Narrowing, narrowed, sids_of
+from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.terms import SearchQuery, WideTerm
 from health_exchange.search.tokens import HASHED
@@ -148,10 +148,11 @@ def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: 
     """
     is_long = has_token(tx, [long])
     instant = resources.c.instant.desc() if descending else resources.c.instant.asc()
+    statement = select(resources.c.rid, resources.c.instant, is_long.label("is_long"))
+    if narrowing.needs_subjects:
+        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
     statement = (
-        select(resources.c.rid, resources.c.instant, is_long.label("is_long"))
-        .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *narrowing.found(tx))
+        statement.where(resources.c.deleted.is_(False), *narrowing.found(tx))
         .order_by(resources.c.instant.is_(None), instant, resources.c.rid.desc())
         .limit(at_most)
     )
@@ -163,17 +164,19 @@ def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
     if not narrowing.is_exact or not narrowing.tokens:
         return None
-    statement = select(resources.c.id).join(subjects, subjects.c.sid == resources.c.sid)
+    statement = select(resources.c.id)
+    if narrowing.needs_subjects:
+        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
     found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
     return list(found.scalars())
 
 
-def counted(tx: Transaction, narrowing: Narrowing, permitted: Permitted, at_most: int | None = None) -> int:
+def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -> int:
     """How many rows the index leaves; no more than ``at_most`` are counted."""
     if at_most is None and narrowing.tokens and not narrowing.others:
         return tokened(tx, narrowing.tokens)
     rows = select(resources.c.rid).where(resources.c.deleted.is_(False), *narrowing.found(tx))
-    if not permitted.is_whole:
+    if narrowing.needs_subjects:
         rows = rows.join(subjects, subjects.c.sid == resources.c.sid)
     if at_most is None:
         count: int = tx.execute(rows.with_only_columns(func.count())).scalar_one()
@@ -198,8 +201,10 @@ def _batches(
         return
     if after is None:
         after = (tx.execute(select(func.max(resources.c.rid))).scalar_one() or 0) + 1
+    # The more tokens are compared with each row, the fewer rows are walked past.
+    walk = WALK if sum(map(len, narrowing.tokens)) <= FEW_TOKENS else max(WALK // 10, 1)
     while after > 0:
-        floor = max(after - WALK, 0)
+        floor = max(after - walk, 0)
         above = [resources.c.rid >= floor, resources.c.rid < after]
         batch = _rows(tx, [*narrowing.met(tx), *above], resources.c.rid.desc(), limit)
         if batch:
@@ -218,8 +223,13 @@ def _by_index(
     found = narrowing.found(tx)
     while True:
         below = [] if after is None else [resources.c.rid < after]
-        # As an expression, so that no database takes it for cheap to walk past all rows in their order.
-        batch = _rows(tx, [*found, *below], (resources.c.rid + 0).desc(), limit)
+        # As an expression, so that no database takes it for cheap to walk past all rows in their order; and within
+        # bounds, so that none joins more than is asked for.
+        named = select(resources.c.rid).where(resources.c.deleted.is_(False), *found, *below)
+        if narrowing.needs_subjects:
+            named = named.join(subjects, subjects.c.sid == resources.c.sid)
+        named = named.order_by((resources.c.rid + 0).desc()).limit(limit).correlate(None)
+        batch = _rows(tx, [resources.c.rid.in_(named)], resources.c.rid.desc(), limit)
         if batch:
             yield batch
         if len(batch) < limit:

@@ -21,6 +21,8 @@ from health_exchange.store.resources import StoredResource
 from health_exchange.store.transaction import Transaction
 
 STEP_MAX = 1_000
+TOLD_MAX = 2_000
+"""As many a step may give where the index names them without one being opened."""
 
 
 class TooWideError(TooCostlyError):
@@ -99,8 +101,9 @@ class _Walk:
             TooCostlyError: The budget is spent.
         """
         query = self.followed(SearchQuery(type=term.type, criteria=(term.criterion,)))
-        told = ids_found(self._tx, query, self._permitted, STEP_MAX + 1)
-        if told is not None and len(told) > STEP_MAX:
+        most = TOLD_MAX if isinstance(term, ChainTerm) else STEP_MAX
+        told = ids_found(self._tx, query, self._permitted, most + 1)
+        if told is not None and len(told) > most:
             raise _too_wide(term)
         if told is not None and isinstance(term, ChainTerm):
             self._budget.spend(len(told))

@@ -185,11 +185,11 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: Found
     insists = query.total is Total.ACCURATE or not query.count
     most = SCAN_MAX if insists else min(SCAN_MAX, UNASKED_MAX)
     if narrowing.is_exact:
-        count = counted(tx, narrowing, permitted, None if insists else most + 1)
+        count = counted(tx, narrowing, None if insists else most + 1)
         return None if count > most and not insists else count
     if not insists:
         most = min(most, BATCH)
-    if counted(tx, narrowing, permitted, most + 1) <= most:
+    if counted(tx, narrowing, most + 1) <= most:
         return sum(1 for _kept in matches_of(tx, plain, permitted, sieve=sieve_of(tx, permitted)))
     if insists:
         raise too_costly(query.type)

@@ -47,6 +47,8 @@ from health_exchange.store.token_index import found_by, has_token
 from health_exchange.store.transaction import Transaction
 
 FEW_TOKENS = 8
+"""As many alternatives are compared with a row at little cost."""
+FEW_REFERENCES = 100
 """Alternatives of a reference or an identifier that still have few rows together."""
 _SHORT = timedelta(days=2)
 """A date that is short (``fhir.parameters.is_short``) ends at most so long after its instant, or before it."""
@@ -59,12 +61,14 @@ class Narrowing:
     Attributes:
         tokens: Of every group, a match has at least one token; the group that fewest rows have comes first.
         others: What else no match fails.
+        needs_subjects: Whether rights are among the conditions: they ask for whose a row is.
         is_rare: Whether few rows are left by it, however many there are.
         is_exact: Whether whatever is left is a match.
     """
 
     tokens: list[Sequence[int]] = field(default_factory=list)
     others: list[ColumnElement[bool]] = field(default_factory=list)
+    needs_subjects: bool = False
     is_rare: bool = False
     is_exact: bool = True
 
@@ -89,12 +93,10 @@ def narrowed(
         permitted: What the caller may see; ``None`` for everything.
     """
     rights = [] if permitted is None or permitted.is_whole else [is_permitted(permitted)]
-    if query.branches:
-        found = _of_types(tx, [_of_type(tx, branch, sids) for branch in query.branches])
-        found.others += rights
-        return found
-    found = _of_type(tx, query, sids)
+    each = [_of_type(tx, branch, sids) for branch in query.each]
+    found = _of_types(tx, each) if query.branches else each[0]
     found.others += rights
+    found.needs_subjects = bool(rights)
     return found
 
 
@@ -127,7 +129,7 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
             found.is_exact = False
             continue
         found.is_exact = found.is_exact and told.is_exact
-        is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_TOKENS
+        is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_REFERENCES
         if told.tokens and not told.others:
             (found.tokens if is_rare else frequent).append(sorted(set(told.tokens)))
         else:

@@ -6,13 +6,15 @@ in a table of their own, in the order pages are read.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, bindparam, delete, distinct, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, distinct, exists, func, literal, select
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
 
+TOGETHER_MAX = 64
+"""As many alternatives PostgreSQL looks up in its index at once."""
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -73,8 +75,22 @@ def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnEle
         first = [resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(groups[0])))] if groups else []
         return [*first, *(has_token(tx, group) for group in groups[1:])]
     alone = [group[0] for group in groups if len(group) == 1]
+    several = [group for group in groups if len(group) > 1]
+    longest = max(several, key=len, default=())
+    if len(longest) > TOGETHER_MAX:
+        return [_one_by_one(longest, alone), *(has_token(tx, group) for group in several if group is not longest)]
     together = [resources.c.tokens.bool_op("@>")(literal(alone, TokenList))] if alone else []
-    return [*together, *(has_token(tx, group) for group in groups if len(group) > 1)]
+    return [*together, *(has_token(tx, group) for group in several)]
+
+
+def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[bool]:
+    """That a row has one of many tokens and all of some others: looked up one by one, whatever PostgreSQL estimates."""
+    row = resources.alias()
+    each = func.unnest(literal(group, TokenList), type_=BigInteger).column_valued("each")
+    wanted = func.array_append(literal(alone, TokenList), each, type_=TokenList())
+    found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
+    # As an array, which is made before anything else: joined to it, all rows might be walked past.
+    return resources.c.rid == func.any(func.array(found.scalar_subquery()))
 
 
 def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
