@@ -5,13 +5,14 @@ array (a JSON text on SQLite) leaves one statement, which driver and database pr
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Dialect, Row, Select, Text, TypeDecorator, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeEngine
 
 from health_exchange.store.transaction import Transaction
@@ -43,6 +44,10 @@ class Among(FunctionElement[bool]):
     name = "among"
     type = Boolean()
     inherit_cache = True
+
+    def self_group(self, against: OperatorType | None = None) -> Self:  # noqa: ARG002  # SQLAlchemy's
+        """As it is: what SQLite is told to compare with 1 it looks for in every row, and not by an index."""
+        return self
 
 
 def among(column: ColumnElement[Any], parameter: str) -> Among:
