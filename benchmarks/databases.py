@@ -72,11 +72,12 @@ class Server:
     folder: Path
 
     def new(self, name: str) -> str:
-        """As ``Databases.new``."""
+        """As ``Databases.new``; where the server is kept, the database that it has under this name already."""
         with self._connect("postgres") as connection:
-            connection.execute(
-                f"CREATE DATABASE \"{name}\" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-            )
+            if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+                connection.execute(
+                    f"CREATE DATABASE \"{name}\" ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+                )
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     def sizes(self, name: str) -> Mapping[str, int]:
@@ -85,7 +86,7 @@ class Server:
         What waited to be indexed is indexed first; what was deleted leaves room that is counted.
         """
         with self._connect(name) as connection:
-            connection.execute("VACUUM")
+            connection.execute("VACUUM (ANALYZE)")
             connection.execute("CHECKPOINT")
             parts = {str(name): int(str(size)) for name, size in connection.execute(_SIZES)}
         return {"total": sum(parts.values()), **parts}
@@ -99,8 +100,13 @@ class Server:
 
 
 @contextmanager
-def databases(folder: Path, *, postgresql: bool) -> Iterator[Databases]:
+def databases(folder: Path, *, postgresql: bool, kept: bool = False) -> Iterator[Databases]:
     """Files in ``folder``, or a server of their own as long as it takes.
+
+    Args:
+        folder: Where files are.
+        postgresql: Whether to start a server.
+        kept: Whether the server's files, too, are in ``folder`` and stay there for the next time.
 
     Raises:
         SystemExit: PostgreSQL's programs are not installed.
@@ -111,21 +117,24 @@ def databases(folder: Path, *, postgresql: bool) -> Iterator[Databases]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     if not programs:
         raise SystemExit("this benchmark needs PostgreSQL's server: apt-get install postgresql")
-    place = Path(mkdtemp(prefix="hx-pg-"))
+    place = folder / "postgresql" if kept else Path(mkdtemp(prefix="hx-pg-"))
+    place.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         owner = pwd.getpwnam("postgres")
         os.chown(place, owner.pw_uid, owner.pw_gid)
     cluster = ("-D", str(place / "data"))
     options = " ".join([f"-k {place}", "-c listen_addresses=", *(f"-c {setting}" for setting in _SETTINGS)])
     try:
-        _run(programs[0] / "initdb", *cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C")
+        if not (place / "data").exists():
+            _run(programs[0] / "initdb", *cluster, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C")
         _run(programs[0] / "pg_ctl", *cluster, "-s", "-w", "-o", options, "-l", str(place / "log"), "start")
         try:
             yield Server(folder=place)
         finally:
-            _run(programs[0] / "pg_ctl", *cluster, "-s", "-w", "-m", "immediate", "stop")
+            _run(programs[0] / "pg_ctl", *cluster, "-s", "-w", "-m", "fast" if kept else "immediate", "stop")
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        if not kept:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def print_sizes(sizes: Mapping[str, int], count: int) -> None:

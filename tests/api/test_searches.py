@@ -83,6 +83,18 @@ async def test_a_search_gives_the_same_by_get_and_by_post(
         assert answer.json()["total"] == len(expected.split())
 
 
+async def test_what_refers_to_a_patient_by_this_nodes_own_url_is_the_patients_and_found_as_such(door: Door) -> None:
+    absolute = {"reference": f"{door.base}/fhir/Patient/p1"}
+    sent = {**condition("c9", "p1", "I10"), "subject": absolute}
+    answer = await door.send("PUT", "/fhir/Condition/c9", sent)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["subject"] == {"reference": "Patient/p1"}
+    assert ids(await asked(door, "/Condition", {"patient": "p1"})) == ["C/c1", "C/c9"]
+    assert ids(await asked(door, "/Patient/p1/Condition", {})) == ["C/c1", "C/c9"]
+    nowhere = {**sent, "id": "c10", "subject": {"reference": f"{door.base}/fhir/Patient/nobody"}}
+    assert (await door.send("PUT", "/fhir/Condition/c10", nowhere)).status_code in {400, 422}
+
+
 async def test_pages_over_several_types_follow_each_other(door: Door) -> None:
     answer = await asked(door, "/Patient/p1/*", {"_count": "2"})
     seen = ids(answer)

@@ -211,18 +211,35 @@ def test_a_search_that_would_open_too_much_is_refused_with_what_narrows_it(
     assert count(store, permit(5), ("status", "final"), ("_total", "accurate")) == 7
 
 
-def test_a_chain_that_finds_too_much_is_refused(
+def test_a_chain_that_finds_too_much_is_told_of_each_candidate_and_refused_where_these_are_too_many(
     store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for number in range(1, 4):
+        keep(patient(number), person=ANNE)
+        keep(observation(number, patient=f"p{number}"), person=ANNE)
     monkeypatch.setattr(chains, "STEP_MAX", 2)
+    for pair, kind in (
+        (("patient.family", "li"), "Observation"),
+        (("_has:Observation:patient:code", "4548-4"), "Patient"),
+    ):
+        assert len(ask(store, permit(5), pair, kind=kind)) == 3
+        assert len(ask(store, permit(5), pair, ("_sort", "-_id"), ("_count", "2"), kind=kind)) == 2
+    monkeypatch.setattr(candidates, "SCAN_MAX", 2)
+    monkeypatch.setattr(candidates, "BATCH", 1)
+    with pytest.raises(TooCostlyError):
+        ask(store, permit(5), ("patient.family", "li"), ("value-quantity", "5"))
+
+
+def test_more_than_may_be_sorted_or_included_is_refused(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(including, "INCLUDED_MAX", 2)
     monkeypatch.setattr(finding, "SORTED_MAX", 1)
     for number in range(1, 4):
         keep(patient(number), person=ANNE)
         keep(observation(number, patient=f"p{number}"), person=ANNE)
-    for pairs in (("patient.family", "li"), ("_include", "Observation:subject")):
-        with pytest.raises(TooCostlyError):
-            ask(store, permit(5), pairs)
+    with pytest.raises(TooCostlyError):
+        ask(store, permit(5), ("_include", "Observation:subject"))
     with pytest.raises(TooCostlyError):
         ask(store, permit(5), ("_sort", "date"), ("_count", "1"))
     assert ask(store, permit(5), ("patient._id", "p1,p2")) == ["o2", "o1"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 from tests.search.records import ANNE, BO
 
+from health_exchange.search import candidates, chains
 from health_exchange.search.finding import find, total
 from health_exchange.search.including import included
 from health_exchange.search.permission import Permitted
@@ -25,7 +26,10 @@ Permit = Callable[[int], Permitted]
 FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
 CODES = ("a", "b", "c")
 STATUSES = ("final", "amended")
-SORTS = ("", "_id", "-_id", "date,-_id", "-date,_id", "component-value-quantity,-_id", "code,_id", "-status,_id")
+SORTS = (
+    *("", "_id", "-_id", "date,-_id", "-date,_id", "date", "-date"),
+    *("component-value-quantity,-_id", "code,_id", "-status,_id"),
+)
 REVERSED = ("Observation:subject", "Observation:*", "*")
 UCUM = "http://unitsofmeasure.org"
 SETS = "http://hl7.org/fhir/ValueSet"
@@ -159,7 +163,7 @@ def seen(person: Person, level: int) -> bool:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and examples
-    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+    store: Store, keep: Keep, permit: Permit, level: int, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
     dice = Random(data.draw(st.integers(0, 10_000)))
     of = persons(dice)
@@ -172,6 +176,9 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
         data.draw(st.integers(1, 6)),
         data.draw(st.sampled_from(SORTS)),
     )
+    # However few are walked past first, and however little a step of a chain may give.
+    monkeypatch.setattr(candidates, "WALK", data.draw(st.sampled_from([3, 10_000])))
+    monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
     expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]
     pairs = [pair for pair, _holds in asked] + [("_count", str(count))] + ([("_sort", sort)] if sort else [])
     query = parse_pairs("Observation", pairs)
@@ -193,7 +200,7 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and examples
-    store: Store, keep: Keep, permit: Permit, level: int, data: st.DataObject
+    store: Store, keep: Keep, permit: Permit, level: int, monkeypatch: pytest.MonkeyPatch, data: st.DataObject
 ) -> None:
     dice = Random(data.draw(st.integers(0, 10_000)))
     of = persons(dice)
@@ -202,6 +209,7 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
     keep_all(keep, of, them)
     permitted = permit(level)
     (name, value), holds = data.draw(questions(level))
+    monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
     query = parse_pairs(
         "Patient",
         [(f"_has:Observation:patient:{name}", value), ("_revinclude", data.draw(st.sampled_from(REVERSED)))],
@@ -220,7 +228,7 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
 
 def in_order(them: Sequence[Result], sort: str) -> list[str]:
     """Ids in the order that is asked for; without one the newest first."""
-    ordered = sorted(them, key=lambda each: each.id, reverse=not sort or sort.endswith("-_id"))
+    ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "date", "-date"} or sort.endswith("-_id"))
     first = sort.partition(",")[0]
     ranks: dict[str, Callable[[Result], int | str]] = {
         "date": lambda each: each.month,

@@ -18,8 +18,13 @@ from health_exchange.fhir.parameter_table import parameters_of
 __all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types", "settle", "written_values"]
 
 
-_KINDS = frozenset({"token", "reference", "date"})
+_KINDS = frozenset({"token", "reference", "date", "string"})
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+_FIRST_YEAR, _LAST_YEAR = "0001", "9999"
+"""Stand for since ever and for ever (``search.spans``)."""
+NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
+ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
+"""The texts that a name and an address are searched by."""
 LOCAL_OFFSET = "+08:00"
 """Of a date without a zone: local time of the country."""
 
@@ -59,9 +64,9 @@ class SearchValue(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc
 
     Attributes:
         param: Name of the search parameter.
-        kind: ``token``, ``reference`` or ``date``.
+        kind: ``token``, ``reference``, ``date`` or ``string``.
         system: Of a token; ``None`` where it has none.
-        code: Of a token: code or identifier value.
+        code: Of a token: code or identifier value. Of a string: the text.
         reference: ``Type/id``, once it is settled; as written before.
         start: Text of a date, or of a period's beginning; ``None`` where it is open.
         end: Text of the same date, or of a period's end; ``None`` where it is open.
@@ -90,6 +95,37 @@ def offered_for(resource_type: str) -> frozenset[str]:
     return frozenset(parameters_of(resource_type))
 
 
+@functools.cache
+def is_read(resource_type: str, name: str) -> bool:
+    """Whether every value that a parameter can have in a type is read here."""
+    parameter = parameters_of(resource_type)[name]
+    readers = _TEXT_READERS if parameter.kind == "string" else _READERS
+    return parameter.kind in _KINDS and all(
+        path.type in readers and not any(step.key for step in path.steps) for path in parameter.paths
+    )
+
+
+@functools.cache
+def is_dated(resource_type: str) -> bool:
+    """Whether the clinical date of a type is what its parameter ``date`` says."""
+    return resource_type not in _INSTANTS and "date" in offered_for(resource_type) and is_read(resource_type, "date")
+
+
+def is_short(values: Sequence[SearchValue]) -> bool:
+    """Whether the dates of a resource are one date that begins at its clinical date and lasts a day at most.
+
+    Args:
+        values: Those of its parameter ``date``.
+    """
+    if len(values) != 1 or not values[0].start or not values[0].end:
+        return False
+    start, end = _TIME.fullmatch(values[0].start), _TIME.fullmatch(values[0].end)
+    if start is None or end is None or start[3] is None or not _FIRST_YEAR < start[1] < _LAST_YEAR:
+        return False
+    # The zone is compared too: the same day in two zones may be two days long.
+    return start.group(1, 2, 3, 6) == end.group(1, 2, 3, 6) and _instant(values[0].start) is not None
+
+
 def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
     """All values by which a resource can be found, in the order of the table, without repetition.
 
@@ -116,7 +152,7 @@ def written_values(decoded: Mapping[str, Any], wanted: frozenset[str]) -> list[S
     found: list[SearchValue] = []
     for row in _wanted_rows(str(decoded.get("resourceType")), wanted):
         if row.steps[0] in decoded:
-            read = _READERS[row.type]
+            read = _TEXT_READERS[row.type] if row.kind == "string" else _READERS[row.type]
             for element in _at(decoded, row.steps):
                 found += read(row, element)
     return found
@@ -163,12 +199,14 @@ def instant_of(decoded: Mapping[str, Any]) -> str | None:
 
 @functools.cache
 def _rows(resource_type: str) -> tuple[_Row, ...]:
-    """The paths whose values are read here: of tokens, references and dates."""
+    """The paths whose values are read here: of tokens, references, dates and texts."""
     return tuple(
         _Row(parameter.name, parameter.kind, tuple(step.name for step in path.steps), path.type)
         for parameter in parameters_of(resource_type).values()
         for path in parameter.paths
-        if parameter.kind in _KINDS and path.type in _READERS and not any(step.key for step in path.steps)
+        if parameter.kind in _KINDS
+        and path.type in (_TEXT_READERS if parameter.kind == "string" else _READERS)
+        and not any(step.key for step in path.steps)
     )
 
 
@@ -262,6 +300,26 @@ _READERS: Mapping[str, Callable[[_Row, Any], list[SearchValue]]] = MappingProxyT
 )
 
 
+def _text(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
+    """A text."""
+    return [SearchValue(param=row.param, kind=row.kind, code=element)] if isinstance(element, str) else []
+
+
+def _texts(parts: Sequence[str]) -> Callable[[_Row, Any], list[SearchValue]]:
+    """Reads the texts in the parts of a name or an address."""
+
+    def read(row: _Row, element: Any) -> list[SearchValue]:  # noqa: ANN401  # any JSON value
+        found = [text for part in parts for text in _at(element, (part,))]
+        return [value for text in found for value in _text(row, text)]
+
+    return read
+
+
+_TEXT_READERS: Mapping[str, Callable[[_Row, Any], list[SearchValue]]] = MappingProxyType(
+    {"string": _text, "HumanName": _texts(NAME_PARTS), "Address": _texts(ADDRESS_PARTS)}
+)
+
+
 @functools.lru_cache(maxsize=1 << 14)
 def _instant(text: str) -> str | None:
     """A FHIR date as an instant in UTC with microseconds; ``None`` where the calendar has no such date."""
@@ -277,4 +335,9 @@ def _instant(text: str) -> str | None:
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return instant_text(moment)
+
+
+def instant_text(moment: datetime) -> str:
+    """An instant in UTC as rows keep it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")

@@ -13,7 +13,7 @@ from health_exchange.model.sensitivity import SensitiveCategory, Sensitivity
 from health_exchange.node.persons import best_identity
 from health_exchange.policy.classification import sensitivity_of
 from health_exchange.pseudonym.identities import Identity
-from health_exchange.search.tokens import hashed_for
+from health_exchange.search.tokens import indexed_for
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -46,7 +46,7 @@ def findings_of(view: ResourceView, *, where: str) -> Findings:
     return Findings(
         sensitivity=sensitivity,
         category=category,
-        values=tuple(written_values(view.decoded, hashed_for(view.type))),
+        values=tuple(written_values(view.decoded, indexed_for(view.type))),
         subjects=tuple(subject_references(view.type, view.decoded)),
         instant=instant_of(view.decoded),
         identity=best_identity(view.decoded, where=where) if view.type == "Patient" else None,

@@ -8,7 +8,8 @@ from health_exchange.audit import tiles
 from health_exchange.audit.checkpoints import Checkpoint, sign_checkpoint
 from health_exchange.audit.merkle import root_of
 from health_exchange.node.parts import NodeParts
-from health_exchange.store import answered, audit_log, node_state, replays, tallies
+from health_exchange.search import reindexing
+from health_exchange.store import answered, audit_log, generations, node_state, replays, tallies
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
 
@@ -50,6 +51,13 @@ async def forget(parts: NodeParts) -> bool:
     """Drop what can no longer be replayed, and answers too old to be asked for again."""
     await parts.store.write(lambda tx: _forget(tx, parts))
     return False
+
+
+async def reindex(parts: NodeParts) -> bool:
+    """Give rows of an earlier release the search tokens of this one; whether there were any without."""
+    if await parts.store.read(generations.is_current):
+        return False
+    return await parts.store.write(reindexing.step)
 
 
 def _end_scrub(tx: Transaction, *, done: bool) -> bool:

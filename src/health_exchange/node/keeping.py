@@ -27,7 +27,7 @@ from health_exchange.protocol.entries import (
     decode_entries,
     decode_locators,
 )
-from health_exchange.search.tokens import hashed_for, tokens_of
+from health_exchange.search.tokens import indexed_for, tokens_of
 from health_exchange.store import corrections, resources, shredding, shreds, subjects
 from health_exchange.store import locators as known_locators
 from health_exchange.store.bodies import pack_body
@@ -78,7 +78,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
         view = validate(entry.body)
         if view.type != entry.type or view.id != entry.id:
             raise MalformedResourceError("an entry's body is another resource than the entry says")
-        values = settle(written_values(view.decoded, hashed_for(view.type)))
+        values = settle(written_values(view.decoded, indexed_for(view.type)))
         tokens = tuple(tokens_of(key, view.type, values))
         packed = pack_body(view.type, entry.body)
         return cls(entry=entry, instant=instant_of(view.decoded), tokens=tokens, packed=packed)

@@ -80,8 +80,9 @@ class Preparation:
         await _refuse_early(parts, caller, requests)
         refuse_log_writes(parts.card, requests)
         randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
+        base = f"{parts.card.fhir_url}/fhir"
         planned, snapshot, rewriting = await look(
-            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, loose=loose)
+            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, base=base, loose=loose)
         )
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))

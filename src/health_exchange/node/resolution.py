@@ -91,12 +91,15 @@ def entry_places(requests: Sequence[WriteRequest], assigned: Sequence[Place]) ->
     return places
 
 
-def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, loose: bool = False) -> Questions:
+def questions(
+    requests: Sequence[WriteRequest], places: Mapping[str, Place], *, base: str = "", loose: bool = False
+) -> Questions:
     """What is referred to beyond the request itself.
 
     Args:
         requests: Of one transaction.
         places: What its entries may be called.
+        base: What this node's own resources stand under.
         loose: Whether a reference may lead nowhere; a conditional one must find its resource all the same.
 
     Raises:
@@ -114,7 +117,7 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, 
             if conditional:
                 searches.setdefault((conditional[1], conditional[2]), mention)
                 continue
-            relative = _RELATIVE.fullmatch(text)
+            relative = _RELATIVE.fullmatch(_own(text, base))
             if loose:
                 # Nobody looks whether it is there, yet what refers to a Patient may be kept under that name.
                 if relative and may_be_identity(relative[2]):
@@ -130,9 +133,16 @@ def questions(requests: Sequence[WriteRequest], places: Mapping[str, Place], *, 
 
 
 def targets(
-    requests: Iterable[WriteRequest], places: Mapping[str, Place], found: Mapping[tuple[str, str], Place]
+    requests: Iterable[WriteRequest],
+    places: Mapping[str, Place],
+    found: Mapping[tuple[str, str], Place],
+    base: str = "",
 ) -> dict[str, str]:
-    """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent."""
+    """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent.
+
+    What this node itself keeps is referred to relatively, however it was written: it is the same resource, whatever the
+    node is called by whom, and would otherwise be nobody's and found by nobody.
+    """
     # A urn may also stand in elements of type uri, which no list of references tells of.
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
@@ -142,6 +152,8 @@ def targets(
                 place = found[conditional[1], conditional[2]]
             if place is not None and text != str(place):
                 rewriting[text] = str(place)
+            elif place is None and (own := _own(text, base)) != text:
+                rewriting[text] = str(places.get(own, own))
     return rewriting
 
 
@@ -167,6 +179,12 @@ def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place])
             here, steps = parents[here][0], steps + 1
             if here == start:
                 raise CyclicReferenceError("this makes the resource a part of itself", where=parents[start][1])
+
+
+def _own(text: str, base: str) -> str:
+    """A reference by this node's own URL as the relative one that means the same; any other as it is."""
+    relative = text.removeprefix(f"{base}/") if base else text
+    return relative if _RELATIVE.fullmatch(relative) else text
 
 
 def _relative(text: str) -> Place | None:

@@ -135,7 +135,8 @@ def rights(  # a question with its parts
                 allowed.add(number)
                 decision = decided
         permitted |= dict.fromkeys(consents, frozenset(allowed))
-    return Rights(permitted=Permitted(classes=permitted), decision=decision, question=question)
+    is_whole = sids is None and all(len(allowed) == len(known) for allowed in permitted.values())
+    return Rights(permitted=Permitted(classes=permitted, is_whole=is_whole), decision=decision, question=question)
 
 
 def refusal(decision: Decision) -> ForbiddenError:

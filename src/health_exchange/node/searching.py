@@ -91,7 +91,7 @@ class Searching(Reading):
             plain = followed(tx, query, permitted)
             page = find(tx, plain, permitted, continuation.after, continuation.rest)
             if continuation.after is None and not continuation.rest:
-                counted = total(tx, plain, permitted)
+                counted = total(tx, plain, permitted, page)
         except TooCostlyError as too_costly:
             page, error = FoundPage(resources=()), too_costly
         kept = [*page.resources, *page.included]

@@ -213,9 +213,16 @@ class Finder:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, loose: bool = False
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, base: str, loose: bool = False
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
     """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
+
+    Args:
+        tx: The transaction.
+        requests: What is asked.
+        randomness: For new ids.
+        base: URL that this node's own resources stand under.
+        loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
@@ -227,7 +234,7 @@ def look_up(
     places = entry_places(requests, [each.place for each in planned])
     _refuse_overlaps(planned)
     refuse_cycles(written, places)
-    asked = questions(written, places, loose=loose)
+    asked = questions(written, places, base=base, loose=loose)
     found = {
         condition: _only(finder.ids_after(tx, condition, planned), condition, mention)
         for condition, mention in asked.searches.items()
@@ -252,7 +259,7 @@ def look_up(
             for each in doomed.values()
         },
     )
-    return planned, snapshot, targets(written, places, found)
+    return planned, snapshot, targets(written, places, found, base)
 
 
 def patched_id(tx: Transaction, request: WriteRequest, together: Iterable[WriteRequest], finder: Finder) -> str:

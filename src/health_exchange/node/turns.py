@@ -91,6 +91,7 @@ def _work(parts: NodeParts, pseudonyms: PseudonymClient | None, carrier: deliver
         Turn(name="tally", take=lambda: housekeeping.tally(parts), every_s=0.2, tables=TALLIES),
         Turn(name="rejoin", take=lambda: rejoining.ask_missing(parts), every_s=10.0, idle_s=10.0),
         Turn(name="scrub", take=lambda: housekeeping.scrub(parts), every_s=1.0),
+        Turn(name="reindex", take=lambda: housekeeping.reindex(parts), every_s=1.0, idle_s=60.0, gives_way=True),
         Turn(name="forget", take=lambda: housekeeping.forget(parts), every_s=60.0, idle_s=60.0),
         Turn(name="cosignatures", take=lambda: witnessing.gather_cosignatures(parts), every_s=2.0, tables=CHECKPOINTS),
         Turn(name="deliver", take=carrier.deliver, every_s=0.02, tables=OUTBOX),

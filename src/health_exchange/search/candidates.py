@@ -1,47 +1,29 @@
 """Candidates of a search by index, and the scan that opens them until enough of them match.
 
-An index may hold more than what matches, never less. Whoever opens bodies does so up to a bound: a search that would
-open more is refused with what would narrow it, and never answered short.
+Newest row first. Where the index leaves few rows they are asked for at once; where it may leave very many, the newest
+rows are walked past first, for a page of them is soon full, and the index is asked where it is not.
+
+Whoever opens bodies does so up to a bound: a search that would open more is refused with what would narrow it, and
+never answered short.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, false, or_
+from sqlalchemy import ColumnElement, func, select
 
-from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.model.identifiers import Pseudonym
 from health_exchange.search.matching import Matcher
+from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
-from health_exchange.search.spans import LATEST, Comparator
-from health_exchange.search.terms import (
-    AmongTerm,
-    CompartmentTerm,
-    Criterion,
-    DateTerm,
-    IdsTerm,
-    IdTerm,
-    KeyedTerm,
-    PersonTerm,
-    ReferenceTerm,
-    SearchQuery,
-    Term,
-)
-from health_exchange.search.tokens import (
-    HASHED,
-    is_found_exactly,
-    is_hashed,
-    named_tokens,
-    tokens_asked,
-)
-from health_exchange.store import subjects as people
+from health_exchange.search.terms import SearchQuery, WideTerm
+from health_exchange.search.tokens import HASHED
+from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
-from health_exchange.store.schema import resources
-from health_exchange.store.token_index import has_token
+from health_exchange.store.schema import resources, subjects
+from health_exchange.store.token_index import has_token, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -49,6 +31,8 @@ SCAN_MAX = 5_000
 """Most candidates opened for one page, one total or one step of a chain."""
 LOOKED_AT_MAX = 20_000
 """Most resources that all steps of a search's chains together may open or name; and all of what includes others."""
+WALK = 10_000
+"""Rows that are walked past before the index is asked."""
 
 
 class TooCostlyError(ExchangeError):
@@ -56,6 +40,13 @@ class TooCostlyError(ExchangeError):
 
     category = Category.INCORRECT
     code = "too-costly"
+
+
+class ScanError(TooCostlyError):
+    """More than may be opened for one page, one total or one step would have to be."""
+
+
+Sieve = Callable[[SearchQuery, Sequence[StoredResource]], Sequence[StoredResource]]
 
 
 @dataclass(slots=True)
@@ -87,6 +78,7 @@ def matches_of(  # a search with its bounds
     after: int | None = None,
     wanted: int = BATCH,
     budget: Budget | None = None,
+    sieve: Sieve | None = None,
 ) -> Iterator[StoredResource]:
     """Everything that a query finds, newest row first.
 
@@ -97,174 +89,171 @@ def matches_of(  # a search with its bounds
         after: Row number to begin below.
         wanted: How many the caller will take, by which batches are cut.
         budget: Of the search that this is a step of.
+        sieve: Tells of matches what their chains say, where some are told of each candidate.
 
     Raises:
         TooCostlyError: More than :data:`SCAN_MAX` were opened, and there are more; or the budget is spent.
     """
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    where = conditions(tx, query, sids, permitted)
-    limit = BATCH if is_guessed(query) else min(BATCH, wanted)
+    narrowing = narrowed(tx, query, sids, permitted)
     scanned = 0
-    while batch := _batch(tx, where, after, limit):
+    # What is guessed takes more candidates than matches; twice as many are tried first, and more at a time later.
+    limit = min(BATCH, wanted if narrowing.is_exact else 2 * wanted)
+    for batch in _batches(tx, query, narrowing, after, limit):
         if scanned >= SCAN_MAX:
             raise too_costly(query.type)
         if budget is not None:
             budget.spend(len(batch))
-        yield from (kept for kept in batch if matcher.matches(kept))
-        if len(batch) < limit:
-            return
-        after, scanned = batch[-1].rid, scanned + len(batch)
+        found = [kept for kept in batch if matcher.matches(kept)]
+        yield from sieve(query, found) if sieve is not None and found else found
+        scanned += len(batch)
 
 
 def among_rows(
-    tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int]
+    tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int], sieve: Sieve
 ) -> Iterator[StoredResource]:
-    """Those of some rows that a query still finds, in their order."""
+    """Those of some rows that a query still finds, in their order; arguments as for :func:`matches_of`."""
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    statement = CURRENT.where(resources.c.rid.in_(rids), resources.c.deleted.is_(False), is_permitted(permitted))
-    found = {row.rid: opened(tx, row) for row in tx.execute(statement)}
-    yield from (found[rid] for rid in rids if rid in found and matcher.matches(found[rid]))
+    for start in range(0, len(rids), BATCH):
+        part = rids[start : start + BATCH]
+        there = {kept.rid: kept for kept in opened_rows(tx, part, permitted)}
+        yield from sieve(query, [there[rid] for rid in part if rid in there and matcher.matches(there[rid])])
 
 
-def conditions(
-    tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]], permitted: Permitted | None
-) -> list[ColumnElement[bool]]:
-    """The query as conditions that no match fails; some that hold for more are checked again on the body."""
-    found: list[ColumnElement[bool]] = [] if permitted is None else [is_permitted(permitted)]
-    if query.branches:
-        return [*found, or_(*(and_(*conditions(tx, branch, sids, None)) for branch in query.branches))]
-    # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
-    if not any(_has_tokens_only(query.type, criterion) for criterion in query.criteria):
-        found.append(resources.c.type == query.type)
-    narrowing = [_condition(tx, query.type, criterion, sids) for criterion in query.criteria]
-    return [*found, *(condition for condition in narrowing if condition is not None)]
+def is_wide(query: SearchQuery) -> bool:
+    """Whether some chain is told of each candidate."""
+    criteria = [criterion for branch in query.each for criterion in branch.criteria]
+    return any(isinstance(term, WideTerm) for criterion in criteria for term in criterion.terms)
 
 
-def is_guessed(query: SearchQuery) -> bool:
-    """Whether candidates may be more than matches."""
-    return any(
-        criterion.modifier or not _is_exact(branch.type, criterion.name, term)
-        for branch in query.each
-        for criterion in branch.criteria
-        for term in criterion.terms
+class Dated(NamedTuple):
+    """A candidate with the clinical date that it is ordered by, and whether its body has to say it."""
+
+    rid: int
+    instant: str | None
+    is_long: bool
+
+
+def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: bool, at_most: int) -> list[Dated]:
+    """Candidates in the order of their clinical dates, those without one last, equal ones newest row first.
+
+    Args:
+        tx: The transaction.
+        narrowing: What the index says.
+        long: The token of those that have another date than this (``tokens.long_token``).
+        descending: Whether the latest comes first.
+        at_most: How many.
+    """
+    is_long = has_token(tx, [long])
+    instant = resources.c.instant.desc() if descending else resources.c.instant.asc()
+    statement = select(resources.c.rid, resources.c.instant, is_long.label("is_long"))
+    if narrowing.needs_subjects:
+        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
+    statement = (
+        statement.where(resources.c.deleted.is_(False), *narrowing.found(tx))
+        .order_by(resources.c.instant.is_(None), instant, resources.c.rid.desc())
+        .limit(at_most)
     )
+    return [Dated(row.rid, row.instant, bool(row.is_long)) for row in tx.execute(statement)]
 
 
-def sids_of(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
-    """Subjects of every person the query names."""
-    terms = [term for branch in query.each for criterion in branch.criteria for term in criterion.terms]
-    named = {term.pseudonym for term in terms if isinstance(term, PersonTerm)}
-    return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
+def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
+    """Ids of what a query finds, some ``at_most``; ``None`` where bodies would have to tell."""
+    narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
+    if not narrowing.is_exact or not narrowing.tokens:
+        return None
+    statement = select(resources.c.id)
+    if narrowing.needs_subjects:
+        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
+    found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
+    return list(found.scalars())
 
 
-def too_costly(resource_type: str) -> TooCostlyError:
+def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -> int:
+    """How many rows the index leaves; no more than ``at_most`` are counted."""
+    if at_most is None and narrowing.tokens and not narrowing.others:
+        return tokened(tx, narrowing.tokens)
+    rows = select(resources.c.rid).where(resources.c.deleted.is_(False), *narrowing.found(tx))
+    if narrowing.needs_subjects:
+        rows = rows.join(subjects, subjects.c.sid == resources.c.sid)
+    if at_most is None:
+        count: int = tx.execute(rows.with_only_columns(func.count())).scalar_one()
+        return count
+    found: int = tx.execute(select(func.count()).select_from(rows.limit(at_most).subquery())).scalar_one()
+    return found
+
+
+def too_costly(resource_type: str) -> ScanError:
     """Says what would help."""
     by = ", ".join(["_id", *sorted(HASHED & offered_for(resource_type) if resource_type else HASHED)])
     what = resource_type or "several types"
-    return TooCostlyError(f"more than {SCAN_MAX} of {what} would have to be opened; a search is narrowed by {by}")
+    return ScanError(f"more than {SCAN_MAX} of {what} would have to be opened; a search is narrowed by {by}")
 
 
-def _batch(
-    tx: Transaction, where: Sequence[ColumnElement[bool]], after: int | None, limit: int
+def _batches(
+    tx: Transaction, query: SearchQuery, narrowing: Narrowing, after: int | None, limit: int
+) -> Iterator[Sequence[StoredResource]]:
+    """Candidates, newest row first, as many at a time as are opened together."""
+    if narrowing.is_rare:
+        yield from _by_index(tx, narrowing, after, limit)
+        return
+    if after is None:
+        after = (tx.execute(select(func.max(resources.c.rid))).scalar_one() or 0) + 1
+    # The more tokens are compared with each row, the fewer rows are walked past.
+    walk = WALK if sum(map(len, narrowing.tokens)) <= FEW_TOKENS else max(WALK // 10, 1)
+    while after > 0:
+        floor = max(after - walk, 0)
+        above = [resources.c.rid >= floor, resources.c.rid < after]
+        batch = _rows(tx, [*narrowing.met(tx), *above], resources.c.rid.desc(), limit)
+        if batch:
+            yield batch
+        is_full = len(batch) == limit
+        after, limit = batch[-1].rid if is_full else floor, min(BATCH, 2 * limit)
+        if not is_full and (narrowing.tokens or _is_rare(tx, query)):
+            yield from _by_index(tx, narrowing, after, limit)
+            return
+
+
+def _by_index(
+    tx: Transaction, narrowing: Narrowing, after: int | None, limit: int
+) -> Iterator[Sequence[StoredResource]]:
+    """Candidates, all of them named by the index and then put in order."""
+    found = narrowing.found(tx)
+    while True:
+        below = [] if after is None else [resources.c.rid < after]
+        # As an expression, so that no database takes it for cheap to walk past all rows in their order; and within
+        # bounds, so that none joins more than is asked for.
+        named = select(resources.c.rid).where(resources.c.deleted.is_(False), *found, *below)
+        if narrowing.needs_subjects:
+            named = named.join(subjects, subjects.c.sid == resources.c.sid)
+        named = named.order_by((resources.c.rid + 0).desc()).limit(limit).correlate(None)
+        batch = _rows(tx, [resources.c.rid.in_(named)], resources.c.rid.desc(), limit)
+        if batch:
+            yield batch
+        if len(batch) < limit:
+            return
+        after, limit = batch[-1].rid, min(BATCH, 2 * limit)
+
+
+def _is_rare(tx: Transaction, query: SearchQuery) -> bool:
+    """Whether there are few resources of the types that are searched."""
+    types = [each.type for each in query.each]
+    some = select(resources.c.rid).where(resources.c.type.in_(types)).limit(WALK).subquery()
+    number: int = tx.execute(select(func.count()).select_from(some)).scalar_one()
+    return number < WALK
+
+
+def _rows(
+    tx: Transaction, where: Sequence[ColumnElement[bool]], order: ColumnElement[Any], limit: int
 ) -> list[StoredResource]:
-    """The next candidates, opened."""
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where)
-    if after is not None:
-        statement = statement.where(resources.c.rid < after)
-    return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid.desc()).limit(limit))]
+    """Rows, opened."""
+    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by(order).limit(limit)
+    return [opened(tx, row) for row in tx.execute(statement)]
 
 
-def _has_tokens_only(resource_type: str, criterion: Criterion) -> bool:
-    """Whether whatever meets a criterion has one of its tokens."""
-    return not criterion.modifier and all(
-        isinstance(term, KeyedTerm) or _is_tokened(resource_type, criterion.name, term) for term in criterion.terms
-    )
-
-
-def _is_tokened(resource_type: str, name: str, term: Term) -> bool:
-    """Whether a term becomes tokens."""
-    match term:
-        case AmongTerm():
-            return is_hashed(ReferenceTerm(None, ""), resource_type, name)
-        case CompartmentTerm():
-            by_tokens = all(
-                is_hashed(ReferenceTerm("Patient", term.id), resource_type, by) for by in compartment_of(resource_type)
-            )
-            return by_tokens and resource_type != "Patient"
-        case _:
-            return is_hashed(term, resource_type, name)
-
-
-def _is_exact(resource_type: str, name: str, term: Term) -> bool:
-    """Whether the index tells a term by itself."""
-    if isinstance(term, IdTerm | IdsTerm | PersonTerm | KeyedTerm):
-        return True
-    if not _is_tokened(resource_type, name, term):
-        return False
-    return isinstance(term, AmongTerm | CompartmentTerm) or (
-        is_hashed(term, resource_type, name) and is_found_exactly(term, resource_type, name)
-    )
-
-
-def _condition(
-    tx: Transaction, resource_type: str, criterion: Criterion, sids: Mapping[str, frozenset[int]]
-) -> ColumnElement[bool] | None:
-    """One criterion as a condition; ``None`` where the index does not help."""
-    tokens: list[int] = []
-    ids: list[str] = []
-    owners: set[int] = set()
-    dates: list[ColumnElement[bool]] = []
-    if criterion.modifier:
-        return None
-    for term in criterion.terms:
-        match term:
-            case IdTerm():
-                ids.append(term.id)
-            case IdsTerm():
-                ids.extend(sorted(term.ids))
-            case PersonTerm():
-                owners |= sids[term.pseudonym]
-            case KeyedTerm():
-                tokens.append(term.token)
-            case DateTerm() if criterion.name == "_lastUpdated" and (changed := _changed(term)) is not None:
-                dates.append(changed)
-            case _ if _is_tokened(resource_type, criterion.name, term):
-                tokens += _tokens(tx, resource_type, criterion.name, term)
-            case _:
-                return None
-    alternatives = [has_token(tx, tokens)] if tokens else []
-    alternatives += [resources.c.id.in_(ids)] if ids else []
-    alternatives += [resources.c.sid.in_(sorted(owners))] if owners else []
-    return or_(false(), *alternatives, *dates)
-
-
-def _tokens(tx: Transaction, resource_type: str, name: str, term: Term) -> Iterable[int]:
-    """The tokens of which whatever a term finds has one."""
-    key = tx.keys.tokens
-    match term:
-        case AmongTerm():
-            return named_tokens(key, resource_type, name, sorted(term.names))
-        case CompartmentTerm():
-            names, by = [f"Patient/{term.id}"], compartment_of(resource_type)
-            return [token for each in by for token in named_tokens(key, resource_type, each, names)]
-        case _:
-            return tokens_asked(key, resource_type, name, term) if is_hashed(term, resource_type, name) else []
-
-
-def _changed(term: DateTerm) -> ColumnElement[bool] | None:
-    """A wide guess at ``changed_at`` by the day: its text may be in any zone, a day wide at most."""
-    day = timedelta(days=1)
-    from_day = (term.start - day).date().isoformat()
-    # The calendar ends: a span up to its edge has no two days after it.
-    to_day = (min(term.end, LATEST - day) + 2 * day).date().isoformat()
-    match term.comparator:
-        case Comparator.GT | Comparator.GE | Comparator.SA:
-            return resources.c.changed_at >= from_day
-        case Comparator.LT | Comparator.LE | Comparator.EB:
-            return resources.c.changed_at < to_day
-        case Comparator.EQ:
-            return and_(resources.c.changed_at >= from_day, resources.c.changed_at < to_day)
-        case Comparator.NE | Comparator.AP:
-            return None
+def opened_rows(tx: Transaction, rids: Sequence[int], permitted: Permitted) -> list[StoredResource]:
+    """Rows by their numbers, those that the caller may see."""
+    statement = CURRENT.where(among(resources.c.rid, "rids"), resources.c.deleted.is_(False), is_permitted(permitted))
+    return [opened(tx, row) for row in rows_among(tx, statement, "rids", rids)]

@@ -1,35 +1,48 @@
 """Chains and ``_has``: conditions on other resources, followed one reference at a time under the caller's rights.
 
-What the caller may not see does not match, at whatever end of a chain it is. Each step gives at most
-:data:`STEP_MAX` resources, and all steps of a search have one budget; one that would need more is refused, for it
-would cost more than it tells.
+What the caller may not see does not match, at whatever end of a chain it is. A step is taken from its far end, where it
+gives at most :data:`STEP_MAX` resources; a wider one is told of each candidate at the near end. All steps of a search
+have one budget, and a search that would need more is refused.
 
 Source: FHIR R4, sections 3.1.1.4.12 "Chained parameters" and 3.1.1.4.13 "Reverse chaining".
 """
 
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from health_exchange.fhir.parameter_table import located, parameters_of
-from health_exchange.search.candidates import Budget, TooCostlyError, matches_of
+from health_exchange.search.candidates import Budget, ScanError, Sieve, TooCostlyError, ids_found, matches_of
 from health_exchange.search.comparing import named_by
 from health_exchange.search.matching import decoded
 from health_exchange.search.permission import Permitted
-from health_exchange.search.terms import AmongTerm, ChainTerm, Criterion, HasTerm, IdsTerm, SearchQuery
+from health_exchange.search.terms import AmongTerm, ChainTerm, Criterion, HasTerm, IdsTerm, SearchQuery, WideTerm
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.transaction import Transaction
 
 STEP_MAX = 1_000
+TOLD_MAX = 2_000
+"""As many a step may give where the index names them without one being opened."""
+
+
+class TooWideError(TooCostlyError):
+    """There is too much at the far end of a step to go from there."""
 
 
 def followed(tx: Transaction, query: SearchQuery, permitted: Permitted) -> SearchQuery:
     """The query with every chain replaced by the references, and every ``_has`` by the ids, that it comes to.
 
+    Where that is too many, the step stays in it to be told of each candidate (:func:`sieve_of`).
+
     Raises:
-        TooCostlyError: A step would give, or open, too many resources, or all of them together would.
+        TooCostlyError: All steps together look at too much.
     """
     return _Walk(tx, permitted).followed(query)
+
+
+def sieve_of(tx: Transaction, permitted: Permitted) -> Sieve:
+    """Leaves of matches those that meet the steps which are told of each candidate, all of them on one budget."""
+    return _Walk(tx, permitted).sifted
 
 
 def is_chained(query: SearchQuery) -> bool:
@@ -60,7 +73,10 @@ class _Walk:
         steps = [term for term in criterion.terms if isinstance(term, ChainTerm | HasTerm)]
         if not steps:
             return criterion
-        names = frozenset[str]().union(*map(self._names, steps))
+        try:
+            names = frozenset[str]().union(*map(self._names, steps))
+        except TooWideError:
+            return Criterion(name=criterion.name, terms=tuple(map(WideTerm, steps)))
         if isinstance(steps[0], ChainTerm):
             self._budget.spend(len(names))
             return Criterion(name=criterion.name, terms=(AmongTerm(names),))
@@ -74,21 +90,76 @@ class _Walk:
         # As it is written: decimals that are equal may mean different spans.
         step = msgspec.msgpack.encode(term)
         if step not in self._taken:
-            names: set[str] = set()
-            for kept in self._step(term):
-                found = {f"{term.type}/{kept.id}"} if isinstance(term, ChainTerm) else _referred(kept, term)
-                self._budget.spend(len(found))
-                names |= found
-            self._taken[step] = frozenset(names)
+            self._taken[step] = frozenset(self._found(term))
         return self._taken[step]
 
-    def _step(self, term: ChainTerm | HasTerm) -> list[StoredResource]:
-        """What meets the criterion at the far end of one reference."""
+    def _found(self, term: ChainTerm | HasTerm) -> set[str]:
+        """What meets the criterion at the far end of one step, or what that refers to, each as ``Type/id``.
+
+        Raises:
+            TooWideError: There, too much does, or would have to be opened.
+            TooCostlyError: The budget is spent.
+        """
         query = self.followed(SearchQuery(type=term.type, criteria=(term.criterion,)))
-        found = list(islice(matches_of(self._tx, query, self._permitted, budget=self._budget), STEP_MAX + 1))
-        if len(found) > STEP_MAX:
-            raise TooCostlyError(f"a step of the chain finds more than {STEP_MAX} of {term.type}; say more about them")
+        most = TOLD_MAX if isinstance(term, ChainTerm) else STEP_MAX
+        told = ids_found(self._tx, query, self._permitted, most + 1)
+        if told is not None and len(told) > most:
+            raise _too_wide(term)
+        if told is not None and isinstance(term, ChainTerm):
+            self._budget.spend(len(told))
+            return {f"{term.type}/{each}" for each in told}
+        names: set[str] = set()
+        for number, kept in enumerate(self._matches(query)):
+            if number == STEP_MAX:
+                raise _too_wide(term)
+            found = {f"{term.type}/{kept.id}"} if isinstance(term, ChainTerm) else _referred(kept, term)
+            self._budget.spend(len(found))
+            names |= found
+        return names
+
+    def _matches(self, query: SearchQuery) -> Iterator[StoredResource]:
+        """What a query without chains finds; raises ``TooWideError`` where too much has to be opened."""
+        found = matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted)
+        problem = None
+        try:
+            yield from found
+        except ScanError as error:
+            problem = TooWideError(error.detail)
+        if problem is not None:
+            raise problem
+
+    def sifted(self, query: SearchQuery, found: Sequence[StoredResource]) -> Sequence[StoredResource]:
+        """Those of some matches that meet the steps which are told of each."""
+        for branch in query.each:
+            for criterion in branch.criteria:
+                steps = [term.step for term in criterion.terms if isinstance(term, WideTerm)]
+                of_type = [kept for kept in found if kept.type == branch.type]
+                if steps and of_type:
+                    meeting = set().union(*(self._meeting(step, criterion.name, of_type) for step in steps))
+                    found = [kept for kept in found if kept.type != branch.type or kept.rid in meeting]
         return found
+
+    def _meeting(self, step: ChainTerm | HasTerm, name: str, kept: Sequence[StoredResource]) -> set[int]:
+        """Rows of those that meet one step."""
+        if isinstance(step, ChainTerm):
+            parameter = parameters_of(kept[0].type)[name]
+            named = {each.rid: {named_by(value.value) for value in located(decoded(each), parameter)} for each in kept}
+            prefix = f"{step.type}/"
+            ids = {each.removeprefix(prefix) for names in named.values() for each in names if each.startswith(prefix)}
+            near = Criterion(name="_id", terms=(IdsTerm(frozenset(ids)),))
+        else:
+            named = {each.rid: {f"{each.type}/{each.id}"} for each in kept}
+            names = frozenset[str]().union(*named.values())
+            near = Criterion(name=step.by, terms=(AmongTerm(names),))
+        query = self.followed(SearchQuery(type=step.type, criteria=(near, step.criterion)))
+        there: set[str] = set()
+        for each in matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted):
+            there |= {f"{each.type}/{each.id}"} if isinstance(step, ChainTerm) else _referred(each, step)
+        return {rid for rid, names in named.items() if names & there}
+
+
+def _too_wide(term: ChainTerm | HasTerm) -> TooWideError:
+    return TooWideError(f"a step of the chain finds more than {STEP_MAX} of {term.type}; say more about them")
 
 
 def _referred(kept: StoredResource, term: HasTerm) -> set[str]:

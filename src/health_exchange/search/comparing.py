@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from health_exchange.fhir.parameter_table import Located, Parameter, located, places_of
+from health_exchange.fhir.parameters import ADDRESS_PARTS, NAME_PARTS
 from health_exchange.fhir.value_sets import holds as set_holds
 from health_exchange.search.numbers import compare_number, interval_of
 from health_exchange.search.spans import BadDateError, Span, compare, period_of
@@ -31,8 +32,6 @@ from health_exchange.search.terms import (
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
 _SPACES = re.compile(r"\s+")
-_NAME_PARTS = ("text", "family", "given", "prefix", "suffix")
-_ADDRESS_PARTS = ("text", "line", "city", "district", "state", "postalCode", "country")
 _REMEMBERED = 1 << 12
 
 
@@ -97,7 +96,7 @@ def coded(found: Located) -> Iterator[tuple[str | None, str | None]]:
 
 def texts_of(found: Located) -> Iterator[str]:
     """The texts that a kept string, name or address has."""
-    parts = {"HumanName": _NAME_PARTS, "Address": _ADDRESS_PARTS}.get(found.type)
+    parts = {"HumanName": NAME_PARTS, "Address": ADDRESS_PARTS}.get(found.type)
     if parts is None:
         yield found.value
         return

@@ -8,32 +8,39 @@ first page decides all of it, and the rest of its rows stands in the link to the
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.search.candidates import (
+    BATCH,
     SCAN_MAX,
     TooCostlyError,
     among_rows,
-    conditions,
-    is_guessed,
+    counted,
+    dated_rows,
     matches_of,
-    sids_of,
+    opened_rows,
     too_costly,
 )
-from health_exchange.search.chains import followed
+from health_exchange.search.chains import followed, sieve_of
 from health_exchange.search.including import included
-from health_exchange.search.matching import Matcher
-from health_exchange.search.ordering import ordered
+from health_exchange.search.matching import Matcher, decoded
+from health_exchange.search.narrowing import narrowed, sids_of
+from health_exchange.search.ordering import key_of, ordered
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.query import parse_text
 from health_exchange.search.terms import SearchQuery, Total
+from health_exchange.search.tokens import long_token
 from health_exchange.search.values import BadSearchError
+from health_exchange.store import generations
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
@@ -45,6 +52,8 @@ _UNDECIDED = ResourceClass(
     type="", sensitivity=Sensitivity.RESTRICTED, category=SensitiveCategory.GENERAL, jurisdiction=""
 )
 """Of what is not kept yet: conditions find it whoever asks."""
+UNASKED_MAX = 1_000
+"""Up to how many are counted where nobody insists."""
 SORTED_MAX = SCAN_MAX
 """Most resources that follow a first page in an order that is not that of rows: the link to the next holds them."""
 
@@ -90,13 +99,13 @@ def find(
         return FoundPage(resources=())
     plain = followed(tx, query, permitted)
     if rest:
-        page = FoundPage(
-            resources=list(among_rows(tx, plain, permitted, rest[: query.count])), rest=tuple(rest[query.count :])
-        )
+        page = _taken(tx, plain, permitted, rest)
     elif query.sorting:
         page = _sorted_page(tx, plain, permitted)
     else:
-        found = list(islice(matches_of(tx, plain, permitted, after=after, wanted=query.count + 1), query.count + 1))
+        wanted = query.count + 1
+        matches = matches_of(tx, plain, permitted, after=after, wanted=wanted, sieve=sieve_of(tx, permitted))
+        found = list(islice(matches, wanted))
         more = len(found) > query.count
         found = found[: query.count]
         page = FoundPage(resources=found, after=found[-1].rid if more else None)
@@ -104,38 +113,91 @@ def find(
     return FoundPage(resources=page.resources, included=beside, after=page.after, rest=page.rest)
 
 
+def _taken(tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int]) -> FoundPage:
+    """A page of rows that are in order already, as far as they still match; the others are left for the next."""
+    found: list[StoredResource] = []
+    for start in range(0, len(rids), query.count):
+        part = rids[start : start + query.count]
+        for kept in among_rows(tx, query, permitted, part, sieve_of(tx, permitted)):
+            found.append(kept)
+            if len(found) == query.count:
+                return FoundPage(resources=found, rest=tuple(rids[start + part.index(kept.rid) + 1 :]))
+    return FoundPage(resources=found)
+
+
 def _sorted_page(tx: Transaction, query: SearchQuery, permitted: Permitted) -> FoundPage:
     """The first page in the order that is asked for, and the rows of all others."""
-    found = ordered(matches_of(tx, query, permitted), query.sorting)
+    rids = _dated(tx, query, permitted)
+    if rids is not None:
+        return _taken(tx, query, permitted, rids)
+    found = ordered(matches_of(tx, query, permitted, sieve=sieve_of(tx, permitted)), query.sorting)
     if len(found) > query.count + SORTED_MAX:
-        raise TooCostlyError(f"more than {SORTED_MAX} resources would be sorted; ask for fewer, or in no order")
+        raise _unsorted()
     return FoundPage(resources=found[: query.count], rest=tuple(kept.rid for kept in found[query.count :]))
 
 
-def total(tx: Transaction, query: SearchQuery, permitted: Permitted) -> int | None:
+def _dated(tx: Transaction, query: SearchQuery, permitted: Permitted) -> list[int] | None:
+    """Candidates in the order of their date as rows keep it; ``None`` where that is not the order asked for."""
+    rank, *others = query.sorting
+    if others or rank.name != "date" or not query.type or not is_dated(query.type) or not generations.is_current(tx):
+        return None
+    long = long_token(tx.keys.tokens, query.type)
+    narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
+    most = query.count + SORTED_MAX
+    rows = dated_rows(tx, narrowing, long, descending=rank.descending, at_most=most + 1)
+    if len(rows) > most:
+        raise _unsorted()
+    apart = [row.rid for row in rows if row.is_long]
+    if not apart:
+        return [row.rid for row in rows]
+    if len(apart) > BATCH:
+        return None
+    said = {kept.rid: key_of(kept, decoded(kept), rank) for kept in opened_rows(tx, apart, permitted)}
+    keyed = [
+        (row.rid, instant_text(key[1]) if (key := said.get(row.rid)) and isinstance(key[1], datetime) else None)
+        if row.is_long
+        else (row.rid, row.instant)
+        for row in sorted(rows, key=lambda row: -row.rid)
+    ]
+    present = sorted((each for each in keyed if each[1] is not None), key=itemgetter(1), reverse=rank.descending)
+    return [rid for rid, _key in [*present, *(each for each in keyed if each[1] is None)]]
+
+
+def _unsorted() -> TooCostlyError:
+    return TooCostlyError(f"more than {SORTED_MAX} resources would be sorted; ask for fewer, or in no order")
+
+
+def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: FoundPage | None = None) -> int | None:
     """How many resources a query finds; ``None`` where it is not to be counted, or nobody insists and it costs much.
 
     What the index only guesses is counted on opened bodies, everything else in the index (where two values share a
-    token once in 2^64).
+    token once in 2^64). Where nobody insists, more than some are not counted.
+
+    Args:
+        tx: The transaction.
+        query: What is asked.
+        permitted: What the caller may see.
+        page: The first one, where it was looked for already.
 
     Raises:
         TooCostlyError: Counting would mean opening more than ``SCAN_MAX``, and the total is insisted on.
     """
     if query.total is Total.NONE and query.count:
         return None
+    if page is not None and query.count and page.is_last:
+        return len(page.resources)
     plain = followed(tx, query, permitted)
-    sids = sids_of(tx, plain)
-    count: int = tx.execute(
-        select(func.count())
-        .select_from(resources)
-        .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *conditions(tx, plain, sids, permitted))
-    ).scalar_one()
-    if not is_guessed(plain):
-        return count
-    if count <= SCAN_MAX:
-        return sum(1 for _kept in matches_of(tx, plain, permitted))
-    if query.total is Total.ACCURATE or not query.count:
+    narrowing = narrowed(tx, plain, sids_of(tx, plain), permitted)
+    insists = query.total is Total.ACCURATE or not query.count
+    most = SCAN_MAX if insists else min(SCAN_MAX, UNASKED_MAX)
+    if narrowing.is_exact:
+        count = counted(tx, narrowing, None if insists else most + 1)
+        return None if count > most and not insists else count
+    if not insists:
+        most = min(most, BATCH)
+    if counted(tx, narrowing, most + 1) <= most:
+        return sum(1 for _kept in matches_of(tx, plain, permitted, sieve=sieve_of(tx, permitted)))
+    if insists:
         raise too_costly(query.type)
     return None
 
@@ -155,8 +217,8 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     query = parse_text(resource_type, query_text)
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    where = conditions(tx, query, sids, None)
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by(resources.c.rid.desc())
+    where = narrowed(tx, query, sids, None).found(tx)
+    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by((resources.c.rid + 0).desc())
     rows = tx.execute(statement.limit(CONDITIONAL_MAX + 1)).all()
     if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
@@ -200,8 +262,8 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
     rows = tx.execute(
         select(resources.c.rid, resources.c.version)
         .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *conditions(tx, query, sids_of(tx, query), None))
-        .order_by(resources.c.rid.desc())
+        .where(resources.c.deleted.is_(False), *narrowed(tx, query, sids_of(tx, query), None).found(tx))
+        .order_by((resources.c.rid + 0).desc())
         .limit(CONDITIONAL_MAX + 1)
     )
     return tuple((row.rid, row.version) for row in rows)

@@ -25,6 +25,7 @@ from health_exchange.search.terms import (
     ReferringTerm,
     SearchQuery,
     Term,
+    WideTerm,
 )
 from health_exchange.search.tokens import code_form, token_of
 from health_exchange.store.resources import StoredResource
@@ -63,7 +64,7 @@ class Matcher:
         self._key = key
         self._branches = {branch.type: Matcher(branch, sids, key) for branch in query.branches}
         self._looks_inside = any(
-            not isinstance(term, IdTerm | IdsTerm | PersonTerm) and criterion.name != "_lastUpdated"
+            not isinstance(term, IdTerm | IdsTerm | PersonTerm | WideTerm) and criterion.name != "_lastUpdated"
             for criterion in query.criteria
             for term in criterion.terms
         )
@@ -87,6 +88,9 @@ class Matcher:
         """Whether one alternative does."""
         name = criterion.name
         match term:
+            case WideTerm():
+                # Whoever asks for candidates sifts them by it (``search.chains``).
+                holds = True
             case IdTerm():
                 holds = kept.id == term.id
             case IdsTerm():

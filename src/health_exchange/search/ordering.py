@@ -21,18 +21,18 @@ Key: TypeAlias = str | datetime | tuple[str, Number]
 def ordered(found: Iterable[StoredResource], sorting: Sequence[Sorting]) -> list[StoredResource]:
     """In the order of all ranks; those without a value last, equal ones as they came.
 
-    Of several values the lowest counts upwards and the highest downwards.
+    Dates come by when they begin. Of several values the lowest counts upwards and the highest downwards.
     """
     inside = [(kept, decoded(kept)) for kept in found]
     for rank in reversed(sorting):
-        keyed = [(_key(kept, body, rank), kept, body) for kept, body in inside]
+        keyed = [(key_of(kept, body, rank), kept, body) for kept, body in inside]
         present: list[Any] = [each for each in keyed if each[0] is not None]
         present.sort(key=lambda each: each[0], reverse=rank.descending)
         inside = [(kept, body) for _key, kept, body in [*present, *(each for each in keyed if each[0] is None)]]
     return [kept for kept, _body in inside]
 
 
-def _key(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> tuple[str, Key] | None:
+def key_of(kept: StoredResource, body: Mapping[str, Any], rank: Sorting) -> tuple[str, Key] | None:
     """What a resource is ranked by, after the kind of it, for types may differ; ``None`` where it has no such value."""
     if rank.name == "_id":
         return "", kept.id
@@ -48,7 +48,7 @@ def _keys(found: Located, kind: str, rank: Sorting) -> Iterator[Key]:
     """What one value is ranked by: texts without regard to case and accents, codes before their systems."""
     match kind:
         case "date":
-            yield from (span.end if rank.descending else span.start for span in spans_of(found))
+            yield from (span.start for span in spans_of(found))
         case "number" | "quantity":
             measured = rank_of(found, descending=rank.descending)
             yield from () if measured is None else (measured,)

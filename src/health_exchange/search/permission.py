@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
 
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
 from health_exchange.store.schema import classes, resources, subjects
@@ -15,9 +16,15 @@ class Permitted:
     """Which resources the caller may see: class numbers by the consent class of their subject.
 
     A consent class that is not named permits nothing.
+
+    Attributes:
+        classes: By consent class.
+        is_whole: Whether that is all there is of the types it was asked about, as of the transaction that it was asked
+            in and is used in: nothing has to be compared then.
     """
 
     classes: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    is_whole: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -43,14 +50,27 @@ def classes_of(tx: Transaction, resource_type: str | None = None) -> dict[int, R
 
 def consents_of(tx: Transaction, sids: Iterable[int] | None = None) -> list[str]:
     """Every consent class that a subject here has, or that one of ``sids`` has."""
-    statement = select(subjects.c.consent).distinct()
-    if sids is not None:
-        statement = statement.where(subjects.c.sid.in_(list(sids)))
+    if sids is None:
+        return sorted(tx.execute(_CONSENTS).scalars())
+    statement = select(subjects.c.consent).distinct().where(subjects.c.sid.in_(list(sids)))
     return sorted(tx.execute(statement).scalars())
+
+
+def _each_consent() -> Select[Any]:
+    """Every consent class by its index, from one to the next: few classes stand in very many rows."""
+    first = select(func.min(subjects.c.consent).label("consent")).cte("consents", recursive=True)
+    following = select(func.min(subjects.c.consent)).where(subjects.c.consent > first.c.consent).scalar_subquery()
+    all_of_them = first.union_all(select(following).where(first.c.consent.is_not(None)))
+    return select(all_of_them.c.consent).where(all_of_them.c.consent.is_not(None))
+
+
+_CONSENTS = _each_consent()
 
 
 def is_permitted(permitted: Permitted) -> ColumnElement[bool]:
     """The caller's rights as a condition; texts that permit the same are one, for there may be as many as persons."""
+    if permitted.is_whole:
+        return true()
     texts: dict[frozenset[int], list[str]] = {}
     for consent, numbers in sorted(permitted.classes.items()):
         if numbers:
@@ -58,7 +78,7 @@ def is_permitted(permitted: Permitted) -> ColumnElement[bool]:
     return or_(
         false(),
         *(
-            and_(subjects.c.consent.in_(consents), resources.c.class_id.in_(sorted(numbers)))
+            and_(subjects.c.consent.concat("").in_(consents), resources.c.class_id.in_(sorted(numbers)))
             for numbers, consents in texts.items()
         ),
     )

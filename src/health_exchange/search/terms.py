@@ -155,6 +155,12 @@ class HasTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", ta
     criterion: "Criterion"
 
 
+class WideTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="wide"):
+    """A chain or ``_has`` with too much at its far end to go from there: told of each candidate."""
+
+    step: "ChainTerm | HasTerm"
+
+
 class AmongTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="among"):
     """A reference to one of these, as ``Type/id``; what a chain becomes when it is followed."""
 
@@ -197,6 +203,7 @@ Term: TypeAlias = (
     | CompositeTerm
     | ChainTerm
     | HasTerm
+    | WideTerm
     | AmongTerm
     | ReferringTerm
     | IdsTerm

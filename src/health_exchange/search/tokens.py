@@ -5,26 +5,52 @@ of type, parameter and form, so equal codes of different types or parameters sha
 forms are compared again on the opened body (``search.matching``).
 
 Every token is paid for in each row and its index, so no form has one that another's finds as well (ADR 31): a reference
-has its typed form only, a code without a system the one without regard to systems, and who is found as ``subject`` is
-found as ``patient`` by the same token.
+has its typed form only, a code without a system the one without regard to systems, who is found as ``subject`` is found
+as ``patient`` by the same token, and a family name as a name. Texts have tokens of how they begin. Who belongs to a
+Patient as whose record it is has no second token for it; a date that lasts a day at most has none at all (ADR 38).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from hashlib import blake2b
-from typing import TypeGuard
+from types import MappingProxyType
+from typing import Any, TypeGuard
 
-from health_exchange.fhir.parameter_table import parameters_of
-from health_exchange.fhir.parameters import SearchValue, offered_for, resource_types
+from health_exchange.fhir.parameter_table import compartment_of, parameters_of
+from health_exchange.fhir.parameters import (
+    SearchValue,
+    is_dated,
+    is_read,
+    is_short,
+    offered_for,
+    resource_types,
+    settle,
+    written_values,
+)
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.terms import ReferenceTerm, Term, TokenTerm
+from health_exchange.search.comparing import folded
+from health_exchange.search.terms import Modifier, ReferenceTerm, Term, TextTerm, TokenTerm
 
 TOKEN_BYTES = 8
-HASHED = frozenset({"patient", "subject", "code", "category", "status", "identifier"})
+ANEW = frozenset({"encounter"})
+"""Of :data:`HASHED`, those that rows of the first generation lack; texts, compartments and long dates besides."""
+HASHED = frozenset({"patient", "subject", "code", "category", "status", "identifier"}) | ANEW
 """The parameters whose values have tokens, where a type has them: tokens or references, all of them."""
+TEXTS = MappingProxyType(
+    dict.fromkeys(("name", "family", "given"), "name")
+    | dict.fromkeys((f"address{part}" for part in ("", "-city", "-country", "-postalcode", "-state")), "address")
+)
+"""The texts that have tokens, and as whose beginnings they are found."""
+FREQUENT = frozenset({"code", "category", "status"})
+"""The parameters one value of which very many resources may have."""
 _IDENTIFIER = "identifier"
 """The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
 _PATIENT, _SUBJECT = "patient", "subject"
+_MEMBER, _LONG = "_compartment", "date"
+_BEGINNINGS, _WIDE_BEGINNINGS = (8, 5, 3, 2), (8, 5, 3, 2, 1)
+"""Lengths of the beginnings of a text that have tokens. One character says much where words are one or two long."""
+_WIDE = "\u2e80"
+"""The first character of Chinese, Japanese and Korean writing."""
 
 
 def code_form(system: str | None, code: str) -> str:
@@ -57,6 +83,29 @@ def named_tokens(key: Secret, resource_type: str, parameter: str, names: Iterabl
     return [token_of(key, resource_type, _indexed(resource_type, parameter), name) for name in names]
 
 
+def text_token_asked(key: Secret, resource_type: str, parameter: str, modifier: str, term: TextTerm) -> int | None:
+    """The token that whatever a text finds has; ``None`` where it has none, or is not asked for by its beginning."""
+    name = TEXTS.get(parameter)
+    if modifier not in {"", Modifier.EXACT} or name is None or name not in _texts_for(resource_type):
+        return None
+    longest = next(_beginnings(folded(term.text)), None)
+    return None if longest is None else token_of(key, resource_type, name, longest)
+
+
+def member_tokens(key: Secret, resource_type: str, patient: str) -> list[int]:
+    """The tokens of which whatever of a type belongs to a Patient has one; none where some of it may have none."""
+    by = compartment_of(resource_type)
+    if not by or not all(is_read(resource_type, each) for each in by):
+        return []
+    own = [token_of(key, resource_type, _MEMBER, patient)]
+    return own + ([token_of(key, resource_type, name, patient)] if (name := _owner(resource_type)) else [])
+
+
+def long_token(key: Secret, resource_type: str) -> int:
+    """The token of what has a ``date`` that is not one short span from its clinical date on."""
+    return token_of(key, resource_type, _LONG, "")
+
+
 def is_hashed(term: Term, resource_type: str, parameter: str) -> TypeGuard[TokenTerm | ReferenceTerm]:
     """Whether whatever a term finds has a token by which it is found."""
     if parameter not in HASHED or parameter not in offered_for(resource_type):
@@ -71,6 +120,11 @@ def is_found_exactly(term: TokenTerm | ReferenceTerm, resource_type: str, parame
     return term.system is None or (term.system != "" and _names_systems(resource_type, parameter))
 
 
+def tokens_in(key: Secret, resource_type: str, decoded: Mapping[str, Any]) -> list[int]:
+    """All tokens of a resource as it is kept."""
+    return tokens_of(key, resource_type, settle(written_values(decoded, indexed_for(resource_type))))
+
+
 def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) -> list[int]:
     """All tokens of one resource, without repetition.
 
@@ -80,12 +134,34 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
         values: As ``fhir.parameters.extract`` gives them.
     """
     found: set[int] = set()
-    wanted = hashed_for(resource_type)
+    hashed, texts, members = hashed_for(resource_type), _texts_for(resource_type), compartment_of(resource_type)
+    dates: list[SearchValue] = []
+    owners: set[str] = set()
+    patients: set[str] = set()
     for value in values:
-        if value.param in wanted:
+        if value.param in hashed:
             make = _tokens if value.param == _IDENTIFIER else _remembered
             found.update(make(key.raw, resource_type, value))
+            if value.param == _owner(resource_type) and value.reference:
+                owners.add(value.reference)
+        elif value.param in texts and value.code:
+            begins = _beginnings(folded(value.code))
+            found.update(token_of(key, resource_type, value.param, each) for each in begins)
+        elif value.param == _LONG:
+            dates.append(value)
+        if value.reference and value.param in members and value.reference.startswith("Patient/"):
+            patients.add(value.reference)
+    found.update(token_of(key, resource_type, _MEMBER, patient) for patient in patients - owners)
+    if dates and is_dated(resource_type) and not is_short(dates):
+        found.add(long_token(key, resource_type))
     return sorted(found)
+
+
+@cache
+def indexed_for(resource_type: str) -> frozenset[str]:
+    """The parameters of a type whose values its tokens are made of."""
+    dates = {_LONG} if is_dated(resource_type) else set()
+    return hashed_for(resource_type) | _texts_for(resource_type) | frozenset(compartment_of(resource_type)) | dates
 
 
 @cache
@@ -93,6 +169,27 @@ def hashed_for(resource_type: str) -> frozenset[str]:
     """The parameters of a type whose values are hashed."""
     names = HASHED & offered_for(resource_type)
     return frozenset(name for name in names if _indexed(resource_type, name) == name)
+
+
+@cache
+def _texts_for(resource_type: str) -> frozenset[str]:
+    """The parameters of a type whose texts have tokens of how they begin."""
+    names = frozenset(TEXTS.values()) & offered_for(resource_type)
+    return frozenset(
+        name for name in names if parameters_of(resource_type)[name].kind == "string" and is_read(resource_type, name)
+    )
+
+
+@cache
+def _owner(resource_type: str) -> str:
+    """The hashed parameter that says whose record a resource is; empty where none does."""
+    return next((name for name in (_SUBJECT, _PATIENT) if name in hashed_for(resource_type)), "")
+
+
+def _beginnings(text: str) -> Iterator[str]:
+    """The beginnings of a folded text that have tokens, the longest first."""
+    lengths = _WIDE_BEGINNINGS if text >= _WIDE else _BEGINNINGS
+    return (text[:length] for length in lengths if len(text) >= length)
 
 
 @cache

@@ -16,7 +16,7 @@ from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.sensitivity import ResourceClass, class_of
-from health_exchange.store import feed, subjects, tallies, token_index
+from health_exchange.store import feed, generations, subjects, tallies, token_index
 from health_exchange.store.among import among, pair_among, rows_among
 from health_exchange.store.bodies import SealedBody, seal_packed
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
@@ -144,10 +144,7 @@ def put_many(
         raise ValueError("one call keeps one version of a resource")
     known = _expected(versions, heads(tx, places) if known is None else known)
     class_ids = _intern(tx, {new.resource_class for new in versions})
-    fresh = [place for place in places if place not in known]
-    first = tx.allocate("resources", len(fresh)) if fresh else 0
-    rids = {place: rid for rid, place in enumerate(fresh, first)}
-    rids |= {place: head.rid for place, head in known.items()}
+    first, rids = _numbered(tx, places, known)
     listed = [sorted(set(new.tokens)) for new in versions]
     rows = [
         (
@@ -184,6 +181,17 @@ def put_many(
         ],
     )
     return [row[0] for row in rows]
+
+
+def _numbered(
+    tx: Transaction, places: Sequence[tuple[str, str]], known: Mapping[tuple[str, str], Head]
+) -> tuple[int, dict[tuple[str, str], int]]:
+    """The first row number that is new, 0 where none is; and all of them by name."""
+    fresh = [place for place in places if place not in known]
+    if (first := tx.allocate("resources", len(fresh)) if fresh else 0) == 1:
+        generations.settle(tx)
+    new = {place: rid for rid, place in enumerate(fresh, first)}
+    return first, new | {place: head.rid for place, head in known.items()}
 
 
 def _gained(versions: Sequence[NewVersion], known: Mapping[tuple[str, str], Head]) -> Mapping[tuple[int, str], int]:

@@ -56,6 +56,7 @@ subjects = Table(
     Index("ix_subjects_anchor", "anchor", unique=True),
     Index("ix_subjects_pseudonym", "pseudonym"),
     Index("ix_subjects_consent_changes_at", "consent_changes_at"),
+    Index("ix_subjects_consent", "consent"),
 )
 classes = Table(
     "classes",

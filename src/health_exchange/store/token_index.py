@@ -6,13 +6,15 @@ in a table of their own, in the order pages are read.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ColumnElement, bindparam, delete, literal, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, distinct, exists, func, literal, select
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
 
+TOGETHER_MAX = 64
+"""As many alternatives PostgreSQL looks up in its index at once."""
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -36,6 +38,13 @@ def drop(tx: Transaction, rids: Iterable[int]) -> None:
     tx.run_many(_DROP_UNLISTED, [{"of_row": rid} for rid, listed in lists.items() if listed is None])
 
 
+def exchange(tx: Transaction, rid: int, former: Sequence[int], now: Sequence[int]) -> None:
+    """Have a row found by other tokens than before; its list is the caller's to change."""
+    if not _is_in_rows(tx):
+        tx.run_many(_DROP, [{"of_token": token, "of_row": rid} for token in set(former) - set(now)])
+        tx.insert_many(tokens, [(token, rid) for token in set(now) - set(former)])
+
+
 def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     """Tokens of rows that have no list: those that the release before this one wrote."""
     found: dict[int, list[int]] = {}
@@ -46,10 +55,57 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
 
 
 def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
-    """That a row has one of these tokens."""
+    """That a row has one of these tokens; on SQLite a look into each row that is walked past."""
     if _is_in_rows(tx):
         return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
-    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
+    return exists().where(tokens.c.token.in_(wanted), tokens.c.rid == resources.c.rid).correlate(resources)
+
+
+def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnElement[bool]]:
+    """That a row has a token of each group, for a statement that begins with the rows that the index names.
+
+    Tokens without alternatives are asked for together, so that PostgreSQL reads long lists only where short ones lead.
+    SQLite begins with the first group.
+
+    Args:
+        tx: The transaction.
+        groups: None of them empty; the one that fewest rows have first.
+    """
+    if not _is_in_rows(tx):
+        first = [resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(groups[0])))] if groups else []
+        return [*first, *(has_token(tx, group) for group in groups[1:])]
+    alone = [group[0] for group in groups if len(group) == 1]
+    several = [group for group in groups if len(group) > 1]
+    longest = max(several, key=len, default=())
+    if len(longest) > TOGETHER_MAX:
+        return [_one_by_one(longest, alone), *(has_token(tx, group) for group in several if group is not longest)]
+    together = [resources.c.tokens.bool_op("@>")(literal(alone, TokenList))] if alone else []
+    return [*together, *(has_token(tx, group) for group in several)]
+
+
+def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[bool]:
+    """That a row has one of many tokens and all of some others: looked up one by one, whatever PostgreSQL estimates."""
+    row = resources.alias()
+    each = func.unnest(literal(group, TokenList), type_=BigInteger).column_valued("each")
+    wanted = func.array_append(literal(alone, TokenList), each, type_=TokenList())
+    found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
+    # As an array, which is made before anything else: joined to it, all rows might be walked past.
+    return resources.c.rid == func.any(func.array(found.scalar_subquery()))
+
+
+def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
+    """How many rows have a token of each group; what is deleted has none, so nothing but the index is read."""
+    if _is_in_rows(tx):
+        rows = select(func.count()).select_from(resources).where(*found_by(tx, groups))
+    else:
+        also = tokens.alias()
+        others = [
+            exists().where(also.c.token.in_(group), also.c.rid == tokens.c.rid).correlate(tokens)
+            for group in groups[1:]
+        ]
+        rows = select(func.count(distinct(tokens.c.rid))).where(tokens.c.token.in_(groups[0]), *others)
+    count: int = tx.execute(rows).scalar_one()
+    return count
 
 
 def _is_in_rows(tx: Transaction) -> bool:

@@ -1,0 +1,296 @@
+"""What the index says of a search: conditions that no match fails, and whether they are enough by themselves.
+
+An index may hold more than what matches, never less. Tokens that rows of an earlier release lack are gone by only when
+every row has them (``store.generations``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, false, or_
+
+from health_exchange.fhir.parameter_table import compartment_of
+from health_exchange.fhir.parameters import instant_text, is_dated
+from health_exchange.model.identifiers import Pseudonym
+from health_exchange.search.permission import Permitted, is_permitted
+from health_exchange.search.spans import EARLIEST, LATEST, Comparator
+from health_exchange.search.terms import (
+    AmongTerm,
+    CompartmentTerm,
+    Criterion,
+    DateTerm,
+    IdsTerm,
+    IdTerm,
+    KeyedTerm,
+    PersonTerm,
+    ReferenceTerm,
+    SearchQuery,
+    Term,
+    TextTerm,
+)
+from health_exchange.search.tokens import (
+    ANEW,
+    FREQUENT,
+    is_found_exactly,
+    is_hashed,
+    long_token,
+    member_tokens,
+    named_tokens,
+    text_token_asked,
+    tokens_asked,
+)
+from health_exchange.store import generations
+from health_exchange.store import subjects as people
+from health_exchange.store.schema import resources
+from health_exchange.store.token_index import found_by, has_token
+from health_exchange.store.transaction import Transaction
+
+FEW_TOKENS = 8
+"""As many alternatives are compared with a row at little cost."""
+FEW_REFERENCES = 100
+"""Alternatives of a reference or an identifier that still have few rows together."""
+_SHORT = timedelta(days=2)
+"""A date that is short (``fhir.parameters.is_short``) ends at most so long after its instant, or before it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Narrowing:
+    """What the index says of one type.
+
+    Attributes:
+        tokens: Of every group, a match has at least one token; the group that fewest rows have comes first.
+        others: What else no match fails.
+        needs_subjects: Whether rights are among the conditions: they ask for whose a row is.
+        is_rare: Whether few rows are left by it, however many there are.
+        is_exact: Whether whatever is left is a match.
+    """
+
+    tokens: list[Sequence[int]] = field(default_factory=list)
+    others: list[ColumnElement[bool]] = field(default_factory=list)
+    needs_subjects: bool = False
+    is_rare: bool = False
+    is_exact: bool = True
+
+    def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
+        """As conditions of a statement that begins with the index."""
+        return [*found_by(tx, self.tokens), *self.others]
+
+    def met(self, tx: Transaction) -> list[ColumnElement[bool]]:
+        """As conditions of a statement that walks past rows."""
+        return [*(has_token(tx, group) for group in self.tokens), *self.others]
+
+
+def narrowed(
+    tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]], permitted: Permitted | None
+) -> Narrowing:
+    """What the index says of a query whose chains are followed.
+
+    Args:
+        tx: The transaction.
+        query: What is asked.
+        sids: Subjects of the persons it names (:func:`sids_of`).
+        permitted: What the caller may see; ``None`` for everything.
+    """
+    rights = [] if permitted is None or permitted.is_whole else [is_permitted(permitted)]
+    each = [_of_type(tx, branch, sids) for branch in query.each]
+    found = _of_types(tx, each) if query.branches else each[0]
+    found.others += rights
+    found.needs_subjects = bool(rights)
+    return found
+
+
+def sids_of(tx: Transaction, query: SearchQuery) -> dict[str, frozenset[int]]:
+    """Subjects of every person the query names."""
+    terms = [term for branch in query.each for criterion in branch.criteria for term in criterion.terms]
+    named = {term.pseudonym for term in terms if isinstance(term, PersonTerm)}
+    return {name: frozenset(found.sid for found in people.subjects_of(tx, Pseudonym(name))) for name in named}
+
+
+def _of_types(tx: Transaction, each: Sequence[Narrowing]) -> Narrowing:
+    """What the index says of several types: the tokens that lead to each are asked for together."""
+    leading = sorted({token for one in each if one.tokens for token in one.tokens[0]})
+    of_tokens = found_by(tx, [leading]) if leading else []
+    is_told = all(len(one.tokens) == 1 and not one.others for one in each if one.tokens)
+    return Narrowing(
+        others=[or_(false(), *of_tokens, *(and_(*one.others) for one in each if not one.tokens))],
+        is_rare=all(one.is_rare for one in each),
+        is_exact=is_told and all(one.is_exact for one in each),
+    )
+
+
+def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]]) -> Narrowing:
+    """What the index says of one type."""
+    found = Narrowing()
+    frequent: list[Sequence[int]] = []
+    for criterion in query.criteria:
+        told = _Told()
+        if not all(told.tells(tx, query.type, criterion, term, sids) for term in criterion.terms):
+            found.is_exact = False
+            continue
+        found.is_exact = found.is_exact and told.is_exact
+        is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_REFERENCES
+        if told.tokens and not told.others:
+            (found.tokens if is_rare else frequent).append(sorted(set(told.tokens)))
+        else:
+            found.others.append(told.condition(tx))
+        found.is_rare = found.is_rare or (is_rare and not told.is_walked)
+    # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
+    found.tokens += frequent
+    if not found.tokens:
+        found.others.append(resources.c.type == query.type)
+    return found
+
+
+@dataclass(slots=True, kw_only=True)
+class _Told:
+    """What the index says of one criterion: any of its alternatives.
+
+    Attributes:
+        tokens: Alternatives that are tokens.
+        others: All others.
+        is_exact: Whether the criterion is met by whatever is found.
+        is_walked: Whether some alternative may be met by very many rows.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    others: list[ColumnElement[bool]] = field(default_factory=list)
+    is_exact: bool = True
+    is_walked: bool = False
+
+    def condition(self, tx: Transaction) -> ColumnElement[bool]:
+        """All alternatives."""
+        return or_(false(), *([has_token(tx, self.tokens)] if self.tokens else []), *self.others)
+
+    def tells(  # an alternative with what it is one of
+        self, tx: Transaction, resource_type: str, criterion: Criterion, term: Term, sids: Mapping[str, frozenset[int]]
+    ) -> bool:
+        """Add one alternative; whether the index helps with it."""
+        match term:
+            case TextTerm():
+                self.is_exact = False
+                return self._add(_text_tokens(tx, resource_type, criterion, term))
+            case _ if criterion.modifier:
+                return False
+            case IdTerm():
+                self.others.append(resources.c.id == term.id)
+            case IdsTerm():
+                self.others.append(resources.c.id.in_(sorted(term.ids)))
+            case PersonTerm():
+                self.others.append(resources.c.sid.in_(sorted(sids[term.pseudonym])))
+            case KeyedTerm():
+                self.tokens.append(term.token)
+            case DateTerm():
+                self.is_exact, self.is_walked = False, True
+                return self._is_dated(tx, resource_type, criterion.name, term)
+            case CompartmentTerm():
+                return self._belongs(tx, resource_type, term)
+            case _:
+                self.is_exact = self.is_exact and _is_exact(resource_type, criterion.name, term)
+                return self._add(_tokens(tx, resource_type, criterion.name, term))
+        return True
+
+    def _add(self, tokens: Iterable[int] | None) -> bool:
+        """Add alternatives that are tokens; whether there are any."""
+        if tokens is None:
+            return False
+        self.tokens += tokens
+        return True
+
+    def _is_dated(self, tx: Transaction, resource_type: str, name: str, term: DateTerm) -> bool:
+        """Add a date."""
+        if name == "_lastUpdated":
+            dated = _changed(term)
+        elif name == "date" and is_dated(resource_type) and generations.is_current(tx):
+            dated = _begun(term)
+            if dated is not None:
+                dated = or_(dated, has_token(tx, [long_token(tx.keys.tokens, resource_type)]))
+        else:
+            dated = None
+        self.others += [] if dated is None else [dated]
+        return dated is not None
+
+    def _belongs(self, tx: Transaction, resource_type: str, term: CompartmentTerm) -> bool:
+        """Add what belongs to a Patient."""
+        own = {"patient", "subject"} & set(compartment_of(resource_type))
+        self.is_exact = self.is_exact and bool(own) and resource_type != "Patient"
+        if resource_type == "Patient":
+            self.others.append(resources.c.id == term.id)
+        if not compartment_of(resource_type):
+            self.others.append(false())
+        elif not generations.is_current(tx):
+            names = [f"Patient/{term.id}"]
+            if own != set(compartment_of(resource_type)):
+                return False
+            self.tokens += [t for name in sorted(own) for t in named_tokens(tx.keys.tokens, resource_type, name, names)]
+        else:
+            found = member_tokens(tx.keys.tokens, resource_type, f"Patient/{term.id}")
+            self.tokens += found
+            return bool(found)
+        return True
+
+
+def _text_tokens(tx: Transaction, resource_type: str, criterion: Criterion, term: TextTerm) -> list[int] | None:
+    """The token that whatever a text finds has."""
+    if not generations.is_current(tx):
+        return None
+    token = text_token_asked(tx.keys.tokens, resource_type, criterion.name, criterion.modifier, term)
+    return None if token is None else [token]
+
+
+def _tokens(tx: Transaction, resource_type: str, name: str, term: Term) -> list[int] | None:
+    """The tokens of which whatever a term finds has one; ``None`` where it may have none."""
+    if name in ANEW and not generations.is_current(tx):
+        return None
+    if isinstance(term, AmongTerm):
+        if not is_hashed(ReferenceTerm(None, ""), resource_type, name):
+            return None
+        return named_tokens(tx.keys.tokens, resource_type, name, sorted(term.names))
+    return tokens_asked(tx.keys.tokens, resource_type, name, term) if is_hashed(term, resource_type, name) else None
+
+
+def _is_exact(resource_type: str, name: str, term: Term) -> bool:
+    """Whether the tokens of a term find nothing else."""
+    return isinstance(term, AmongTerm) or (
+        is_hashed(term, resource_type, name) and is_found_exactly(term, resource_type, name)
+    )
+
+
+def _changed(term: DateTerm) -> ColumnElement[bool] | None:
+    """A wide guess at ``changed_at`` by the day: its text may be in any zone, a day wide at most."""
+    day = timedelta(days=1)
+    from_day = (term.start - day).date().isoformat()
+    # The calendar ends: a span up to its edge has no two days after it.
+    to_day = (min(term.end, LATEST - day) + 2 * day).date().isoformat()
+    match term.comparator:
+        case Comparator.GT | Comparator.GE | Comparator.SA:
+            return resources.c.changed_at >= from_day
+        case Comparator.LT | Comparator.LE | Comparator.EB:
+            return resources.c.changed_at < to_day
+        case Comparator.EQ:
+            return and_(resources.c.changed_at >= from_day, resources.c.changed_at < to_day)
+        case Comparator.NE | Comparator.AP:
+            return None
+
+
+def _begun(term: DateTerm) -> ColumnElement[bool] | None:
+    """When a short date that is asked for so may have begun."""
+    earliest, latest = instant_text(_earlier(term.start)), instant_text(_later(term.end))
+    match term.comparator:
+        case Comparator.GT | Comparator.GE | Comparator.SA:
+            # Whatever lies above or within begins at most as much before the end as it lasts.
+            return resources.c.instant >= min(earliest, instant_text(_earlier(term.end)))
+        case Comparator.LT | Comparator.LE | Comparator.EB:
+            return resources.c.instant <= latest
+        case Comparator.EQ:
+            return and_(resources.c.instant >= earliest, resources.c.instant <= latest)
+        case Comparator.NE | Comparator.AP:
+            return None
+
+
+def _earlier(moment: datetime) -> datetime:
+    return max(moment, EARLIEST + _SHORT) - _SHORT
+
+
+def _later(moment: datetime) -> datetime:
+    return min(moment, LATEST - _SHORT) + _SHORT

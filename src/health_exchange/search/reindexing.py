@@ -1,0 +1,51 @@
+"""Giving rows of an earlier release the tokens of this one, some at a time beside everything else that is going on.
+
+How far it has come is kept in the same transaction, so whoever is killed goes on from there. Rows that are written
+meanwhile have this release's tokens already and come out the same.
+"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, update
+
+from health_exchange.search.tokens import tokens_in
+from health_exchange.store import generations, token_index
+from health_exchange.store.resources import CURRENT, opened
+from health_exchange.store.schema import resources
+from health_exchange.store.transaction import Transaction
+
+ROWS = 100
+"""Rows of one step: what a write that comes meanwhile waits for."""
+_NEXT: Any = (
+    CURRENT.add_columns(resources.c.tokens)
+    .where(resources.c.rid > bindparam("start"))
+    .order_by(resources.c.rid)
+    .limit(bindparam("count"))
+)
+_LIST = update(resources).where(resources.c.rid == bindparam("row"))
+
+
+def step(tx: Transaction) -> bool:
+    """Give the next rows their tokens; whether there were any. Where there are none, searches go by the new tokens.
+
+    Raises:
+        SealBrokenError: A row does not open.
+    """
+    rows = tx.execute(_NEXT, {"start": generations.place(tx), "count": ROWS}).all()
+    if not rows:
+        generations.settle(tx)
+        return False
+    listed = {row.rid: row.tokens for row in rows}
+    apart = token_index.unlisted(tx, [rid for rid, found in listed.items() if found is None])
+    for row in rows:
+        kept = opened(tx, row)
+        if kept.deleted or kept.body is None:
+            continue
+        former = apart.get(row.rid, []) if row.tokens is None else row.tokens
+        now = tokens_in(tx.keys.tokens, kept.type, msgspec.json.decode(kept.body))
+        if row.tokens is None or sorted(former) != now:
+            token_index.exchange(tx, row.rid, former, now)
+            tx.execute(_LIST.values(tokens=now), {"row": row.rid})
+    generations.move(tx, rows[-1].rid)
+    return True

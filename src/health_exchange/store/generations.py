@@ -1,0 +1,41 @@
+"""Which generation of search tokens all rows have: a search may go by a token only if every row that could, has it.
+
+A row that is kept has the tokens of the release that keeps it. Rows of an earlier release get them afterwards, in order
+of their numbers (``search.reindexing``); until then nobody goes by tokens that these lack.
+"""
+
+from weakref import WeakSet
+
+from health_exchange.store import node_state
+from health_exchange.store.database import Database
+from health_exchange.store.transaction import Transaction
+
+GENERATION = 2
+"""Counts what ``search.tokens`` makes: 1 had codes, identifiers and persons, 2 also texts, encounters, compartments."""
+_GENERATION, _PLACE = "token-generation", "tokens-anew"
+_THROUGH: WeakSet[Database] = WeakSet()
+"""Databases that were seen with all rows of this generation, which none of them loses again."""
+
+
+def is_current(tx: Transaction) -> bool:
+    """Whether every row has the tokens of this generation."""
+    if tx.database not in _THROUGH:
+        if node_state.cursor(tx, _GENERATION) < GENERATION:
+            return False
+        _THROUGH.add(tx.database)
+    return True
+
+
+def settle(tx: Transaction) -> None:
+    """Note that every row has them: there is none yet, or all were gone through by transactions before this one."""
+    node_state.set_cursor(tx, _GENERATION, GENERATION)
+
+
+def place(tx: Transaction) -> int:
+    """Up to which row all have them."""
+    return node_state.cursor(tx, _PLACE)
+
+
+def move(tx: Transaction, rid: int) -> None:
+    """Note up to which row all have them."""
+    node_state.set_cursor(tx, _PLACE, rid)
