@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from health_exchange.api.bodies import is_known_to_client, parse_form
+from health_exchange.api.bodies import end_of, is_known_to_client, parse_form
 from health_exchange.api.event_search import read_event_search
 from health_exchange.api.urls import refuse_identities, refuse_url
 from health_exchange.api.wishes import Wishes, _part_of_bundle
@@ -224,7 +224,7 @@ def _search_otherwise(kind: str, query: bytes) -> None:
             if target.condition is not None:
                 parse_text(target.type, target.condition)
         case "known":
-            is_known_to_client("", text, version=1, changed_at=_NOW)
+            is_known_to_client("", end_of(text), version=1, changed_at=_NOW)
         case _:
             _match(parse_text(kind, text))
 

@@ -21,11 +21,8 @@ ONE = text("SELECT 1")
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (database, engine, sqlite):
+    for module in (database, engine, postgresql, sqlite):
         monkeypatch.setattr(module, "READ_S", 0.3)
-    monkeypatch.setattr(
-        postgresql, "_READ_LIMITED", postgresql._READ_LIMITED.replace("10s", "300ms")
-    )  # made of the constant
 
 
 def never_ends(tx: Transaction) -> None:

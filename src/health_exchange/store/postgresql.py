@@ -102,7 +102,7 @@ class PostgresqlDatabase:
             driver.isolation_level = None if writes else IsolationLevel.REPEATABLE_READ
             driver.read_only = None if writes else True
             if options.get(LIMITED):
-                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{READ_S}s'")
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(1000 * READ_S)}")
 
     def begin_write(self, connection: Connection) -> str | None:
         """As ``Database.begin_write``: one way to the server and back for the lock and what is read under it."""
