@@ -12,8 +12,8 @@ For each type, and for ``Resource`` what all types have: name of the parameter, 
 - ``code@system`` is a code whose system its element's binding says, where that is one.
 - The row of a composite is ``composite path[,path] $ row $ row``: where its components stand, and each of them.
 
-What cannot be had as paths has no row: whatever has no expression, is told by sound or by distance, or looks into the
-entries of a Bundle.
+What cannot be had as paths has no row: whatever has no expression, is told by sound, or looks into the entries of a
+Bundle.
 
 Usage: ``python scripts/compile_parameters.py``
 """
@@ -44,6 +44,7 @@ READABLE: Mapping[str, frozenset[str]] = {
     "number": frozenset(["decimal", "integer", "positiveInt", "unsignedInt", "Range"]),
     "quantity": frozenset(["Quantity", "Age", "Duration", "Money", "Range", "SampledData"]),
     "uri": frozenset(["uri", "url", "canonical", "oid"]),
+    "special": frozenset(["Location.position"]),
 }
 """Types of elements that the values of each kind are read from; the rest of a choice has none."""
 DECEASED = "Patient.deceased.exists() and Patient.deceased != false"
@@ -101,7 +102,7 @@ def with_system(part: str, base: str, systems: Systems) -> str:
 def row_of(parameter: Any, base: str, kinds: Mapping[str, str]) -> str:  # noqa: ANN401  # JSON
     """One row; empty where there is none."""
     kind, expression = parameter["type"], parameter.get("expression")
-    if expression is None or kind == "special" or parameter["code"] == PHONETIC or "[0]" in expression:
+    if expression is None or parameter["code"] == PHONETIC or "[0]" in expression:
         return ""
     if kind == "composite":
         return composite_row(parameter, base, kinds)

@@ -21,7 +21,6 @@ NOT_OFFERED = {
     ("DomainResource", "_text"),  # no expression
     ("Resource", "_content"),
     ("Resource", "_query"),
-    ("Location", "near"),  # a distance
     ("MolecularSequence", "chromosome-variant-coordinate"),  # components that do not stand together
     ("MolecularSequence", "referenceseqid-variant-coordinate"),
     ("InsurancePlan", "phonetic"),  # by sound

@@ -65,6 +65,11 @@ CONDITION: dict[str, Any] = {
     "onsetAge": {"value": 50, "system": UCUM, "code": "a"},
     "recordedDate": "2024",
 }
+LOCATION: dict[str, Any] = {
+    "resourceType": "Location",
+    "id": "l",
+    "position": {"longitude": 120.1551, "latitude": 30.2741},
+}
 SERVICE: dict[str, Any] = {
     "resourceType": "ServiceRequest",
     "id": "s",
@@ -200,6 +205,12 @@ def test_an_observation_is_found_by_what_it_says_and_by_nothing_else(name: str, 
         (CONDITION, "recorded-date", ["2024", "ge2024-05", "lt2024-05"], ["2024-05", "sa2024,gt2024"]),
         (SERVICE, "instantiates-canonical", ["http://x/PlanDefinition/a", "http://x/PlanDefinition/a|2"],
          ["http://x/PlanDefinition/a|3", "http://x/PlanDefinition"]),
+        # Hangzhou; Shanghai is 164 km away.
+        (LOCATION, "near", ["30.2741|120.1551", "30.28|120.16", "31.2304|121.4737|170", "31.2304|121.4737|170|km",
+                            "31.2304|121.4737|110|[mi_i]", "30.2741|120.1551|0|m", "+30.2741|120.1551|1|m"],
+         ["31.2304|121.4737", "31.2304|121.4737|160", "31.2304|121.4737|170|m", "-30.2741|120.1551",
+          "30.2741|-120.1551|1000"]),
+        (LOCATION, "near:missing", ["false"], ["true"]),
         (SERVICE, "occurrence", ["2024", "gt2024-02-01", "lt2024-02-01", "sa2024-01-09", "eb2024-03-02"],
          ["2024-01", "sa2024-01-10", "eb2024-03-01"]),
     ],
@@ -299,6 +310,12 @@ def test_a_decimal_is_compared_as_it_is_written_and_not_as_the_machine_has_it() 
     assert is_found(body, "value-quantity", "ge0.1")
     assert is_found(body, "value-quantity", "le0.1")
     assert not is_found(body, "value-quantity", "gt0.1")
+
+
+@pytest.mark.parametrize("latitude", ["1e999999999", "1e-99999999999999999999", "91000", '"x"'])
+def test_a_place_that_is_not_on_earth_is_near_nothing(latitude: str) -> None:
+    body = json.dumps({**LOCATION, "position": {"latitude": "?", "longitude": 0}}).replace('"?"', latitude).encode()
+    assert not is_found_in(body, LOCATION, "near", "0|0|30000")
 
 
 @pytest.mark.parametrize("number", ["1e-99999999999999999999", "-1.5E+99999999999999999999"])

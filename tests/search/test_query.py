@@ -95,6 +95,15 @@ def test_what_is_not_bundled_or_no_reference_is_refused_or_told(name: str, value
     assert told.inclusions == ()
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["30", "30|", "|120", "91|0", "0|181", "0|0|-1", "0|0|1|kg", "0|0|1|mile", "0|0|1|km|x", "a|b", "nan|0"],
+)
+def test_what_is_no_place_is_refused(value: str) -> None:
+    with pytest.raises(BadSearchError):
+        parse_pairs("Location", [("near", value)])
+
+
 def test_a_parameter_that_fhir_does_not_define_for_the_type_is_refused() -> None:
     with pytest.raises(UnknownParameterError, match="date is not offered in a search for Patient"):
         parse_pairs("Patient", [("date", "2024")])

@@ -1,6 +1,6 @@
 """FHIR's search parameters as element paths, compiled ahead from their expressions (``scripts/compile_parameters.py``).
 
-Nothing of FHIRPath runs here. What has no row (``phonetic``, ``near``, ``_text``, ``_content``) is not offered.
+Nothing of FHIRPath runs here. What has no row (``phonetic``, ``_text``, ``_content``) is not offered.
 
 Source: FHIR R4, search-parameters.json.
 """
@@ -62,7 +62,8 @@ class Parameter:
 
     Attributes:
         name: As in a URL.
-        kind: ``token``, ``string``, ``reference``, ``date``, ``number``, ``quantity``, ``uri`` or ``composite``.
+        kind: ``token``, ``string``, ``reference``, ``date``, ``number``, ``quantity``, ``uri``, ``composite`` or
+            ``special``, which is a place on earth.
         paths: Where its values stand; below one of ``places`` for a component.
         targets: Of a reference, what it may be to; empty where that is anything.
         places: Of a composite, where its components stand together; an empty path is the resource itself.

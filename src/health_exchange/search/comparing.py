@@ -3,9 +3,11 @@
 Source: FHIR R4, section 3.1.1.4 "Search Parameter Types".
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +21,7 @@ from health_exchange.search.terms import (
     CompositeTerm,
     DateTerm,
     Modifier,
+    NearTerm,
     NumberTerm,
     QuantityTerm,
     ReferenceTerm,
@@ -31,6 +34,7 @@ from health_exchange.search.terms import (
 )
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
+_EARTH_M, _DEGREES_MAX = 6_371_008.8, 180
 _SPACES = re.compile(r"\s+")
 _REMEMBERED = 1 << 12
 
@@ -121,6 +125,8 @@ def _holds(term: Term, modifier: str, kind: str, found: Located) -> bool:
         case NumberTerm() | QuantityTerm():
             interval = interval_of(found, term if isinstance(term, QuantityTerm) else None)
             holds = interval is not None and compare_number(term.comparator, term.number, interval)
+        case NearTerm():
+            holds = _is_near(term, found.value)
         case TokenTerm():
             holds = _has_code(term, modifier, found)
         case SetTerm():
@@ -154,6 +160,20 @@ def _has_code(term: TokenTerm, modifier: str, found: Located) -> bool:
         and term.system in ((None, system) if system else (None, "", found.system))
         for system, code in coded(found)
     )
+
+
+def _is_near(term: NearTerm, position: Mapping[str, Any]) -> bool:
+    """Whether a place is near enough, on a sphere: half a percent off at most."""
+    said = [position.get("latitude"), position.get("longitude")]
+    # Without arithmetic: a decimal of JSON may be too large for any.
+    place = [each for each in said if isinstance(each, int | Decimal) and -_DEGREES_MAX <= each <= _DEGREES_MAX]
+    if len(place) != len(said):
+        return False
+    north, east = (math.radians(each) for each in place)
+    asked_north, asked_east = math.radians(term.latitude), math.radians(term.longitude)
+    sine = math.sin((north - asked_north) / 2) ** 2
+    sine += math.cos(north) * math.cos(asked_north) * math.sin((east - asked_east) / 2) ** 2
+    return 2 * _EARTH_M * math.asin(math.sqrt(min(1.0, sine))) <= term.distance_m
 
 
 def _labels(found: Located) -> Iterator[str]:

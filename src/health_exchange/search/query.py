@@ -55,12 +55,14 @@ MODIFIERS: Mapping[str, frozenset[Modifier]] = MappingProxyType(
         "date": frozenset({Modifier.MISSING}),
         "number": frozenset({Modifier.MISSING}),
         "quantity": frozenset({Modifier.MISSING}),
+        "special": frozenset({Modifier.MISSING}),
         "composite": frozenset(),
     }
 )
 """What each kind may have behind its name; a token of Identifiers ``of-type`` too, a reference a type of resource."""
 _UNMODIFIED = frozenset({"_id", "_lastUpdated"})
 _LABELLED = frozenset({"CodeableConcept", "Coding", "Identifier"})
+_UNSORTED = frozenset({"composite", "special"})
 _CODED = frozenset({"CodeableConcept", "Coding"})
 _OF_SETS = frozenset({Modifier.IN, Modifier.NOT_IN})
 _HAS = "_has"
@@ -282,7 +284,7 @@ def modifiers_of(parameter: Parameter) -> list[str]:
         return []
     types = {path.type for path in parameter.paths}
     found = set(MODIFIERS[parameter.kind])
-    if not types <= _LABELLED:
+    if not types & _LABELLED:
         found.discard(Modifier.TEXT)
     if not any(path.type in _CODED or path.system for path in parameter.paths):
         found -= _OF_SETS
@@ -349,8 +351,8 @@ def _check_result(resource_type: str, name: str, value: str) -> None:
     else:
         for rank in _sorting(value):
             parameter = parameters_of(resource_type).get(rank.name)
-            if parameter is None or parameter.kind == "composite":
-                raise UnknownParameterError("_sort is offered by the parameters of the type that are no composites")
+            if parameter is None or parameter.kind in _UNSORTED:
+                raise UnknownParameterError("_sort is offered by what the type is searched by, but for composites")
 
 
 _COUNTED = "_totalMethod"

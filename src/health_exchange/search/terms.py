@@ -102,6 +102,14 @@ class QuantityTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term
     code: str
 
 
+class NearTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="near"):
+    """A place on earth (WGS84) at most so many metres away."""
+
+    latitude: float
+    longitude: float
+    distance_m: float
+
+
 class ReferenceTerm(msgspec.Struct, frozen=True, array_like=True, tag_field="term", tag="reference"):
     """A reference to ``type/id``, or to that id of any type; to that ``version`` of it where one is named."""
 
@@ -195,6 +203,7 @@ Term: TypeAlias = (
     | TextTerm
     | NumberTerm
     | QuantityTerm
+    | NearTerm
     | ReferenceTerm
     | UrlTerm
     | PersonTerm

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter
+from health_exchange.fhir.units import converted
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.numbers import number_of
 from health_exchange.search.spans import BadDateError, Comparator, span_of
@@ -18,6 +19,7 @@ from health_exchange.search.terms import (
     IdTerm,
     MissingTerm,
     Modifier,
+    NearTerm,
     NumberTerm,
     QuantityTerm,
     ReferenceTerm,
@@ -33,7 +35,10 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REFERENCE = re.compile(r"(?:([A-Z][A-Za-z]{1,63})/)?([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
 _PREFIX = re.compile(r"[a-z]{2}(?=[0-9+.-])")
 _WITHOUT_SYSTEM = frozenset({"code", "boolean", "flag", "string", "id", "uri", "ContactPoint"})
-_PAIR, _TRIPLE = 2, 3
+_PAIR, _TRIPLE, _PLACE = 2, 3, 4
+_NORTH_MAX, _EAST_MAX = 90, 180
+NEAR_KM = "10"
+"""How far is near where nobody says it."""
 
 
 class BadSearchError(ExchangeError):
@@ -88,6 +93,8 @@ def _plain(parameter: Parameter, kind: str, value: str, base: str) -> Term:
             term = NumberTerm(*_number(parameter.name, value))
         case "quantity":
             term = _quantity(parameter.name, value)
+        case "special":
+            term = _near(parameter.name, value)
         case _:
             term = TextTerm(unescape(value))
     return term
@@ -167,6 +174,19 @@ def _quantity(name: str, value: str) -> QuantityTerm:
     comparator, number = _number(name, parts[0])
     system, code = (unescape(parts[1]) or None, unescape(parts[2])) if len(parts) == _TRIPLE else (None, "")
     return QuantityTerm(comparator, number, system, code)
+
+
+def _near(name: str, value: str) -> NearTerm:
+    """A place, and how far from it."""
+    latitude, longitude, distance, unit = [*map(unescape, split_escaped(value, "|")), "", "", "", ""][:4]
+    numbers = [number_of(part) for part in (latitude, longitude, distance or NEAR_KM)]
+    factor = converted(Decimal(1), unit if distance and unit else "km", "m")
+    if value.count("|") >= _PLACE or None in numbers or factor is None:
+        raise BadSearchError("a place is written latitude|longitude|distance|unit, with a unit of length", where=name)
+    north, east, far = (float(number) for number in numbers if number is not None)
+    if abs(north) > _NORTH_MAX or abs(east) > _EAST_MAX or far < 0:
+        raise BadSearchError("there is no such place, or no such distance", where=name)
+    return NearTerm(north, east, far * float(factor))
 
 
 def _number(name: str, value: str) -> tuple[Comparator, Decimal]:
