@@ -117,10 +117,10 @@ class TimedStore(Store):
         with self.steps.step(f"{self.node} {_asker(fn)}, written"):
             return super().write_now(fn)
 
-    def read_now(self, fn: Callable[[Transaction], T]) -> T:
+    def read_now(self, fn: Callable[[Transaction], T], *, limited: bool = False) -> T:
         """As the store's."""
         with self.steps.step(f"{self.node} {_asker(fn)}, read"):
-            return super().read_now(fn)
+            return super().read_now(fn, limited=limited)
 
 
 def _asker(fn: Callable[[Transaction], object]) -> str:
