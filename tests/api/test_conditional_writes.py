@@ -8,8 +8,6 @@ import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.records import NATIONAL_ID, national_id, patient, transaction
 
-from health_exchange.node import snapshots
-
 SYSTEM = "urn:oid:2.16.156.10011.1.4"
 ON_BOTH_DATABASES = True
 
@@ -258,6 +256,7 @@ async def test_the_conditions_of_one_transaction_look_at_so_much_and_no_more(doo
 
     assert refused.status_code == 400
     assert issue_of(refused)["details"]["coding"][0]["code"] == "too-costly"
+    assert "at most 10000: one each, and one for each resource" in issue_of(refused)["diagnostics"]
     assert fewer.status_code == 200
 
 
@@ -287,25 +286,3 @@ async def test_a_node_that_admits_nobody_answers_every_write_by_405(door: Door, 
     assert {answer.status_code for answer in answers} == {405}
     assert all("origin" in issue_of(answer)["diagnostics"] for answer in answers)
     assert all("GET" in answer.headers["Allow"] for answer in answers)
-
-
-async def test_a_request_whose_conditions_cost_too_much_is_told_what_they_may_cost(
-    door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(snapshots, "CONDITIONS_COST_MAX", 5)
-    for name in "ABC":
-        await door.send("POST", "/fhir/Practitioner", practitioner(name))
-    entries = [
-        {
-            "resource": practitioner(name),
-            "request": {"method": "POST", "url": "Practitioner", "ifNoneExist": f"identifier={SYSTEM}|{name}"},
-        }
-        for name in "ABC"
-    ]
-    refused, done = [
-        await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": entries[:count]})
-        for count in (3, 2)
-    ]
-
-    assert (refused.status_code, done.status_code) == (400, 200)
-    assert "at most 5: one each, and one for each resource" in issue_of(refused)["diagnostics"]

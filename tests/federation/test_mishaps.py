@@ -343,10 +343,10 @@ async def test_a_receipt_for_other_bytes_settles_nothing_and_alarms(network: Net
         received_at=nation.clock.now(),
     )
     raw = sign_receipt(receipt, nation.keys.signing)
-    before = parts.store.read_now(outbox.outstanding)
+    before = parts.store.read_now(outbox.awaited_counts)
     parts.store.write_now(lambda tx: delivery._collect(tx, parts, [(read_receipt(raw), raw)], 1))  # as if fetched
 
-    assert parts.store.read_now(outbox.outstanding) == before
+    assert parts.store.read_now(outbox.awaited_counts) == before
     await network[COUNTY].turns[0].take()
     assert "receipt-contradicts" in alarms(network, COUNTY)
 

@@ -4,14 +4,12 @@ import json
 
 import pytest
 
-from health_exchange.fhir.subjects import subject_reference
+from health_exchange.fhir.subjects import may_be_patient, subject_references
 
 
 @pytest.mark.parametrize(
     ("resource_type", "members", "expected"),
     [
-        ("Patient", {"id": "1"}, "Patient/1"),
-        ("Patient", {}, None),
         ("Observation", {"subject": {"reference": "Patient/1"}}, "Patient/1"),
         ("Observation", {"subject": {"reference": "urn:uuid:1"}}, "urn:uuid:1"),
         ("Observation", {"subject": {"reference": "Patient?identifier=a|b"}}, "Patient?identifier=a|b"),
@@ -30,7 +28,8 @@ from health_exchange.fhir.subjects import subject_reference
     ],
 )  # fmt: skip
 def test_the_subject_is_found(resource_type: str, members: dict[str, object], expected: str | None) -> None:
-    assert subject_reference(resource_type, members) == expected
+    found = next(filter(may_be_patient, subject_references(resource_type, members)), None)
+    assert found == expected
 
 
 def test_outcomes_carry_reason_place_and_sentence() -> None:

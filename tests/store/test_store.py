@@ -14,7 +14,7 @@ from health_exchange.model.clock import SystemClock
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
-from health_exchange.store import audit_log, changes, node_state, resources, shredding, subjects
+from health_exchange.store import audit_log, feed, node_state, resources, shredding, subjects
 from health_exchange.store.bodies import pack_body
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 from health_exchange.store.schema import history
@@ -107,7 +107,7 @@ def test_change_numbers_and_log_positions_have_no_gaps(store: Store) -> None:
         store.write_now(lambda tx: audit_log.append(tx, [audit_log.NewEntry(b"entry", b"1" * 32, [PERSON])]))
         with pytest.raises(ValueError, match="ours"):
             store.write_now(fail)
-    numbers = store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 100)])
+    numbers = store.read_now(lambda tx: [row.number for row in feed.rows_after(tx, 0, 100)])
     positions = store.read_now(lambda tx: [entry.position for entry in audit_log.entries(tx, 0, 100)])
     assert (numbers, positions) == ([1, 2, 3, 4, 5], [0, 1, 2, 3, 4])
 
@@ -125,14 +125,14 @@ def test_a_commit_tells_what_it_touched_and_numbers_its_changes(store: Store) ->
     assert heard[0] >= {"feed", "resources"}
     assert "audit_entries" not in heard[0]
     assert heard[1] == set()
-    assert store.read_now(lambda tx: [change.row.number for change in changes.changes_after(tx, 0, 9)]) == [1]
+    assert store.read_now(lambda tx: [row.number for row in feed.rows_after(tx, 0, 9)]) == [1]
 
 
 def test_a_first_pseudonym_releases_and_a_corrected_one_reassigns(store: Store) -> None:
     store.write_now(lambda tx: _keep(tx, 1))
     store.write_now(lambda tx: subjects.assign_pseudonym(tx, 1, Pseudonym("b" * 26)))
-    found = store.read_now(lambda tx: changes.changes_after(tx, 0, 100))
-    assert [(change.row.op, change.row.previous) for change in found] == [
+    found = store.read_now(lambda tx: feed.rows_after(tx, 0, 100))
+    assert [(row.op, row.previous) for row in found] == [
         ("put", None),
         ("reassign", PERSON),
         ("put", None),

@@ -69,7 +69,7 @@ async def test_hundreds_of_the_most_expensive_searches_leave_the_latency_of_read
 
 async def test_a_large_write_is_read_where_it_holds_nobody_up(tmp_path: Path) -> None:
     concept = {"coding": [{"system": "urn:x", "code": "c"}], "text": "some words"}
-    parameters = [{"name": f"n{each}", "valueCodeableConcept": concept} for each in range(20_000)]
+    parameters = [{"name": f"n{each}", "valueCodeableConcept": concept} for each in range(8_000)]
     large = json.dumps({"resourceType": "Parameters", "id": "large", "parameter": parameters}).encode()
     async with alone(tmp_path, is_open=True) as node:
         assert (await node.send("PUT", "/fhir/Patient/p1", {"resourceType": "Patient", "id": "p1"})).is_success
@@ -83,5 +83,5 @@ async def test_a_large_write_is_read_where_it_holds_nobody_up(tmp_path: Path) ->
             took.append(time.monotonic() - asked)
         elapsed = time.monotonic() - begun
 
-    assert (writing.result().status_code, len(large) > 1 << 20) == (200, True)
+    assert (writing.result().status_code, len(large) > 1 << 19) == (200, True)
     assert max(took) < elapsed / 3

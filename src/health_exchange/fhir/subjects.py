@@ -42,23 +42,11 @@ SUBJECT_PATHS: Mapping[str, str] = MappingProxyType(
 _TYPED = re.compile(r"(?:^|/)([A-Z][A-Za-z]{1,63})/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
 
 
-def subject_reference(resource_type: str, decoded: Mapping[str, object]) -> str | None:
-    """The reference to the patient whose record this is; ``None`` where it is nobody's.
-
-    The text is as it stands in the resource: relative, absolute, a urn of the same transaction, conditional
-    (``Patient?…``) or contained (``#p``). A Patient without id is nobody's until it has one. Where an element holds
-    several references the first to a patient counts.
-    """
-    if resource_type == "Patient":
-        own = decoded.get("id")
-        return f"Patient/{own}" if isinstance(own, str) else None
-    return next(filter(may_be_patient, subject_references(resource_type, decoded)), None)
-
-
 def subject_references(resource_type: str, decoded: Mapping[str, object]) -> list[str]:
     """Texts of the references of which the first to a patient says whose record this is.
 
-    What a transaction has not rewritten yet may turn out to be anything.
+    They are as they stand in the resource: relative, absolute, a urn of the same transaction, conditional
+    (``Patient?…``) or contained (``#p``). What a transaction has not rewritten yet may turn out to be anything.
     """
     path = SUBJECT_PATHS.get(resource_type)
     return list(_references(decoded, path.split("."))) if path is not None else []

@@ -7,7 +7,7 @@ of systems that no table names: there the facility's label is what counts.
 
 from collections.abc import Mapping
 
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity, class_of
+from health_exchange.model.sensitivity import SensitiveCategory, Sensitivity
 from health_exchange.policy.code_tables import TABLES, TYPE_LEVELS
 
 _RANK: Mapping[SensitiveCategory, int] = {category: rank for rank, category in enumerate(SensitiveCategory)}
@@ -21,18 +21,6 @@ _TELLING: frozenset[bytes] = frozenset(
     text.encode() for system, table in TABLES.items() for text in ([system] if table.lengths else table.rows)
 )
 """Strings without which no table finds anything: codes that must match whole, systems of which beginnings count."""
-
-
-def classify(decoded: Mapping[str, object], origin: str, raw: bytes | None = None) -> ResourceClass:
-    """The class of a resource, the same object for equal classes.
-
-    Args:
-        decoded: The resource, decoded and validated.
-        origin: Address of the node it comes from.
-        raw: The bytes it was decoded from, where they are at hand.
-    """
-    name = decoded.get("resourceType")
-    return class_of(name if isinstance(name, str) else "", *sensitivity_of(decoded, raw), origin)
 
 
 def sensitivity_of(decoded: Mapping[str, object], raw: bytes | None = None) -> tuple[Sensitivity, SensitiveCategory]:

@@ -3,7 +3,7 @@
 Delivery is in the order of arrival, so each stream stays in order; the bytes sent are always the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,16 +128,6 @@ def oldest_undelivered(tx: Transaction) -> datetime | None:
     """Since when the oldest envelope waits for the next hop; ``None`` where none does."""
     since = tx.execute(_OLDEST).scalar_one_or_none()
     return datetime.fromisoformat(since) if since is not None else None
-
-
-def outstanding(tx: Transaction) -> Sequence[tuple[StreamId, int, NodeAddress]]:
-    """Receipts still awaited: stream, sequence, recipient."""
-    rows = tx.execute(
-        select(outbox_receipts.c.stream, outbox_receipts.c.sequence, outbox_receipts.c.recipient)
-        .where(outbox_receipts.c.raw.is_(None))
-        .order_by(outbox_receipts.c.stream, outbox_receipts.c.sequence)
-    )
-    return [(row.stream, row.sequence, NodeAddress(tuple(row.recipient.split("/")))) for row in rows]
 
 
 def kept_envelopes(tx: Transaction) -> list[tuple[StreamId, int, bytes]]:

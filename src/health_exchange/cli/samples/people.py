@@ -93,10 +93,6 @@ class Person:
         """Whether a passport is the identity."""
         return bool(self.passport)
 
-    def age_on(self, day: date) -> int:
-        """Full years at ``day``."""
-        return day.year - self.born.year - ((day.month, day.day) < (self.born.month, self.born.day))
-
 
 def check_digit(first_17: str) -> str:
     """The last character of a national ID. Source: GB 11643, ISO 7064 MOD 11-2."""
