@@ -190,7 +190,12 @@ class Oracle:
                 raise RefusedError(404)
             name = found[0] if found else (ask.type, own or fresh)
             # Two conditions that are the same would find what the other creates.
-            alike = [plan for plan in before if (plan.ask.type, plan.ask.condition) == (ask.type, ask.condition)]
+            alike = [
+                plan
+                for plan in before
+                if (plan.ask.type, plan.ask.condition) == (ask.type, ask.condition)
+                if "DELETE" not in {plan.ask.method, ask.method}
+            ]
             name = alike[0].name if alike and not found and own is None else name
             if ask.method == "POST" and (found or alike):
                 return _Plan(ask=ask, name=name, status=200)
