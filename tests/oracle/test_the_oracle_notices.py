@@ -15,7 +15,7 @@ from health_exchange.search import histories as versions
 from health_exchange.search.finding import FoundPage
 from health_exchange.search.matching import Matcher
 
-pytestmark = pytest.mark.enable_socket
+pytestmark = [pytest.mark.slow, pytest.mark.enable_socket]
 
 
 def shorter(find: Callable[..., FoundPage]) -> Callable[..., FoundPage]:
