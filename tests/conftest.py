@@ -32,7 +32,7 @@ pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 8
 SLOW_SEEDS = 1000
-RACING = 10_000
+RACING = 4_000
 
 settings.register_profile("shared-machine", deadline=None)
 settings.load_profile("shared-machine")

@@ -92,3 +92,25 @@ async def test_nothing_of_what_a_conditional_create_brings_is_looked_at_where_it
 
     assert found.status_code == 200, found.text
     assert found.json()["id"] == "one"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_a_transaction_replaces_what_a_condition_finds(door: Door, *, turned: bool) -> None:
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    entries = [
+        entry("DELETE", f"Practitioner?{by('A')}"),
+        entry("POST", "Practitioner", doctor("A"), ifNoneExist=by("A")),
+    ]
+    for _each in range(2):
+        answer = await door.send("POST", "/fhir", together(*(reversed(entries) if turned else entries)))
+        assert sorted(each["response"]["status"][:3] for each in answer.json()["entry"]) == ["201", "204"], answer.text
+
+    assert (await door.send("GET", f"/fhir/Practitioner?{by('A')}")).json()["total"] == 1
+    assert (await door.send("GET", "/fhir/Practitioner/one")).status_code == 410
+
+
+async def test_a_delete_by_a_condition_leaves_what_is_created_beside_it(door: Door) -> None:
+    created = entry("POST", "Practitioner", doctor("A"), ifNoneExist=by("A"))
+    answer = await door.send("POST", "/fhir", together(created, entry("DELETE", f"Practitioner?{by('A')}")))
+
+    assert [each["response"]["status"][:3] for each in answer.json()["entry"]] == ["201", "204"]

@@ -116,7 +116,9 @@ class Machine(RuleBasedStateMachine):
             for asks, seen in zip([*([ask] for ask in alone), *([together] if together else [])], answers, strict=True)
         ]
         self.fits, before = False, self.oracle
-        after = linearised(before, asked)
+        pages = self.run(self.door.pages("/fhir/_history?_count=200"))
+        told = [version_in(entry) for page in pages for entry in page.get("entry", [])]
+        after = linearised(before, asked, {(name, version.number): version.body for name, version in told})
         self.fits = after is not None
         assert after is not None, (answers, alone, together)
         self.oracle = after

@@ -190,7 +190,12 @@ class Oracle:
                 raise RefusedError(404)
             name = found[0] if found else (ask.type, own or fresh)
             # Two conditions that are the same would find what the other creates.
-            alike = [plan for plan in before if (plan.ask.type, plan.ask.condition) == (ask.type, ask.condition)]
+            alike = [
+                plan
+                for plan in before
+                if (plan.ask.type, plan.ask.condition) == (ask.type, ask.condition)
+                if "DELETE" not in {plan.ask.method, ask.method}
+            ]
             name = alike[0].name if alike and not found and own is None else name
             if ask.method == "POST" and (found or alike):
                 return _Plan(ask=ask, name=name, status=200)
@@ -281,23 +286,27 @@ def patched(body: Body, operations: Iterable[Mapping[str, Any]]) -> Body:
 
 
 def linearised(
-    oracle: Oracle, asked: Sequence[Callable[[Oracle], bool]], *, done: frozenset[int] = frozenset()
+    oracle: Oracle,
+    asked: Sequence[Callable[[Oracle], bool]],
+    kept: Mapping[tuple[Name, int], Body | None],
+    done: frozenset[int] = frozenset(),
 ) -> Oracle | None:
     """What is kept after all of ``asked`` in some order in which each comes to what was observed; ``None`` without one.
 
     Args:
         oracle: What is kept before.
         asked: Each carries itself out, and says whether that came to what was observed.
+        kept: Every version there is afterwards: an answer to a delete does not say what was deleted.
         done: Those that are carried out already.
 
     Source: Wing and Gong, "Testing and Verifying Concurrent Objects" (1993).
     """
     if len(done) == len(asked):
-        return oracle
+        return oracle if {(name, each.number): each.body for name, each in oracle.history()} == kept else None
     for number, ask in enumerate(asked):
         if number not in done:
             after = oracle.twin()
-            if ask(after) and (end := linearised(after, asked, done=done | {number})) is not None:
+            if ask(after) and (end := linearised(after, asked, kept, done | {number})) is not None:
                 return end
     return None
 

@@ -27,9 +27,9 @@ def check(folder: Path, new_database: NewDatabase, examples: int, steps: int) ->
 
 
 def test_a_node_answers_as_the_oracle_does(tmp_path: Path, new_database: NewDatabase) -> None:
-    check(tmp_path, new_database, examples=2, steps=20)
+    check(tmp_path, new_database, examples=1, steps=20)
 
 
 @pytest.mark.slow
 def test_a_node_answers_as_the_oracle_does_for_long(tmp_path: Path, new_database: NewDatabase) -> None:
-    check(tmp_path, new_database, examples=25, steps=50)
+    check(tmp_path, new_database, examples=15, steps=40)

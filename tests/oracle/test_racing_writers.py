@@ -93,7 +93,7 @@ async def test_every_acknowledged_write_is_in_the_history_once_and_nothing_else_
     assert told.refused[MISMATCH], "nobody has met anybody"
 
 
-@pytest.mark.parametrize("rounds", [pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [pytest.param(12, marks=pytest.mark.slow)])
 async def test_counting_with_if_match_counts_every_time(tmp_path: Path, new_database: NewDatabase, rounds: int) -> None:
     async with opened(tmp_path / "node", new_database()) as door:
 

@@ -309,10 +309,11 @@ def _plan(
         elif (meaning := _meaning(condition)) in by_meaning and request.method == "POST":
             planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
-            passed_over = frozenset() if request.method == "DELETE" else doomed
-            one_found = _one_found(finder.ids(tx, condition), request, passed_over)
-            one = _planned(request, one_found, by_meaning.get(meaning, fresh))
-            by_meaning[meaning] = one.place
+            deletes = request.method == "DELETE"
+            one_found = _one_found(finder.ids(tx, condition), request, frozenset() if deletes else doomed)
+            one = _planned(request, one_found, fresh if deletes else by_meaning.get(meaning, fresh))
+            if not deletes:
+                by_meaning[meaning] = one.place
             planned.append(one)
     return tuple(planned)
 
