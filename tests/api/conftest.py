@@ -19,3 +19,10 @@ def kept_on(request: pytest.FixtureRequest) -> Iterator[None]:
     """Where the networks of a test keep what they keep."""
     with keeping.kept_on(request.param, request):
         yield
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Networks end with their test: left open, they are memory that every collection of garbage walks through."""
+    yield
+    keeping.let_go()

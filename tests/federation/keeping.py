@@ -13,9 +13,14 @@ def kept_on(kind: str, request: pytest.FixtureRequest) -> Iterator[None]:
     server = request.getfixturevalue("postgresql") if kind == "postgresql" else None
     token = network.SERVER.set(server)
     yield
-    for each in network.OPEN:
-        each.close()
-    network.OPEN.clear()
+    let_go()
     network.SERVER.reset(token)
     if server is not None:
         server.drop_databases()
+
+
+def let_go() -> None:
+    """Close the networks of the test that has ended."""
+    for each in network.OPEN:
+        each.close()
+    network.OPEN.clear()

@@ -25,6 +25,7 @@ from tests.federation.consents import (
 )
 from tests.federation.network import Network
 from tests.federation.practitioners import look_up, resources_of
+from tests.federation.prepared import prepared
 from tests.federation.records import condition, consent, immunization, national_id, observation, patient, transaction
 
 from health_exchange.model.purposes import Purpose
@@ -42,6 +43,7 @@ OF_KIND = {
     "PSY": frozenset({"psy"}),
     "HIV": frozenset({"hiv"}),
 }
+RECORDS = frozenset[str]().union(*OF_KIND.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,21 +176,25 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_a_consent_case_of_ihe_pcf_comes_to_this(case: Case, tmp_path: Path) -> None:
-    network = Network(tmp_path)
+async def a_persons_records(network: Network) -> None:
     earlier = {**observation("o2025", "p1"), "effectiveDateTime": "2025-06-01T08:00:00+08:00"}
     records = [patient("p1", identity=national_id(1)), earlier, observation("o2026", "p1"), immunization("i2026", "p1")]
     restricted = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
     records += [{**observation("labelled", "p1"), "meta": {"security": [restricted]}}]
     records += [condition("psy", "p1", "F32.9"), condition("hiv", "p1", "B20")]
+    assert {record["id"] for record in records} == RECORDS
     await network.admit(COUNTY, transaction(*records), "r1")
     await network.settle()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_a_consent_case_of_ihe_pcf_comes_to_this(case: Case, tmp_path: Path) -> None:
+    network = await prepared(tmp_path, a_persons_records)
     said = consent("n1", "p1", case.provision, status=case.status, policy=case.policy)
     await network.admit(COUNTY, transaction(said), "r2")
     await network.settle()
 
-    assert pushed(network, [record["id"] for record in records]) == case.pushed
+    assert pushed(network, RECORDS) == case.pushed
     assert bool(told(network, person_of(network))) == case.found
     assert may_look_up(network, OUR_HOSPITAL) == case.ours
     assert may_look_up(network, OTHER_HOSPITAL) == case.others
@@ -199,7 +205,7 @@ async def test_a_consent_case_of_ihe_pcf_comes_to_this(case: Case, tmp_path: Pat
     assert network.log_failures() == []
 
 
-def pushed(network: Network, names: list[str]) -> set[str]:
+def pushed(network: Network, names: frozenset[str]) -> set[str]:
     """Those of the county's records that the nation keeps, by their ids at the county."""
     keys = network[COUNTY].parts.keys.exchange_ids
     kept = {name for _kind, name in network.kept("cn")}
