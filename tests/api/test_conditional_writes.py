@@ -234,7 +234,7 @@ async def test_equal_conditions_in_other_words_create_one_resource(door: Door, w
 @pytest.mark.parametrize("kind", ["create", "reference", "delete", "patch"])
 async def test_the_conditions_of_one_transaction_look_at_so_much_and_no_more(door: Door, kind: str) -> None:
     def entry(number: int) -> dict[str, Any]:
-        query = f"name=nobody-{number}"
+        query = f"name:contains=nobody-{number}"
         if kind == "reference":
             role = {"resourceType": "PractitionerRole", "practitioner": {"reference": f"Practitioner?{query}"}}
             return {"resource": role, "request": {"method": "POST", "url": "PractitionerRole"}}

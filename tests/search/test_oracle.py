@@ -4,7 +4,7 @@ The oracle shares nothing with what it checks but the grammar: it goes through t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
@@ -18,11 +18,14 @@ from health_exchange.search.finding import find, total
 from health_exchange.search.including import included
 from health_exchange.search.permission import Permitted
 from health_exchange.search.query import parse_pairs
+from health_exchange.store import token_index
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.schema import resources, tokens
 
 Keep = Callable[..., int]
 Permit = Callable[[int], Permitted]
+EVERYTHING = 5
+"""The level of who may see all there is."""
 FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
 CODES = ("a", "b", "c")
 STATUSES = ("final", "amended")
@@ -179,6 +182,9 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
     # However few are walked past first, and however little a step of a chain may give.
     monkeypatch.setattr(candidates, "WALK", data.draw(st.sampled_from([3, 10_000])))
     monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
+    monkeypatch.setattr(token_index, "TOGETHER_MAX", data.draw(st.sampled_from([1, 64])))
+    if level == EVERYTHING and data.draw(st.booleans()):
+        permitted = replace(permitted, is_whole=True)
     expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]
     pairs = [pair for pair, _holds in asked] + [("_count", str(count))] + ([("_sort", sort)] if sort else [])
     query = parse_pairs("Observation", pairs)

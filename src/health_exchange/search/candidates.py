@@ -23,7 +23,7 @@ from health_exchange.search.tokens import HASHED
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token, tokened
+from health_exchange.store.token_index import has_token, leads_in_order, led_by, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -173,7 +173,7 @@ def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most
 
 def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -> int:
     """How many rows the index leaves; no more than ``at_most`` are counted."""
-    if at_most is None and narrowing.tokens and not narrowing.others:
+    if at_most is None and narrowing.tokens and not narrowing.others and not narrowing.type:
         return tokened(tx, narrowing.tokens)
     rows = select(resources.c.rid).where(resources.c.deleted.is_(False), *narrowing.found(tx))
     if narrowing.needs_subjects:
@@ -196,7 +196,7 @@ def _batches(
     tx: Transaction, query: SearchQuery, narrowing: Narrowing, after: int | None, limit: int
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, newest row first, as many at a time as are opened together."""
-    if narrowing.is_rare:
+    if narrowing.is_rare or leads_in_order(tx, narrowing.tokens):
         yield from _by_index(tx, narrowing, after, limit)
         return
     if after is None:
@@ -220,15 +220,19 @@ def _by_index(
     tx: Transaction, narrowing: Narrowing, after: int | None, limit: int
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, all of them named by the index and then put in order."""
-    found = narrowing.found(tx)
+    walks = leads_in_order(tx, narrowing.tokens) and not narrowing.is_named
     while True:
-        below = [] if after is None else [resources.c.rid < after]
-        # As an expression, so that no database takes it for cheap to walk past all rows in their order; and within
-        # bounds, so that none joins more than is asked for.
-        named = select(resources.c.rid).where(resources.c.deleted.is_(False), *found, *below)
+        if walks:
+            named = led_by(tx, narrowing.tokens, after).where(*narrowing.others)
+        else:
+            below = [] if after is None else [resources.c.rid < after]
+            # As an expression, so that no database takes it for cheap to walk past all rows in their order.
+            order = (resources.c.rid + 0).desc()
+            named = select(resources.c.rid).where(*narrowing.found(tx), *below).order_by(order)
         if narrowing.needs_subjects:
             named = named.join(subjects, subjects.c.sid == resources.c.sid)
-        named = named.order_by((resources.c.rid + 0).desc()).limit(limit).correlate(None)
+        # Within bounds, so that none joins more than is asked for.
+        named = named.where(resources.c.deleted.is_(False)).limit(limit).correlate(None)
         batch = _rows(tx, [resources.c.rid.in_(named)], resources.c.rid.desc(), limit)
         if batch:
             yield batch

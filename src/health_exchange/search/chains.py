@@ -21,7 +21,7 @@ from health_exchange.store.resources import StoredResource
 from health_exchange.store.transaction import Transaction
 
 STEP_MAX = 1_000
-TOLD_MAX = 2_000
+TOLD_MAX = 5_000
 """As many a step may give where the index names them without one being opened."""
 
 

@@ -177,7 +177,7 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: Found
         tx: The transaction.
         query: What is asked.
         permitted: What the caller may see.
-        page: The first one, where it was looked for already.
+        page: The first one, where it was looked for already: unless somebody insists, no body is opened beyond it.
 
     Raises:
         TooCostlyError: Counting would mean opening more than ``SCAN_MAX``, and the total is insisted on.
@@ -194,6 +194,8 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: Found
         count = counted(tx, narrowing, None if insists else most + 1)
         return None if count > most and not insists else count
     if not insists:
+        if page is not None:
+            return None
         most = min(most, BATCH)
     if counted(tx, narrowing, most + 1) <= most:
         return sum(1 for _kept in matches_of(tx, plain, permitted, sieve=sieve_of(tx, permitted)))

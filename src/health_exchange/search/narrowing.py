@@ -61,6 +61,8 @@ class Narrowing:
     Attributes:
         tokens: Of every group, a match has at least one token; the group that fewest rows have comes first.
         others: What else no match fails.
+        type: That it is of this type, where its tokens do not say so or its name leads to it.
+        is_named: Whether ids lead to what is left.
         needs_subjects: Whether rights are among the conditions: they ask for whose a row is.
         is_rare: Whether few rows are left by it, however many there are.
         is_exact: Whether whatever is left is a match.
@@ -68,17 +70,22 @@ class Narrowing:
 
     tokens: list[Sequence[int]] = field(default_factory=list)
     others: list[ColumnElement[bool]] = field(default_factory=list)
+    type: str = ""
+    is_named: bool = False
     needs_subjects: bool = False
     is_rare: bool = False
     is_exact: bool = True
 
     def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
         """As conditions of a statement that begins with the index."""
-        return [*found_by(tx, self.tokens), *self.others]
+        tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.tokens)
+        return [*tokens, *([resources.c.type == self.type] if self.type else []), *self.others]
 
     def met(self, tx: Transaction) -> list[ColumnElement[bool]]:
         """As conditions of a statement that walks past rows."""
-        return [*(has_token(tx, group) for group in self.tokens), *self.others]
+        # As an expression, so that SQLite does not walk past all of the type instead.
+        of_type = [resources.c.type.concat("") == self.type] if self.type else []
+        return [*(has_token(tx, group) for group in self.tokens), *of_type, *self.others]
 
 
 def narrowed(
@@ -111,9 +118,9 @@ def _of_types(tx: Transaction, each: Sequence[Narrowing]) -> Narrowing:
     """What the index says of several types: the tokens that lead to each are asked for together."""
     leading = sorted({token for one in each if one.tokens for token in one.tokens[0]})
     of_tokens = found_by(tx, [leading]) if leading else []
-    is_told = all(len(one.tokens) == 1 and not one.others for one in each if one.tokens)
+    is_told = all(len(one.tokens) == 1 and not one.others and not one.type for one in each if one.tokens)
     return Narrowing(
-        others=[or_(false(), *of_tokens, *(and_(*one.others) for one in each if not one.tokens))],
+        others=[or_(false(), *of_tokens, *(and_(*one.found(tx)) for one in each if not one.tokens))],
         is_rare=all(one.is_rare for one in each),
         is_exact=is_told and all(one.is_exact for one in each),
     )
@@ -134,11 +141,12 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
             (found.tokens if is_rare else frequent).append(sorted(set(told.tokens)))
         else:
             found.others.append(told.condition(tx))
+            found.is_named = found.is_named or all(isinstance(term, IdTerm | IdsTerm) for term in criterion.terms)
         found.is_rare = found.is_rare or (is_rare and not told.is_walked)
     # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
     found.tokens += frequent
-    if not found.tokens:
-        found.others.append(resources.c.type == query.type)
+    if found.is_named or not found.tokens:
+        found.type = query.type
     return found
 
 

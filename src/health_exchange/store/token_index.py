@@ -6,7 +6,7 @@ in a table of their own, in the order pages are read.
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, delete, distinct, exists, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, distinct, exists, func, literal, select
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
@@ -14,7 +14,7 @@ from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
 
 TOGETHER_MAX = 64
-"""As many alternatives PostgreSQL looks up in its index at once."""
+"""As many alternatives are looked up at once."""
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -55,9 +55,11 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
 
 
 def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
-    """That a row has one of these tokens; on SQLite a look into each row that is walked past."""
+    """That a row has one of these tokens; on SQLite a look into each row that is walked past, unless they are many."""
     if _is_in_rows(tx):
         return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
+    if len(wanted) > TOGETHER_MAX:
+        return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
     return exists().where(tokens.c.token.in_(wanted), tokens.c.rid == resources.c.rid).correlate(resources)
 
 
@@ -91,6 +93,20 @@ def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[boo
     found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
     # As an array, which is made before anything else: joined to it, all rows might be walked past.
     return resources.c.rid == func.any(func.array(found.scalar_subquery()))
+
+
+def leads_in_order(tx: Transaction, groups: Sequence[Sequence[int]]) -> bool:
+    """Whether the index names rows in the order of their numbers: SQLite's does, those of one token."""
+    return not _is_in_rows(tx) and bool(groups) and len(groups[0]) == 1
+
+
+def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> Select[tuple[int]]:
+    """Rows that have a token of each group, newest first, where :func:`leads_in_order`; those under a number."""
+    [lead] = groups[0]
+    named = select(tokens.c.rid).join(resources, resources.c.rid == tokens.c.rid).where(tokens.c.token == lead)
+    if below is not None:
+        named = named.where(tokens.c.rid < below)
+    return named.where(*(has_token(tx, group) for group in groups[1:])).order_by(tokens.c.rid.desc())
 
 
 def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
