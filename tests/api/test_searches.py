@@ -61,6 +61,16 @@ def ids(answer: Any, mode: str = "match") -> list[str]:  # noqa: ANN401  # an an
     [
         ("/Observation", {"patient.family:missing": "true", "code": "14771-0"}, "O/o0 O/o1 O/o2 O/o3"),
         ("/Observation", {"subject:Patient._id": "p1", "value-quantity": "1.50"}, "O/o0 O/o2"),
+        (
+            "/Observation",
+            {
+                "value-quantity": "ge150|http://unitsofmeasure.org|umol/dL",
+                "patient": "p1",
+                "_sort": "status,value-quantity",
+            },
+            "O/o0 O/o2",
+        ),
+        ("/Patient", {"gender:in": "http://hl7.org/fhir/ValueSet/administrative-gender"}, "P/p1 P/p2"),
         ("/Patient", {"_has:Condition:patient:code": "I10"}, "P/p1"),
         ("/Patient", {"name:contains": "\u8bd5", "birthdate": "1970", "gender": "female"}, "P/p1 P/p2"),
         ("/Patient/p1/Observation", {}, "O/o0 O/o2"),
@@ -106,7 +116,7 @@ async def test_pages_over_several_types_follow_each_other(door: Door) -> None:
 
 
 async def test_sorted_pages_follow_each_other_with_what_they_include(door: Door) -> None:
-    answer = await asked(door, "/Observation", {"_sort": "-_id", "_count": "3", "_include": "Observation:subject"})
+    answer = await asked(door, "/Observation", {"_sort": "-_id", "_count": "3", "_include": "*"})
     assert [entry["resource"]["id"] for entry in answer.json()["entry"][:3]] == ["o3", "o2", "o1"]
     assert ids(answer, "include") == ["P/p1", "P/p2"]
     [following] = [link["url"] for link in answer.json()["link"] if link["relation"] == "next"]
@@ -122,7 +132,8 @@ async def test_sorted_pages_follow_each_other_with_what_they_include(door: Door)
         {"_text": "x"},
         {"_filter": "x"},
         {"near": "x"},
-        {"_sort": "status"},
+        {"code:in": "http://hl7.org/fhir/ValueSet/observation-codes"},
+        {"_sort": "code-value-quantity"},
         {"_include": "Patient:name"},
     ],
 )
