@@ -56,6 +56,9 @@ async def test_each_operation_works_where_it_is_stated(tmp_path: Path) -> None:
     statement = (await door.http.get("/fhir/metadata")).json()
     stated = next(each for each in statement["rest"][0]["resource"] if each["type"] == "Organization")
 
-    assert {each["name"] for each in stated["operation"]} == {"validate", "meta"}
+    assert {each["name"] for each in stated["operation"]} == {"validate", "meta", "meta-add", "meta-delete"}
     assert (await door.send("POST", "/fhir/Organization/$validate", ORGANIZATION)).status_code == 200
     assert (await door.send("GET", "/fhir/Organization/o1/$meta")).status_code == 200
+    tag = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "a"}]}}]}
+    for operation in ("$meta-add", "$meta-delete"):
+        assert (await door.send("POST", f"/fhir/Organization/o1/{operation}", tag)).status_code == 200

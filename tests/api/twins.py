@@ -25,6 +25,7 @@ from tests.federation.records import (
     patient,
     transaction,
 )
+from tests.tombstones import delete_resource
 
 from health_exchange.fhir.parameters import extract, instant_of, offered_for
 from health_exchange.model.errors import ExchangeError
@@ -143,7 +144,7 @@ def _hold(tx: Transaction, held: Held, at: str) -> None:
     resources.put(tx, new)
     kept = resources.current(tx, kind, place)
     if held.deleted and kept is not None:
-        resources.delete_resource(tx, kept, version=kept.version + 1, changed_at=at)
+        delete_resource(tx, kept, version=kept.version + 1, changed_at=at)
 
 
 def twins_above(folder: Path, address: str) -> tuple[Door, Door]:

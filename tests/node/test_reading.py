@@ -9,6 +9,7 @@ from random import Random
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.tombstones import delete_resource
 
 from health_exchange.audit.entries import AuditEntry, Facts, decode_entry
 from health_exchange.crypto.keyset import NodeKeys
@@ -312,7 +313,7 @@ async def test_what_was_deleted_is_gone(nation: Node) -> None:
     kept = nation.parts.store.read_now(lambda tx: resources.current(tx, "Condition", "c1"))
     assert kept is not None
     at = nation.clock.now().isoformat()
-    nation.parts.store.write_now(lambda tx: resources.delete_resource(tx, kept, version=2, changed_at=at))
+    nation.parts.store.write_now(lambda tx: delete_resource(tx, kept, version=2, changed_at=at))
     with pytest.raises(GoneError) as caught:
         await nation.reading.read("Condition", "c1", VIEWER)
     assert caught.value.category is Category.GONE

@@ -41,11 +41,11 @@ def holds(oracle: "Oracle", body: Body, name: str, value: str) -> bool:
 
 def sort_key(body: Body, rank: str) -> Any:  # noqa: ANN401  # one kind of value for each parameter
     """What a resource is ranked by; ``None`` where it has no such value."""
-    name, descends = rank.removeprefix("-"), rank.startswith("-")
+    name = rank.removeprefix("-")
     if name == "_id":
         return body["id"]
     texts = _values(body, name)
-    return interval(texts[0])[1 if descends else 0] if texts else None
+    return interval(texts[0])[0] if texts else None
 
 
 def interval(text: str) -> Interval:

@@ -1,6 +1,7 @@
 """Records to search, and searches for them."""
 
 from sqlalchemy import func, select
+from tests.tombstones import delete_resource
 
 from health_exchange.search.finding import find, total
 from health_exchange.search.permission import Permitted
@@ -50,7 +51,5 @@ def delete(store: Store, resource_id: str) -> None:
     kept = store.read_now(lambda tx: resources.current(tx, "Observation", resource_id))
     if kept is not None and not kept.deleted:
         store.write_now(
-            lambda tx: resources.delete_resource(
-                tx, kept, version=kept.version + 1, changed_at="2026-01-02T00:00:00+00:00"
-            )
+            lambda tx: delete_resource(tx, kept, version=kept.version + 1, changed_at="2026-01-02T00:00:00+00:00")
         )

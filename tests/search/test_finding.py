@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.search.records import ANNE, BO, LOINC, ask, count, delete, kept, observation
+from tests.tombstones import delete_resource
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
@@ -106,7 +107,7 @@ def test_a_deleted_resource_is_not_found_and_a_changed_one_by_its_new_values_onl
     assert ask(store, permit(5), ("code", "718-7")) == ["o1"]
     kept = store.read_now(lambda tx: resources.current(tx, "Observation", "o2"))
     assert kept is not None
-    store.write_now(lambda tx: resources.delete_resource(tx, kept, version=2, changed_at="2026-01-02T00:00:00+00:00"))
+    store.write_now(lambda tx: delete_resource(tx, kept, version=2, changed_at="2026-01-02T00:00:00+00:00"))
     assert ask(store, permit(5)) == ["o1"]
 
 

@@ -239,22 +239,6 @@ def _updated(row: tuple[object, ...]) -> dict[str, object]:
     return {"row": rid, **{f"to_{name}": value for name, value in zip(_CURRENT_COLUMNS, values, strict=True)}}
 
 
-def delete_resource(tx: Transaction, resource: StoredResource, *, version: int, changed_at: str) -> int:
-    """Put a tombstone in place of ``resource``, which must still be current; its row number."""
-    tombstone = NewVersion(
-        type=resource.type,
-        id=resource.id,
-        sid=resource.sid,
-        origin=resource.origin,
-        version=version,
-        resource_class=resource.resource_class,
-        changed_at=changed_at,
-        instant=None,
-        expected=resource.version,
-    )
-    return put(tx, tombstone)
-
-
 def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredResource | None:
     """The current version, which may be a tombstone; ``None`` where there never was one."""
     row = tx.execute(_ONE, {"type": resource_type, "id": resource_id}).one_or_none()
