@@ -1,6 +1,6 @@
 """Consent classes are found by an index; rows whose tokens an earlier release made get those of this one afterwards.
 
-The tokens are not this migration's work: a node gives them to its rows beside everything else (``store.reindexing``),
+The tokens are not this migration's work: a node gives them to its rows beside everything else (``search.reindexing``),
 and notes how far it has come. Who goes back forgets that: no row that the release before writes is passed over then.
 """
 

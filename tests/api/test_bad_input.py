@@ -168,6 +168,8 @@ async def test_a_clients_clock_an_hour_off_is_told(door: Door) -> None:
 
 async def test_a_token_expires(door: Door) -> None:
     headers = await door.headers()
+    # A token that was good is remembered; that it has expired is looked at each time.
+    assert (await door.http.get("/fhir/Patient", headers=headers)).status_code == 200
     door.advance(minutes=6)
 
     answer = await door.http.get("/fhir/Patient", headers=headers)

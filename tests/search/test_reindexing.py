@@ -1,6 +1,7 @@
 """Rows that an earlier release kept: found before they have this release's tokens, meanwhile and afterwards."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -98,6 +99,44 @@ def test_rows_of_an_earlier_release_are_found_before_they_have_new_tokens_meanwh
     rows = store.read_now(lambda tx: [(opened(tx, row), row.tokens) for row in tx.execute(_ALL).all()])
     for kept, tokens in rows:
         assert tokens == tokens_in(KEYS.tokens, kept.type, msgspec.json.decode(kept.body or b""))
+
+
+def test_the_generation_after_this_one_begins_at_the_first_row(
+    store: Store, keep: Keep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_records(keep)
+    take_back(store)
+    while store.write_now(reindexing.step):
+        pass
+
+    for generation in (generations.GENERATION + 1, generations.GENERATION):
+        monkeypatch.setattr(generations, "GENERATION", generation)
+        assert not store.read_now(generations.is_current)
+        steps = 0
+        while store.write_now(reindexing.step):
+            steps += 1
+        assert steps
+        assert store.read_now(generations.is_current)
+
+
+def test_who_began_before_all_rows_had_their_tokens_does_not_go_by_them(store: Store, keep: Keep) -> None:
+    write_records(keep)
+    take_back(store)
+
+    def began_before(tx: Transaction) -> tuple[bool, bool]:
+        before = generations.is_current(tx)
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(step_through, store).result()
+        return before, generations.is_current(tx)
+
+    assert store.read_now(began_before) == (False, False)
+    assert store.read_now(generations.is_current)
+
+
+def step_through(store: Store) -> None:
+    while store.write_now(reindexing.step):
+        pass
+    assert store.read_now(generations.is_current)
 
 
 _ALL = CURRENT.add_columns(resources.c.tokens)

@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import threading
 import time
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -109,4 +110,31 @@ async def test_who_gives_up_takes_no_thread_along(monkeypatch: pytest.MonkeyPatc
     await held
 
     assert await narrow.run("d", lambda: 7) == 7
+    narrow.close()
+
+
+async def test_one_asker_leaves_a_thread_to_the_others() -> None:
+    wide, gate = Lane(3), threading.Event()
+    crowd = [asyncio.create_task(wide.run("many", lambda: gate.wait(5))) for _ in range(9)]
+    await asyncio.sleep(0)
+
+    assert await asyncio.wait_for(wide.run("one", lambda: 7), 2) == 7
+    gate.set()
+    await asyncio.gather(*crowd)
+    wide.close()
+
+
+async def test_a_thread_is_passed_on_when_it_is_free_not_when_nobody_waits_for_it() -> None:
+    narrow, gate = Lane(1), threading.Event()
+    held = asyncio.create_task(narrow.run("a", lambda: gate.wait(5)))
+    await asyncio.sleep(0.05)
+    held.cancel()
+    order: list[str] = []
+    waiting = [asyncio.create_task(narrow.run(each, partial(order.append, each))) for each in ("b", "b", "c")]
+    await asyncio.sleep(0.05)
+
+    assert not order
+    gate.set()
+    await asyncio.gather(*waiting)
+    assert order == ["b", "c", "b"]
     narrow.close()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from health_exchange.model.errors import NotFoundError
+from health_exchange.model.errors import NotFoundError, UnavailableError
 from health_exchange.store import node_state
 from health_exchange.store.engine import Store, Transaction
 
@@ -59,19 +59,62 @@ async def test_one_write_that_fails_fails_alone_and_leaves_nothing(store: Store)
     assert [each for each in range(MANY) if kept[each] is None] == [BAD]
 
 
+async def test_while_nobody_can_be_answered_each_is_told_at_once_and_an_error_of_his_own(store: Store) -> None:
+    calls = []
+
+    def answer(_tx: Transaction, asked: Sequence[int]) -> list[int]:
+        calls.append(len(asked))
+        raise UnavailableError("away", retry_after_s=1)
+
+    told = await asyncio.gather(*(store.read_each(answer, each) for each in range(MANY)), return_exceptions=True)
+
+    assert all(isinstance(each, UnavailableError) for each in told)
+    assert len(set(map(id, told))) == MANY
+    assert sum(calls) == MANY
+
+
+async def test_whoever_is_not_answered_is_told_so(store: Store) -> None:
+    def too_few(_tx: Transaction, asked: Sequence[int]) -> list[int]:
+        return list(asked)[1:]
+
+    def ends(_tx: Transaction, _asked: Sequence[int]) -> list[int]:
+        raise StopIteration
+
+    async with asyncio.timeout(10):
+        told = await asyncio.gather(
+            store.read_each(too_few, 1), store.read_each(ends, 2), store.write_each(ends, 3), return_exceptions=True
+        )
+    assert [type(each) for each in told] == [ValueError, RuntimeError, RuntimeError]
+
+
+async def test_nobody_waits_for_a_store_that_is_closed(store: Store) -> None:
+    store.close()
+
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            await store.read_each(lambda _tx, asked: list(asked), 1)
+
+
 async def test_who_asks_no_more_is_not_waited_for(store: Store) -> None:
     go_on = threading.Event()
 
+    asked_for: list[int] = []
+
     def answer(_tx: Transaction, asked: Sequence[int]) -> list[int]:
+        asked_for.extend(asked)
         go_on.wait()
         return list(asked)
 
-    first, second = (asyncio.create_task(store.read_each(answer, each)) for each in (1, 2))
+    first = asyncio.create_task(store.read_each(answer, 1))
     await asyncio.sleep(0.1)
-    second.cancel()
+    others = [asyncio.create_task(store.read_each(answer, each)) for each in (2, 4)]
+    await asyncio.sleep(0)
+    others[0].cancel()
+    await asyncio.sleep(0)
     go_on.set()
 
     assert await first == 1
+    assert await others[1] == 4
     with pytest.raises(asyncio.CancelledError):
-        await second
-    assert await store.read_each(answer, 3) == 3
+        await others[0]
+    assert asked_for == [1, 4]

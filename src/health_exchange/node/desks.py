@@ -29,6 +29,7 @@ from health_exchange.pseudonym.cache import cache_tag
 from health_exchange.pseudonym.identities import Identity
 from health_exchange.search.finding import of_subjects
 from health_exchange.store import identity_cache
+from health_exchange.store.database import TooSlowError
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 
@@ -116,7 +117,14 @@ class Desks:
         parts = self._parts
         question, decision = await self._permit(caller)
         person = await self.person(identity)
-        view = await parts.store.read(lambda tx: self._view(tx, person, caller), asker=caller.principal.id)
+        try:
+            view = await parts.store.read(lambda tx: self._view(tx, person, caller), asker=caller.principal.id)
+        except TooSlowError as error:
+            entry = decision_entry(
+                parts, caller, question, decision, kind="read", outcome="failed", subjects=(person,), summary=error.code
+            )
+            await parts.store.write_each(log_each, entry)
+            raise
         outcome = "allowed" if view is not None and len(view.records) <= AT_ONCE_MAX else "failed"
         count = len(view.records) if view is not None else 0
         summary = f"a person's view: {count} resources"

@@ -6,7 +6,6 @@ proves itself against the answering log's signed checkpoint: what does not is no
 """
 
 from collections.abc import Sequence
-from functools import partial
 from hashlib import sha256
 
 import msgspec
@@ -21,7 +20,7 @@ from health_exchange.model.errors import RETRYABLE, ExchangeError
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
-from health_exchange.node.journal import log
+from health_exchange.node.journal import log_each
 from health_exchange.node.letterbox import ask_peer, open_request, seal_answer
 from health_exchange.node.log_reading import COUNT_MAX, read_log
 from health_exchange.node.parts import NodeParts
@@ -30,6 +29,7 @@ from health_exchange.node.rights import question_of, refusal
 from health_exchange.policy.decisions import Action, Principal
 from health_exchange.policy.questions import decision_on
 from health_exchange.protocol.letters import UnreadableLetterError
+from health_exchange.store.database import TooSlowError
 
 DISCLOSURES_PATH = "/exchange/v1/disclosures"
 LETTER = "disclosures"
@@ -98,7 +98,13 @@ async def disclose(
     action = Action.VIEW_DISCLOSURES if question.person else Action.READ_LOG
     asked = question_of(caller, action, None)
     decision = decision_on(parts.policies, asked)
-    excerpt = await read_log(parts, question, before=before, count=count) if decision.allowed else None
+    excerpt: LogExcerpt | None = None
+    ended: TooSlowError | None = None
+    if decision.allowed:
+        try:
+            excerpt = await read_log(parts, question, before=before, count=count, asker=peer or caller.principal.id)
+        except TooSlowError as error:
+            ended = error
     found = f"{len(excerpt.entries)} entries" if excerpt is not None else "entries"
     entry = decision_entry(
         parts,
@@ -106,13 +112,14 @@ async def disclose(
         asked,
         decision,
         kind="log-read",
+        outcome="failed" if ended is not None else "allowed",
         subjects=(question.person,) if question.person else (),
         summary=f"{found} by {', '.join(question.conditions) or 'nothing'}",
         peer=peer,
     )
-    await parts.store.write(partial(log, entry=entry))
+    await parts.store.write_each(log_each, entry)
     if excerpt is None:
-        raise refusal(decision)
+        raise ended or refusal(decision)
     return excerpt
 
 

@@ -30,7 +30,9 @@ _STRAGGLE = timedelta(hours=1)
 """An entry may stand behind later ones by the time its request took; this is far beyond."""
 
 
-async def read_log(parts: NodeParts, question: LogQuestion, *, before: int | None, count: int) -> LogExcerpt:
+async def read_log(
+    parts: NodeParts, question: LogQuestion, *, before: int | None, count: int, asker: str
+) -> LogExcerpt:
     """One page of what the question asks for, up to whatever was committed when it was asked.
 
     Args:
@@ -38,9 +40,13 @@ async def read_log(parts: NodeParts, question: LogQuestion, *, before: int | Non
         question: Checked.
         before: Only entries below this position; ``None`` from the end.
         count: At most so many.
+        asker: Who asks; it may take long.
+
+    Raises:
+        TooSlowError: It takes too long; or ``CrowdedError``, its turn does not come.
     """
     await housekeeping.checkpoint(parts)
-    return await parts.store.read(lambda tx: _excerpt(tx, parts, question, before, min(count, COUNT_MAX)))
+    return await parts.store.read(lambda tx: _excerpt(tx, parts, question, before, min(count, COUNT_MAX)), asker=asker)
 
 
 def _excerpt(tx: Transaction, parts: NodeParts, question: LogQuestion, before: int | None, count: int) -> LogExcerpt:

@@ -98,10 +98,10 @@ class Database(Protocol):
         """Let go of it."""
 
 
-def unavailable(error: DBAPIError) -> UnavailableError | TooSlowError:
-    """Ours, without the statement and its values."""
+def unavailable(error: DBAPIError, *, limited: bool = False) -> UnavailableError | TooSlowError:
+    """Ours, without the statement and its values; ``limited`` where it was one that is ended after ``READ_S``."""
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
-    if name in _ENDED:
+    if limited and name in _ENDED:
         return TooSlowError()
     return UnavailableError(f"the database does not answer: {name}", retry_after_s=1)
 

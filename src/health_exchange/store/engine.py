@@ -14,14 +14,14 @@ from time import monotonic
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import ExchangeError
+from health_exchange.model.errors import ExchangeError, UnavailableError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
-from health_exchange.store.database import LIMITED, READ_S, RUN, Database, unavailable
+from health_exchange.store.database import LIMITED, READ_S, RUN, Database, UnkeepableError, unavailable
 from health_exchange.store.lane import Lane
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
@@ -176,6 +176,8 @@ class Store:
         """What ``fn`` returns for a question; it is called once for all questions that wait, and is to be quick."""
         if self._inline:
             return self.read_now(lambda tx: fn(tx, [question]))[0]
+        if self._closed:
+            raise UnavailableError("the store is closed")
         waiting: Waiting[T] = Waiting(asyncio.get_running_loop())
         self._questions.setdefault(fn, deque()).append((question, waiting))
         if fn not in self._called:
@@ -188,14 +190,16 @@ class Store:
         """As :meth:`read`, for callers without an event loop."""
         try:
             return self._read_once(fn, limited=limited)
+        except DataError:
+            raise UnkeepableError("a value of the request is none that a database can look for") from None
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise unavailable(error) from None
+                raise unavailable(error, limited=limited) from None
         # The server was restarted, and all connections at hand are dead: a read may be tried again.
         try:
             return self._read_once(fn, limited=limited)
         except DBAPIError as error:
-            raise unavailable(error) from None
+            raise unavailable(error, limited=limited) from None
 
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
@@ -229,21 +233,22 @@ class Store:
         waiting = self._questions[fn]
         while waiting:
             asked = [waiting.popleft() for _ in range(min(len(waiting), TOGETHER_MAX))]
-            tell(self._answers(fn, [each for each in asked if not each[1].has_left]))
+            tell(self._answers(fn, asked))
 
     def _answers(
         self, fn: Callable[[Transaction, Sequence[Any]], Sequence[Any]], asked: Sequence[tuple[Any, Waiting[Any]]]
     ) -> list[Outcome]:
-        """What to tell; where they fail together, each is tried by itself."""
+        """What to tell; where they fail together, each is tried by itself, unless nobody can be answered now."""
+        asked = [each for each in asked if not each[1].has_left]
         if not asked:
             return []
         try:
             values = self.read_now(lambda tx: fn(tx, [question for question, _waiting in asked]))
+            return [Outcome(waiting, value) for (_question, waiting), value in zip(asked, values, strict=True)]
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
-            if len(asked) == 1:
-                return [Outcome(asked[0][1], problem=error)]
+            if len(asked) == 1 or isinstance(error, UnavailableError):
+                return [Outcome(waiting, problem=error) for _question, waiting in asked]
             return [outcome for each in asked for outcome in self._answers(fn, [each])]
-        return [Outcome(waiting, value) for (_question, waiting), value in zip(asked, values, strict=True)]
 
     def _read_once(self, fn: Callable[[Transaction], T], *, limited: bool) -> T:
         with self._database.engine.connect() as connection:

@@ -4,7 +4,8 @@ A row that is kept has the tokens of the release that keeps it. Rows of an earli
 of their numbers (``search.reindexing``); until then nobody goes by tokens that these lack.
 """
 
-from weakref import WeakSet
+from time import monotonic
+from weakref import WeakKeyDictionary
 
 from health_exchange.store import node_state
 from health_exchange.store.database import Database
@@ -13,22 +14,28 @@ from health_exchange.store.transaction import Transaction
 GENERATION = 2
 """Counts what ``search.tokens`` makes: 1 had codes, identifiers and persons, 2 also texts, encounters, compartments."""
 _GENERATION, _PLACE = "token-generation", "tokens-anew"
-_THROUGH: WeakSet[Database] = WeakSet()
-"""Databases that were seen with all rows of this generation, which none of them loses again."""
+_THROUGH: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
+"""When databases were first seen with all rows of this generation, which none of them loses again."""
+SNAPSHOT_S = 300.0
+"""Longer than any transaction lasts: one that began before all rows were gone through does not see them so."""
 
 
 def is_current(tx: Transaction) -> bool:
-    """Whether every row has the tokens of this generation."""
-    if tx.database not in _THROUGH:
-        if node_state.cursor(tx, _GENERATION) < GENERATION:
-            return False
-        _THROUGH.add(tx.database)
+    """Whether every row has the tokens of this generation, as this transaction sees them."""
+    seen_at = _THROUGH.get(tx.database)
+    if seen_at is not None and monotonic() - seen_at > SNAPSHOT_S:
+        return True
+    if node_state.cursor(tx, _GENERATION) != GENERATION:
+        return False
+    _THROUGH.setdefault(tx.database, monotonic())
     return True
 
 
 def settle(tx: Transaction) -> None:
     """Note that every row has them: there is none yet, or all were gone through by transactions before this one."""
     node_state.set_cursor(tx, _GENERATION, GENERATION)
+    # The next generation begins at the first row.
+    node_state.set_cursor(tx, _PLACE, 0)
 
 
 def place(tx: Transaction) -> int:

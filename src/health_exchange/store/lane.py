@@ -4,18 +4,19 @@ Nobody who reads one resource waits for a search, and nobody's search waits for 
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from health_exchange.model.errors import Category, ExchangeError
 
 T = TypeVar("T")
 
-THREADS = 2
-WAIT_S = 10.0
-"""How long one waits for a thread, while others' reads have theirs."""
+THREADS = 3
+WAIT_S = 25.0
+"""How long one waits for a thread: longer than any read takes, which is ``READ_S`` and its last statement's."""
 
 
 class CrowdedError(ExchangeError):
@@ -31,6 +32,9 @@ class Lane:
     def __init__(self, threads: int = THREADS) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="store-search")
         self._free = threads
+        # One thread is always another's.
+        self._most = max(1, threads - 1)
+        self._under_way: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def run(self, asker: str, fn: Callable[[], T]) -> T:
@@ -40,10 +44,16 @@ class Lane:
             CrowdedError: It was not within ``WAIT_S``.
         """
         await self._turn(asker)
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, fn)
-        finally:
-            self._pass_on()
+        loop = asyncio.get_running_loop()
+        under_way = self._pool.submit(fn)
+
+        def ended(_future: Future[T]) -> None:
+            # Also where nobody waits for it any more: the thread is free now, and not before.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._pass_on, asker)
+
+        under_way.add_done_callback(ended)
+        return await asyncio.wrap_future(under_way)
 
     def close(self) -> None:
         """Let those under way end."""
@@ -51,8 +61,8 @@ class Lane:
 
     async def _turn(self, asker: str) -> None:
         """Wait for a thread, which then is the caller's to pass on."""
-        if self._free:
-            self._free -= 1
+        if self._free and self._under_way[asker] < self._most:
+            self._take(asker)
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(asker, deque()).append(turn)
@@ -63,23 +73,41 @@ class Lane:
         except BaseException as error:
             # It may have been given in the very moment in which its asker gave up.
             if turn.done() and not turn.cancelled():
-                self._pass_on()
+                self._pass_on(asker)
             if not isinstance(error, TimeoutError):
                 raise
             is_late = True
         if is_late:
             raise CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
 
-    def _pass_on(self) -> None:
-        """Give a thread to the next who waits for one: one of each asker, and from the first again."""
-        while self._waiting:
-            asker, turns = next(iter(self._waiting.items()))
-            turn = turns.popleft()
-            if turns:
-                self._waiting.move_to_end(asker)
-            else:
-                del self._waiting[asker]
-            if not turn.done():
-                turn.set_result(None)
-                return
+    def _take(self, asker: str) -> None:
+        self._free -= 1
+        self._under_way[asker] += 1
+
+    def _pass_on(self, asker: str) -> None:
+        """Take a thread back, and give it to the next who waits: one of each asker, and from the first again."""
         self._free += 1
+        self._under_way[asker] -= 1
+        if not self._under_way[asker]:
+            del self._under_way[asker]
+        for waiting in list(self._waiting):
+            if self._under_way[waiting] < self._most and self._begin(waiting):
+                return
+
+    def _begin(self, asker: str) -> bool:
+        """Whether one of an asker's turns, which now is another's, has begun."""
+        turns = self._waiting[asker]
+        while turns:
+            turn = turns.popleft()
+            if not turn.done():
+                self._take(asker)
+                turn.set_result(None)
+                break
+        else:
+            del self._waiting[asker]
+            return False
+        if turns:
+            self._waiting.move_to_end(asker)
+        else:
+            del self._waiting[asker]
+        return True

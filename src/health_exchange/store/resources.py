@@ -114,7 +114,6 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 
 CURRENT = _joined(resources)
-_ONE = CURRENT.where(resources.c.type == bindparam("type"), resources.c.id == bindparam("id"))
 _NAMED = CURRENT.where(pair_among((resources.c.type, resources.c.id), ("types", "ids")))
 _BY_RIDS = CURRENT.where(_OF_RIDS)
 HISTORY = _joined(history)
@@ -241,14 +240,21 @@ def _updated(row: tuple[object, ...]) -> dict[str, object]:
 
 def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredResource | None:
     """The current version, which may be a tombstone; ``None`` where there never was one."""
-    row = tx.execute(_ONE, {"type": resource_type, "id": resource_id}).one_or_none()
-    return opened(tx, row) if row is not None else None
+    return currents(tx, {(resource_type, resource_id)}).get((resource_type, resource_id))
 
 
 def currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
     """As :func:`current`, for several names (type and id) at once; absent where there never was one."""
-    types, ids = zip(*places, strict=True)
+    named = [place for place in places if _is_name(*place)]
+    if not named:
+        return {}
+    types, ids = zip(*named, strict=True)
     return {(row.type, row.id): opened(tx, row) for row in tx.execute(_NAMED, {"types": types, "ids": ids})}
+
+
+def _is_name(resource_type: str, resource_id: str) -> bool:
+    """Whether anything may be kept under a type and an id: a database stumbles over texts that are neither."""
+    return (resource_type + resource_id).isascii() and "\0" not in resource_type + resource_id
 
 
 def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:

@@ -8,7 +8,10 @@ from asyncio import Future as LoopFuture
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from typing import Any, Generic, NamedTuple, TypeVar
+
+from health_exchange.model.errors import ExchangeError
 
 T = TypeVar("T")
 
@@ -61,5 +64,9 @@ def _settle(outcomes: Iterable[Outcome]) -> None:
             continue
         if problem is None:
             waiting.future.set_result(value)
+        elif isinstance(problem, StopIteration):
+            # No future takes one.
+            waiting.future.set_exception(RuntimeError("a function of the store ended as an iterator does"))
         else:
-            waiting.future.set_exception(problem)
+            # A copy for each: who is told may say where in a request it happened, which is nobody else's.
+            waiting.future.set_exception(copy(problem) if isinstance(problem, ExchangeError) else problem)
