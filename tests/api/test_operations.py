@@ -1,11 +1,14 @@
 """``$validate``, ``$meta``, ``$meta-add`` and ``$meta-delete`` over HTTP."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.records import national_id, observation, patient, transaction
+
+from health_exchange.fhir.validation import validate
 
 
 @pytest.fixture
@@ -163,6 +166,23 @@ async def test_what_is_no_change_of_a_meta_is_refused(door: Door, path: str, bod
     await door.send("POST", "/fhir", transaction(patient("p1", identity=None), observation("o1", "p1")))
 
     assert (await door.send("POST", f"/fhir/{path}", body)).status_code == status
+
+
+NAMELESS: dict[str, Any] = {
+    "resourceType": "Parameters",
+    "parameter": [{"_name": {"extension": [{"url": "urn:a", "valueString": "x"}]}, "valueString": "x"}],
+}
+"""Sound FHIR R4: an extension stands for the name."""
+
+
+@pytest.mark.parametrize(
+    "path", ["Basic/open/$meta-add", "Patient/p1/$everything", "Patient/$match", "Basic/$validate"]
+)
+async def test_a_parameter_without_a_name_is_refused_by_every_operation(door: Door, path: str) -> None:
+    assert validate(json.dumps(NAMELESS).encode()).type == "Parameters"
+    answer = await door.send("POST", f"/fhir/{path}", NAMELESS)
+
+    assert (answer.status_code, issue_of(answer)["diagnostics"]) == (400, "a parameter has a name")
 
 
 async def test_the_meta_of_all_resources_is_not_offered_and_says_so(door: Door, tmp_path: Path) -> None:

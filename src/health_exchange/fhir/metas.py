@@ -5,8 +5,8 @@ Pure, on bytes: all else of the resource stays as it is.
 Source: FHIR R4, section 2.26.3.4 "Resource Metadata"; OperationDefinitions Resource-meta-add and Resource-meta-delete.
 """
 
+from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, kind_of, text
-from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import Category, ExchangeError
 
 SETS = ("profile", "security", "tag")
@@ -23,15 +23,13 @@ def meta_in(raw: bytes) -> bytes:
     """The Meta in the Parameters of ``$meta-add`` or ``$meta-delete``.
 
     Raises:
-        MalformedResourceError: The body is no resource of FHIR R4.
-        BadMetaError: It is no such Parameters.
+        MalformedResourceError: The body is no Parameters of FHIR R4.
+        BadMetaError: They are others.
     """
-    view = validate(raw)
-    given = items(fields(view.raw).get("parameter", b"[]")) if view.type == "Parameters" else []
-    members = [fields(each) for each in given]
-    if len(members) != 1 or text(members[0]["name"]) != "meta" or "valueMeta" not in members[0]:
+    given = read_arguments(raw)
+    if len(given) != 1 or given[0].name != "meta" or "valueMeta" not in given[0].members:
         raise BadMetaError("the operation takes Parameters with one parameter, meta, that has a valueMeta")
-    meta = bytes(members[0]["valueMeta"])
+    meta = bytes(fields(given[0].raw)["valueMeta"])
     if not fields(meta).keys() <= set(SETS):
         raise BadMetaError("profiles, tags and security labels are added and deleted, nothing else of a meta")
     return meta
