@@ -190,12 +190,12 @@ class Store:
             return self._read_once(fn, limited=limited)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise unavailable(error) from None
+                raise unavailable(error, limited=limited) from None
         # The server was restarted, and all connections at hand are dead: a read may be tried again.
         try:
             return self._read_once(fn, limited=limited)
         except DBAPIError as error:
-            raise unavailable(error) from None
+            raise unavailable(error, limited=limited) from None
 
     def on_commit(self, ring: Callable[[AbstractSet[str]], None]) -> None:
         """Have ``ring`` called after every commit with the names of the tables written to, in the writer's thread."""
