@@ -122,6 +122,18 @@ async def test_where_nobody_is_looked_up_elsewhere_it_is_asked_by_post_as_by_get
     assert [answer.status_code for answer in wrong] == [400, 400]
 
 
+@pytest.mark.parametrize("source", [{}, {"source": "urn:lab:7"}])
+async def test_each_resource_is_what_a_read_of_it_gives(door: Door, source: dict[str, str]) -> None:
+    await door.send("PUT", "/fhir/Observation/o1", dated("o1", "2025-01-01") | {"meta": source})
+    whole = (await door.send("GET", PATH)).json()
+    found = [entry["resource"] for entry in whole["entry"]]
+
+    assert found == [
+        (await door.send("GET", f"/fhir/{resource['resourceType']}/{resource['id']}")).json() for resource in found
+    ]
+    assert found[1]["meta"].keys() - {"versionId", "lastUpdated"} == source.keys()
+
+
 async def test_since_gives_what_was_changed_since(door: Door) -> None:
     door.advance(hours=1)
     now = door.network.clock.now().isoformat().replace("+00:00", "Z")

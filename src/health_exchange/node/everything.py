@@ -189,7 +189,11 @@ class Everything:
                 expires_at=self._parts.clock.now() + LIFETIME,
             )
             links["next"] = f"{own}?{PAGE}={self._token(going_on, caller)}"
-        sourced = [msgspec.structs.replace(kept, body=with_source(kept, here=here)) for kept in answer.kept]
+        # What was admitted here comes as a read of it gives it: its source is the facility's to say.
+        sourced = [
+            kept if kept.origin == here else msgspec.structs.replace(kept, body=with_source(kept, here=here))
+            for kept in answer.kept
+        ]
         return searchset(sourced, base=base, total=answer.total, links=links, mode="match")
 
     async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:
