@@ -25,6 +25,8 @@ def wrapped(resource: dict[str, Any], **values: str) -> dict[str, Any]:
 SOUND: dict[str, Any] = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}}
 BROKEN: dict[str, Any] = {"resourceType": "Observation", "status": 1, "bogus": "x", "issued": "2026-02-30T00:00:00Z"}
 
+TWICE: dict[str, Any] = wrapped(BROKEN) | {"parameter": [*wrapped(BROKEN)["parameter"], *wrapped(SOUND)["parameter"]]}
+
 
 @pytest.mark.parametrize("body", [SOUND, wrapped(SOUND), wrapped(SOUND, mode="update")])
 @pytest.mark.parametrize("where", ["cn/33/3305/330521", "cn"])
@@ -74,6 +76,8 @@ async def test_what_does_not_fit_its_place_is_wrong_too(door: Door, path: str, b
     ("path", "body", "status"),
     [
         ("Observation/$validate?mode=paint", SOUND, 400),
+        ("Observation/$validate?mode=create&mode=update", SOUND, 400),
+        ("Observation/$validate", TWICE, 400),
         ("Observation/$validate?bogus=1", SOUND, 400),
         ("Observation/$validate?profile=http://x", SOUND, 501),
         ("Observation/$validate", wrapped(SOUND, profile="http://x"), 501),

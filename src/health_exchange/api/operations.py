@@ -68,9 +68,10 @@ class Operations:
         resource_type = request.path_params["type"]
         if resource_type not in resource_types():
             raise NotFoundError("there is no such resource type")
-        given = dict(Wishes.of(request).pairs)
-        if not given.keys() <= _OFFERED:
-            raise BadValidationError("$validate takes mode and profile")
+        pairs = Wishes.of(request).pairs
+        given = dict(pairs)
+        if not given.keys() <= _OFFERED or len(given) < len(pairs):
+            raise BadValidationError("$validate takes mode and profile, each once")
         raw = await read_fhir(request, self.limits.body_bytes)
         resource_id, mode, profile = request.path_params.get("id"), given.get("mode", ""), given.get("profile", "")
         faults = await self.parts.workers.run(
