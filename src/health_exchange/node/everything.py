@@ -27,7 +27,7 @@ from health_exchange.node.seeing import ABSENT, Answer, asked, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.belongings import LAST, Belonging, Filter, belongings, opened_in_order
-from health_exchange.search.finding import FoundPage
+from health_exchange.search.finding import FoundPage, page_of
 from health_exchange.search.links import LIFETIME, PAGE, BadPageError, open_link, seal_link
 from health_exchange.search.query import refuse_parameters
 from health_exchange.search.spans import BadDateError, Span, span_of
@@ -229,8 +229,8 @@ class Everything:
         if not seen and (wished.total is None or not person.is_open):
             return self._nothing(tx, caller, person)
         rows = [one for one in seen if wanted.takes(one)]
-        found = opened_in_order(tx, rows[: wished.count])
-        page = FoundPage(resources=found, rest=tuple(one.rid for one in rows[wished.count :]))
+        found, _more = page_of(opened_in_order(tx, rows[: wished.count]), wished.count)
+        page = FoundPage(resources=found, rest=tuple(one.rid for one in rows[len(found) :]))
         return self._answer(person, found, page=page, total=len(rows) if wished.total is None else wished.total)
 
     def _all(self, tx: Transaction, caller: Caller, name: str) -> Answer:
@@ -242,7 +242,7 @@ class Everything:
         if len(seen) > AT_ONCE_MAX:
             error = TooMuchError(f"there are more than {AT_ONCE_MAX} resources; search by type")
             return self._answer(person, (), error=error)
-        return self._answer(person, opened_in_order(tx, seen))
+        return self._answer(person, list(opened_in_order(tx, seen)))
 
     def _belongings(
         self, tx: Transaction, person: _Person, *, after: int = 0, up_to: int = LAST
