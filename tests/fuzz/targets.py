@@ -196,10 +196,10 @@ def _arguments(raw: bytes) -> None:
 def _change_meta(raw: bytes) -> None:
     """What nobody named stays as it is, and where it is; what is made is sound."""
     change = meta_in(raw)
-    named = {(each.get("system"), each.get("code")) for each in decode_json(change).get("tag", ())}
-    before = decode_json(_tagged_sample())["meta"]["tag"]
+    named = {(each.get("system"), each.get("code")) for each in json.loads(change).get("tag", ())}
+    before = json.loads(_tagged_sample())["meta"]["tag"]
     for deletes in (False, True):
-        made = decode_json(with_meta(_tagged_sample(), change, deletes=deletes))
+        made = json.loads(with_meta(_tagged_sample(), change, deletes=deletes))
         after = made["meta"].get("tag", [])
         kept = [each for each in before if not deletes or (each.get("system"), each.get("code")) not in named]
         assert after[: len(kept)] == kept
