@@ -87,7 +87,15 @@ async def test_a_transactions_reads_see_what_it_wrote_whatever_their_place(door:
 
 
 @pytest.mark.parametrize(
-    ("url", "status"), [("Patient/never", 404), ("Patient?bogus=1", 400), ("Nothing/_history", 404), ("_tags", 400)]
+    ("url", "status"),
+    [
+        ("Patient/never", 404),
+        ("Patient?bogus=1", 400),
+        ("Nothing/_history", 404),
+        ("_tags", 400),
+        ("Patient_history", 400),
+        ("Patient/p1_history", 400),
+    ],
 )
 async def test_a_read_that_fails_takes_a_transaction_with_it_and_no_batch(door: Door, url: str, status: int) -> None:
     before = door.rows()

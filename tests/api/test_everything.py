@@ -11,6 +11,7 @@ from tests.wiring.alone import alone
 
 from health_exchange.fhir.validation import validate
 from health_exchange.node import everything
+from health_exchange.search import belongings, finding
 from health_exchange.store.schema import audit_entries
 
 ON_BOTH_DATABASES = True
@@ -120,6 +121,55 @@ async def test_where_nobody_is_looked_up_elsewhere_it_is_asked_by_post_as_by_get
     assert (names(first), names(second), first["total"]) == (["o3", "o4"], ["o5", "o6"], 5)
     assert len(names(whole.json())) == 8
     assert [answer.status_code for answer in wrong] == [400, 400]
+
+
+async def test_a_page_ends_before_it_is_too_large_and_the_next_goes_on(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "PAGE_BYTES_MAX", 700)
+    monkeypatch.setattr(belongings, "OPENED_AT_ONCE", 2)
+    page = (await door.send("GET", PATH)).json()
+    pages = [names(page)]
+    while url := following(page):
+        page = (await door.send("GET", url)).json()
+        pages.append(names(page))
+
+    assert [name for each in pages for name in each] == ["p1", *(f"o{number}" for number in range(1, 8))]
+    assert 1 < len(pages) < 8
+    assert page["total"] == 8
+
+
+async def test_what_is_larger_than_a_page_has_one_of_its_own(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "PAGE_BYTES_MAX", 1)
+    page = (await door.send("GET", f"{PATH}?_count=5")).json()
+
+    assert (names(page), page["total"], bool(following(page))) == (["p1"], 8, True)
+
+
+@pytest.mark.parametrize("asked", ["", "&_sort=date", "&_sort=-code"])
+async def test_a_search_ends_its_pages_alike(door: Door, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
+    monkeypatch.setattr(finding, "PAGE_BYTES_MAX", 700)
+    page = (await door.send("GET", f"/fhir/Observation?_count=5&_total=accurate{asked}")).json()
+    pages = [names(page)]
+    while url := following(page):
+        page = (await door.send("GET", url)).json()
+        pages.append(names(page))
+
+    assert sorted(name for each in pages for name in each) == [f"o{number}" for number in range(1, 8)]
+    assert all(0 < len(each) < 5 for each in pages)
+    assert page["total"] == 7
+
+
+@pytest.mark.parametrize("source", [{}, {"source": "urn:lab:7"}])
+async def test_each_resource_is_what_a_read_of_it_gives(door: Door, source: dict[str, str]) -> None:
+    await door.send("PUT", "/fhir/Observation/o1", dated("o1", "2025-01-01") | {"meta": source})
+    whole = (await door.send("GET", PATH)).json()
+    found = [entry["resource"] for entry in whole["entry"]]
+
+    assert found == [
+        (await door.send("GET", f"/fhir/{resource['resourceType']}/{resource['id']}")).json() for resource in found
+    ]
+    assert found[1]["meta"].keys() - {"versionId", "lastUpdated"} == source.keys()
 
 
 async def test_since_gives_what_was_changed_since(door: Door) -> None:

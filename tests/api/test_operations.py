@@ -1,11 +1,14 @@
 """``$validate``, ``$meta``, ``$meta-add`` and ``$meta-delete`` over HTTP."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.api.door import Door, issue_of
 from tests.federation.records import national_id, observation, patient, transaction
+
+from health_exchange.fhir.validation import validate
 
 
 @pytest.fixture
@@ -21,6 +24,8 @@ def wrapped(resource: dict[str, Any], **values: str) -> dict[str, Any]:
 
 SOUND: dict[str, Any] = {"resourceType": "Observation", "id": "o1", "status": "final", "code": {"text": "x"}}
 BROKEN: dict[str, Any] = {"resourceType": "Observation", "status": 1, "bogus": "x", "issued": "2026-02-30T00:00:00Z"}
+
+TWICE: dict[str, Any] = wrapped(BROKEN) | {"parameter": [*wrapped(BROKEN)["parameter"], *wrapped(SOUND)["parameter"]]}
 
 
 @pytest.mark.parametrize("body", [SOUND, wrapped(SOUND), wrapped(SOUND, mode="update")])
@@ -71,6 +76,8 @@ async def test_what_does_not_fit_its_place_is_wrong_too(door: Door, path: str, b
     ("path", "body", "status"),
     [
         ("Observation/$validate?mode=paint", SOUND, 400),
+        ("Observation/$validate?mode=create&mode=update", SOUND, 400),
+        ("Observation/$validate", TWICE, 400),
         ("Observation/$validate?bogus=1", SOUND, 400),
         ("Observation/$validate?profile=http://x", SOUND, 501),
         ("Observation/$validate", wrapped(SOUND, profile="http://x"), 501),
@@ -163,6 +170,23 @@ async def test_what_is_no_change_of_a_meta_is_refused(door: Door, path: str, bod
     await door.send("POST", "/fhir", transaction(patient("p1", identity=None), observation("o1", "p1")))
 
     assert (await door.send("POST", f"/fhir/{path}", body)).status_code == status
+
+
+NAMELESS: dict[str, Any] = {
+    "resourceType": "Parameters",
+    "parameter": [{"_name": {"extension": [{"url": "urn:a", "valueString": "x"}]}, "valueString": "x"}],
+}
+"""Sound FHIR R4: an extension stands for the name."""
+
+
+@pytest.mark.parametrize(
+    "path", ["Basic/open/$meta-add", "Patient/p1/$everything", "Patient/$match", "Basic/$validate"]
+)
+async def test_a_parameter_without_a_name_is_refused_by_every_operation(door: Door, path: str) -> None:
+    assert validate(json.dumps(NAMELESS).encode()).type == "Parameters"
+    answer = await door.send("POST", f"/fhir/{path}", NAMELESS)
+
+    assert (answer.status_code, issue_of(answer)["diagnostics"]) == (400, "a parameter has a name")
 
 
 async def test_the_meta_of_all_resources_is_not_offered_and_says_so(door: Door, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from starlette.routing import Route
 from tests.api.door import COUNTY, Door
 from tests.federation.network import Network
+from tests.federation.records import national_id
 
 from health_exchange.api.operator_description import DESCRIBED, DESCRIPTION_PATH, PREFIXES
 from health_exchange.wiring.assembly import fhir_app
@@ -49,6 +50,30 @@ async def test_what_needs_no_token_is_said_to_and_the_rest_refuses_without(netwo
     for (method, path), row in DESCRIBED.items():
         answer = await door.http.request(method, path.replace("{", "").replace("}", ""), json=dict(row.example))
         assert (answer.status_code != 401) == row.is_open, path
+
+
+async def test_a_url_that_is_refused_before_all_else_is_a_failure_that_every_route_describes(
+    network: Network, tmp_path: Path
+) -> None:
+    door = Door(tmp_path, COUNTY, network)
+    described = (await door.http.get(DESCRIPTION_PATH)).json()["paths"]
+
+    for method, path in DESCRIBED:
+        answer = await door.http.request(method, f"{path}?x={national_id(1)}".replace("{", "").replace("}", ""))
+        assert str(answer.status_code) == "400"
+        assert "400" in described[path][method.lower()]["responses"]
+
+
+@pytest.mark.parametrize("path", ["search", "evidence"])
+async def test_a_node_that_is_not_in_the_directory_is_a_failure_that_is_described(
+    network: Network, tmp_path: Path, path: str
+) -> None:
+    door = Door(tmp_path, COUNTY, network)
+    described = (await door.http.get(DESCRIPTION_PATH)).json()["paths"]
+    answer = await door.send("POST", f"/operator/v1/audit/{path}", {"nodes": ["cn/99"]}, who="auditor")
+
+    assert answer.status_code == 404
+    assert "404" in described[f"/operator/v1/audit/{path}"]["post"]["responses"]
 
 
 def test_names_of_operations_are_unique() -> None:

@@ -50,6 +50,19 @@ async def test_a_part_of_each_resource_is_told(door: Door, path: str) -> None:
         assert (b"1.50" in answer.content) is (asked == "_summary=true")
 
 
+async def test_a_compartments_search_gives_parts_of_many_whatever_the_person_is_called(door: Door) -> None:
+    theirs = [
+        patient("Observation", identity=None),
+        observation("o9", "Observation", "1.50") | {"note": [{"text": "n"}]},
+    ]
+    await door.send("POST", "/fhir", transaction(*theirs))
+    answer = (await door.send("GET", "/fhir/Patient/Observation/Observation?_summary=true")).json()
+
+    assert (answer["resourceType"], answer["total"]) == ("Bundle", 1)
+    assert "tag" not in answer.get("meta", {})
+    assert "note" not in answer["entry"][0]["resource"]
+
+
 async def test_further_pages_are_told_alike(door: Door) -> None:
     for path in (
         "/fhir/Observation?_count=1&_elements=status&_pretty=true",

@@ -44,6 +44,7 @@ _SEARCHES = (
     "~Patient?identifier=urn:lab|7&birthdate=2000",
     "~events?date=ge2024&type=rest&subtype=search&agent.identifier=x&outcome=4&_count=5",
     "~events?entity.identifier=urn:a|b&_id=1.0&patient.identifier=x&action=R",
+    "~everything?_type=Patient,Observation&_since=2025-01-01T00:00:00Z&_count=20&start=2024&end=2025-02",
     "~target?Patient/p1",
     "~target?Patient?identifier=urn:lab|7",
     "~known?Wed, 21 Oct 2015 07:28:00 GMT",
@@ -56,7 +57,7 @@ _PATCHES = (
     '[{"op":"replace","path":"","value":{"resourceType":"Basic","code":{"text":"x"}}}]',
     '[{"op":"add","path":"/a~1b~0c","value":null}]',
 )
-_LINKS = ("token:abcdefgh", "history:\x81", "search:\x87", "token:")
+_LINKS = ("token:abcdefgh", "history:\x81", "search:\x87", "everything:\x8a", "token:")
 
 
 @cache
@@ -66,6 +67,7 @@ def seeds_of(target: str) -> Sequence[bytes]:
         "bundle": _bundles(),
         "resource": _resources(),
         "patch": (*(each.encode() for each in _PATCHES), *_patches_of_others()),
+        "arguments": _parameters(),
         "search": [each.encode() for each in _SEARCHES],
         "link": [each.encode("latin-1") for each in _LINKS],
     }
@@ -134,6 +136,27 @@ def _bundles() -> Iterator[bytes]:
         yield _packed({"resourceType": "Bundle", "type": kind, "entry": requests})
         for request in requests:
             yield _packed({"resourceType": "Bundle", "type": kind, "entry": [{"fullUrl": "urn:uuid:a"} | request]})
+
+
+def _parameters() -> Iterator[bytes]:
+    """What operations are given: a change of a meta, what is wanted of everything, whom to look up."""
+    tag, named = {"system": "urn:x", "code": "a"}, {"url": "urn:a", "valueString": "x"}
+    identifier = {"system": "urn:oid:2.16.156.10011.1.3", "value": "190001195910100094"}
+    for given in (
+        [{"name": "meta", "valueMeta": {"tag": [tag, tag | {"display": "x"}], "profile": ["urn:p"]}}],
+        [{"name": "meta", "valueMeta": {"security": [{"display": "x"}]}}],
+        [{"name": "_type", "valueCode": "Patient"}, {"name": "_count", "valueInteger": 2}],
+        [{"name": "start", "valueDate": "2025-03"}, {"name": "_since", "valueInstant": "2025-01-01T00:00:00Z"}],
+        [{"_name": {"extension": [named]}, "valueString": "x"}],
+        [
+            {"name": "resource", "resource": {"resourceType": "Patient", "identifier": [identifier]}},
+            {"name": "purpose", "valueCode": "TREAT"},
+            {"name": "reason", "valueString": "x"},
+            {"name": "_type", "valueCode": "Observation"},
+            {"name": "start", "valueDate": "2024-02-29"},
+        ],
+    ):
+        yield _packed({"resourceType": "Parameters", "parameter": given})
 
 
 def _patches_of_others() -> Iterator[bytes]:

@@ -19,10 +19,14 @@ from starlette.requests import Request
 
 from health_exchange.api.bodies import end_of, is_known_to_client, parse_form
 from health_exchange.api.event_search import read_event_search
+from health_exchange.api.lookup_door import PARAMETERS, identity_in, types_in, values_in, wanted_by
+from health_exchange.api.operations import plain_pairs
 from health_exchange.api.urls import refuse_identities, refuse_url
 from health_exchange.api.wishes import Wishes, _part_of_bundle
+from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.jsonguard import decode_json
 from health_exchange.fhir.layout import indented
+from health_exchange.fhir.metas import meta_in, with_meta
 from health_exchange.fhir.parameters import extract, settle
 from health_exchange.fhir.references import reference_texts
 from health_exchange.fhir.subsetting import Subset, Summary
@@ -35,6 +39,9 @@ from health_exchange.model.secrecy import Secret
 from health_exchange.model.sensitivity import class_of
 from health_exchange.node.asking import read_query
 from health_exchange.node.drafting import Drafting, Written, draft_versions
+from health_exchange.node.everything import ABOUT as EVERYTHING
+from health_exchange.node.everything import Continuation as EverythingFurther
+from health_exchange.node.everything import read_continuation
 from health_exchange.node.findings import findings_of
 from health_exchange.node.intake import read_bundle
 from health_exchange.node.patches import patched
@@ -178,6 +185,50 @@ def _patched_sample() -> bytes:
     ).encode()
 
 
+def _arguments(raw: bytes) -> None:
+    """Parameters for an operation, read by each: a change of a sample's meta, everything of a person, a look-up."""
+    for read in (_change_meta, _ask_everything, _look_up):
+        with suppress(ExchangeError):
+            read(raw)
+    read_arguments(raw)
+
+
+def _change_meta(raw: bytes) -> None:
+    """What nobody named stays as it is, and where it is; what is made is sound."""
+    change = meta_in(raw)
+    named = {(each.get("system"), each.get("code")) for each in json.loads(change).get("tag", ())}
+    before = json.loads(_tagged_sample())["meta"]["tag"]
+    for deletes in (False, True):
+        made = json.loads(with_meta(_tagged_sample(), change, deletes=deletes))
+        after = made["meta"].get("tag", [])
+        kept = [each for each in before if not deletes or (each.get("system"), each.get("code")) not in named]
+        assert after[: len(kept)] == kept
+        assert first_fault({**made, "meta": made["meta"] | {"versionId": "1"}}, "Basic") is None
+
+
+def _ask_everything(raw: bytes) -> None:
+    """What a person's everything is asked by in a body."""
+    assert EverythingFurther.begun("p1", plain_pairs(raw), _NOW).filter is not None
+
+
+def _look_up(raw: bytes) -> None:
+    """Whom to look up."""
+    given = values_in(raw, PARAMETERS)
+    wanted_by(given, identity_in(given), types_in(given))
+
+
+@cache
+def _tagged_sample() -> bytes:
+    """A resource with tags that differ in what does not name them."""
+    tags = [
+        {"display": "a"},
+        {"display": "b"},
+        {"system": "urn:x", "code": "a", "version": "1"},
+        {"system": "urn:x", "code": "a", "version": "2"},
+    ]
+    return json.dumps({"resourceType": "Basic", "code": {"text": "x"}, "meta": {"tag": tags}}).encode()
+
+
 def _search(raw: bytes) -> None:
     """A search as it stands behind ``/fhir/``: read at the door, parsed, paged, and held against kept resources."""
     path, _mark, query = raw.partition(b"?")
@@ -219,6 +270,8 @@ def _search_otherwise(kind: str, query: bytes) -> None:
     match kind:
         case "events":
             read_event_search(pairs)
+        case "everything":
+            assert EverythingFurther.begun("p1", pairs, _NOW).filter is not None
         case "target":
             target = read_target(text, where="Bundle.entry[0]")
             if target.condition is not None:
@@ -289,12 +342,14 @@ def _stored(rid: int, resource: Mapping[str, Any]) -> StoredResource:
 def _link(raw: bytes) -> None:
     """A link's token: one that anybody writes, and one of another release, sealed by our own key."""
     kind, _colon, rest = raw.partition(b":")
-    about = b"history-pages" if kind == b"history" else b"search-pages"
+    about = {b"history": b"history-pages", b"everything": EVERYTHING}.get(kind, b"search-pages")
     token = rest.decode("latin-1") if kind == b"token" else ""
     if not token:
         token = seal_link(_KEY, len(rest), rest, about=about, caller=_CALLER, nonce=_NONCE)
     if about == b"history-pages":
         read_bookmark(_KEY, token, caller=_CALLER, now=_NOW)
+    elif about == EVERYTHING:
+        read_continuation(_KEY, token, person="p1", caller=_CALLER, now=_NOW)
     else:
         read_page_token(_KEY, token, caller=_CALLER, now=_NOW)
 
@@ -304,6 +359,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "bundle": Target(_bundle, is_json=True, bytes_max=4_000),
         "resource": Target(_resource, is_json=True, bytes_max=2_500),
         "patch": Target(_patch, is_json=True, bytes_max=2_000),
+        "arguments": Target(_arguments, is_json=True, bytes_max=2_000),
         "search": Target(_search, is_json=False, bytes_max=600),
         "link": Target(_link, is_json=False, bytes_max=1_000),
     }

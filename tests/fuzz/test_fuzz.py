@@ -13,9 +13,9 @@ from tests.fuzz.targets import TARGETS, attempt
 
 from health_exchange.model.errors import ExchangeError
 
-SECONDS = {"bundle": 30, "resource": 30, "patch": 20, "search": 30, "link": 10}
+SECONDS = {"bundle": 30, "resource": 30, "patch": 15, "arguments": 10, "search": 25, "link": 10}
 """Two minutes."""
-FEWEST = {"bundle": 500, "resource": 500, "patch": 1_000, "search": 1_000, "link": 5_000}
+FEWEST = {"bundle": 500, "resource": 500, "patch": 1_000, "arguments": 500, "search": 1_000, "link": 5_000}
 """Executions in that time even on a busy machine; fewer mean that the target does not run."""
 FIND_NOTHING_FROM = {"link"}
 """Targets whose seeds cannot be sound: nobody but a node can write a link."""

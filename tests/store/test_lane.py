@@ -5,12 +5,17 @@ import statistics
 import threading
 import time
 from functools import partial
+from http import HTTPStatus
 
 import pytest
+from psycopg.errors import QueryCanceled
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from health_exchange.api.problems import problem_response
+from health_exchange.model.errors import Category
 from health_exchange.store import database, engine, lane, postgresql, sqlite
-from health_exchange.store.database import TooSlowError
+from health_exchange.store.database import TooSlowError, unavailable
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.lane import CrowdedError, Lane
 
@@ -46,6 +51,17 @@ async def test_a_long_read_is_ended_in_one_statement_or_between_two_and_says_wha
     assert time.monotonic() - begun < 5
     assert await store.read(lambda tx: tx.execute(ONE).scalar_one(), asker="a") == 1
     assert await store.read(lambda tx: tx.execute(ONE).scalar_one()) == 1
+
+
+def test_nobody_is_asked_to_send_again_what_takes_too_long() -> None:
+    answer = problem_response(TooSlowError())
+
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (HTTPStatus.BAD_REQUEST, None)
+
+
+@pytest.mark.parametrize(("limited", "category"), [(True, Category.INCORRECT), (False, Category.UNAVAILABLE)])
+def test_a_statement_that_somebody_else_has_ended_may_be_sent_again(limited: bool, category: Category) -> None:  # noqa: FBT001  # both cases
+    assert unavailable(OperationalError("", None, QueryCanceled()), limited=limited).category is category
 
 
 @pytest.mark.usefixtures("impatient")

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.node.directory_updates import FACT
 from health_exchange.protocol.directories import SignedDirectory, make_directory, pack_directory
 from health_exchange.store import node_state
+from health_exchange.wiring import files
 from health_exchange.wiring.assembly import AssembledNode, assemble
 from health_exchange.wiring.directory_files import DirectoryFiles, publish_directory, read_directory_files
 from health_exchange.wiring.enrolment import prepare_node, write_public
@@ -82,13 +85,53 @@ async def test_who_is_stopped_while_a_directory_is_published_leaves_a_pair_that_
         patched.setattr(Path, "replace", stopped)
         with pytest.raises(KeyboardInterrupt):
             publish_directory(settings, newer)
-    files = DirectoryFiles(settings)
-    found, seen = read_directory_files(settings), files.changed()
+    found, seen = read_directory_files(settings), DirectoryFiles(settings).changed()
     publish_directory(settings, newer)
 
     assert found.directory.nodes[COUNTY].name == ("newer" if renames else before)
     assert seen == (found.raw, found.signature)
     assert read_directory_files(settings) == newer
+    assert not list(Path(settings.directory).parent.glob(".*.new"))
+
+
+class Stopping:
+    """Stops at a step: before one of what changes files, and after all of the steps before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, before: int) -> None:
+        self._left = before
+        for owner, name in ((Path, "replace"), (Path, "unlink"), (files, "write_new")):
+            monkeypatch.setattr(owner, name, self._counted(getattr(owner, name)))
+
+    def _counted(self, step: Callable[..., object]) -> Callable[..., object]:
+        def run(*arguments: object, **named: object) -> object:
+            self._left -= 1
+            if self._left < 0:
+                raise KeyboardInterrupt
+            return step(*arguments, **named)
+
+        return run
+
+
+STEPS = 8
+"""More than there are, so that the last are not stopped at all."""
+
+
+@pytest.mark.parametrize("second", range(STEPS))
+@pytest.mark.parametrize("first", range(STEPS))
+def test_who_is_stopped_anywhere_and_the_next_one_too_leave_a_pair_that_fits(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, first: int, second: int
+) -> None:
+    settings, known = disk.settings(PROVINCE), [read_directory_files(disk.settings(PROVINCE))]
+    for name, steps in (("newer", first), ("newest", second)):
+        signed = next_after(disk, name)
+        known.append(signed)
+        with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+            Stopping(patched, before=steps)
+            publish_directory(settings, signed)
+        assert read_directory_files(settings) in known
+    publish_directory(settings, known[-1])
+
+    assert read_directory_files(settings) == known[-1]
     assert not list(Path(settings.directory).parent.glob(".*.new"))
 
 

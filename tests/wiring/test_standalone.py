@@ -170,6 +170,9 @@ async def test_an_open_node_lets_guests_in_and_the_log_calls_them_so(tmp_path: P
         assert (await node.send("GET", "/fhir/Patient/p1", Host="evil.example")).status_code == 403
         assert (await node.send("DELETE", "/fhir/Patient/p1", Origin="https://evil.example")).status_code == 403
         assert (await node.send("GET", "/fhir/Patient/p1", Host="[::1]:8080", Origin="http://localhost")).is_success
+        linked = [await node.send("GET", "/fhir/Patient/p1", Sec_Fetch_Site=site) for site in ("cross-site", "none")]
+        by_page = await node.send("GET", "/fhir/Patient/p1", Origin="http://localhost", Sec_Fetch_Site="cross-site")
+        assert [answer.status_code for answer in (*linked, by_page)] == [403, 200, 200]
         who = [(entry.kind, entry.principal, entry.principal_kind) for entry in entries(node)]
 
     assert ("write", "guest", "guest") in who

@@ -7,7 +7,7 @@ its own; nothing of an answer is kept, here or in a cache on the way. An identit
 Source: FHIR R4, OperationDefinitions Patient-match and Patient-everything; purposes of use from HL7 v3 ActReason.
 """
 
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from starlette.routing import Route
 from health_exchange.api.bodies import FHIR_JSON, read_body
 from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.api.lookup_answers import lookup_bundle
+from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.elements import resource_types
-from health_exchange.fhir.validation import validate
-from health_exchange.model.errors import Category, ExchangeError, MalformedResourceError
+from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.asking import IdentityNotSeenHereError
 from health_exchange.node.callers import Caller
@@ -40,7 +40,9 @@ _VALUES: Mapping[str, str] = {
 """Parameters beside ``resource``, and where each has its value."""
 
 _REPEATED = "_type"
-_MATCH = {"resource", "purpose", "reason"}
+PARAMETERS = ("resource", *_VALUES)
+"""All that a look-up of a person may be given."""
+_MATCH = ("resource", "purpose", "reason")
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -76,17 +78,22 @@ class LookupDoor:
         return [Route(path, self.door.guarded(endpoint), methods=["POST"]) for path, endpoint in paths]
 
     async def _match(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request, _MATCH)
-        return await self._answer(_wanted(given, _identity(given), ("Patient",)), caller)
+        given = await self._given(request, _MATCH)
+        return await self._answer(wanted_by(given, identity_in(given), ("Patient",)), caller)
 
     async def _everything(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request, {"resource", *_VALUES})
-        return await self._answer(_wanted(given, _identity(given), _types(given)), caller)
+        given = await self._given(request, PARAMETERS)
+        return await self._answer(wanted_by(given, identity_in(given), types_in(given)), caller)
 
     async def _everything_of(self, request: Request, caller: Caller) -> Response:
-        given = await _parameters(request, set(_VALUES))
+        given = await self._given(request, tuple(_VALUES))
         identity = await self._looking_up().identity_of(request.path_params["id"], caller)
-        return await self._answer(_wanted(given, identity, _types(given)), caller)
+        return await self._answer(wanted_by(given, identity, types_in(given)), caller)
+
+    async def _given(self, request: Request, offered: Collection[str]) -> dict[str, list[Any]]:
+        """What the body gives."""
+        raw = await read_body(request, BODY_BYTES_MAX)
+        return await self.door.parts.workers.run(values_in, raw, offered, work_bytes=len(raw))
 
     async def _answer(self, wanted: Wanted, caller: Caller) -> Response:
         """The look-up as a Bundle, which nobody on the way may keep."""
@@ -103,35 +110,31 @@ class LookupDoor:
         return self.lookups
 
 
-async def _parameters(request: Request, offered: Container[str]) -> dict[str, list[Any]]:
+def values_in(raw: bytes, offered: Collection[str]) -> dict[str, list[Any]]:
     """The values of a Parameters resource by name; a resource under ``resource``.
 
     Args:
-        request: HTTP.
+        raw: The body. Untrusted.
         offered: Names of the operation's parameters.
 
     Raises:
         MalformedResourceError: The body is no Parameters of FHIR R4.
         BadLookupError: A parameter is unknown, given twice, or has a value of another type.
     """
-    view = validate(await read_body(request, BODY_BYTES_MAX))
-    if view.type != "Parameters":
-        raise MalformedResourceError(f"the operation takes Parameters, not {view.type}")
     found: dict[str, list[Any]] = {}
-    for index, parameter in enumerate(view.decoded.get("parameter", [])):
-        name, where = parameter["name"], f"Parameters.parameter[{index}]"
+    for name, members, _raw, where in read_arguments(raw):
         member = "resource" if name == "resource" else _VALUES.get(name)
         if member is None or name not in offered:
             raise BadLookupError("the operation has no such parameter", where=where)
-        if member not in parameter:
+        if member not in members:
             raise BadLookupError(f"this parameter has a {member}", where=where)
         if name in found and name != _REPEATED:
             raise BadLookupError("this parameter is given once", where=where)
-        found.setdefault(name, []).append(parameter[member])
+        found.setdefault(name, []).append(members[member])
     return found
 
 
-def _identity(given: Mapping[str, list[Any]]) -> Identity:
+def identity_in(given: Mapping[str, list[Any]]) -> Identity:
     """The exchange-wide identity of the Patient under ``resource``.
 
     Raises:
@@ -147,7 +150,7 @@ def _identity(given: Mapping[str, list[Any]]) -> Identity:
     return identities[0]
 
 
-def _wanted(given: Mapping[str, list[Any]], identity: Identity, types: tuple[str, ...]) -> Wanted:
+def wanted_by(given: Mapping[str, list[Any]], identity: Identity, types: tuple[str, ...]) -> Wanted:
     """The look-up that the parameters ask for.
 
     Raises:
@@ -169,7 +172,7 @@ def _wanted(given: Mapping[str, list[Any]], identity: Identity, types: tuple[str
     )
 
 
-def _types(given: Mapping[str, list[Any]]) -> tuple[str, ...]:
+def types_in(given: Mapping[str, list[Any]]) -> tuple[str, ...]:
     """The resource types that are wanted.
 
     Raises:

@@ -1,7 +1,10 @@
 """Who may come to a node that asks nobody for a token: programs on this machine, and no page of the web.
 
 A browser on this machine runs pages of others. One may give its own name this machine's address and then read what it
-asks for, or send what needs no answer: the first shows in ``Host``, the second in ``Origin``.
+asks for, or send what needs no answer: the first shows in ``Host``, the second in ``Origin``, or where a browser sends
+none, as for pictures and links, in ``Sec-Fetch-Site``. Browsers of before 2023 may send neither.
+
+Source: Fetch Metadata Request Headers (W3C), section 2.3.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +32,9 @@ class NearOnly:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             asked = [f"//{headers.get('host', '')}", *headers.getlist("origin")]
-            if not all(map(_is_near, asked)):
+            # A page of this machine may call it by its other name, which is another site; its origin is near.
+            is_linked = "origin" not in headers and headers.get("sec-fetch-site") == "cross-site"
+            if is_linked or not all(map(_is_near, asked)):
                 answer = problem_response(ForbiddenError("an open node is for programs on its own machine"))
         await answer(scope, receive, send)
 

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from health_exchange.api.answers import meta_answer
 from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, check_media, read_body, read_fhir
 from health_exchange.api.wishes import Wishes
+from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.limits import Limits
 from health_exchange.fhir.outcomes import issue_of, outcome_with
-from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import MalformedResourceError, NotFoundError
 from health_exchange.node.callers import Caller
 from health_exchange.node.everything import Everything
@@ -46,18 +46,32 @@ class Operations:
         """``GET`` or ``POST Patient/id/$everything``: a page of what this node keeps of the person."""
         if request.path_params["type"] != "Patient":
             raise UnsupportedInteractionError("$everything is offered for Patient")
-        pairs = [*Wishes.of(request).pairs, *(await _posted(request) if request.method == "POST" else ())]
+        pairs = [*Wishes.of(request).pairs, *(await self._posted(request) if request.method == "POST" else ())]
         bundle = await Everything(self.parts).page(request.path_params["id"], pairs, caller)
         return Response(bundle, media_type=FHIR_JSON)
+
+    async def _posted(self, request: Request) -> list[tuple[str, str]]:
+        """What the body gives; nothing where there is none.
+
+        Raises:
+            MalformedResourceError: It is no Parameters of plain values.
+            UnsupportedMediaError: It is not said to be FHIR's JSON.
+        """
+        raw = await read_body(request, PARAMETERS_BYTES_MAX)
+        if not raw.strip():
+            return []
+        check_media(request.headers)
+        return await self.parts.workers.run(plain_pairs, raw, work_bytes=len(raw))
 
     async def validate(self, request: Request, caller: Caller) -> Response:  # noqa: ARG002  # every client may ask
         """``POST Type[/id]/$validate``: what is wrong with the resource in the body, all of it; nothing is kept."""
         resource_type = request.path_params["type"]
         if resource_type not in resource_types():
             raise NotFoundError("there is no such resource type")
-        given = dict(Wishes.of(request).pairs)
-        if not given.keys() <= _OFFERED:
-            raise BadValidationError("$validate takes mode and profile")
+        pairs = Wishes.of(request).pairs
+        given = dict(pairs)
+        if not given.keys() <= _OFFERED or len(given) < len(pairs):
+            raise BadValidationError("$validate takes mode and profile, each once")
         raw = await read_fhir(request, self.limits.body_bytes)
         resource_id, mode, profile = request.path_params.get("id"), given.get("mode", ""), given.get("profile", "")
         faults = await self.parts.workers.run(
@@ -79,24 +93,16 @@ class Operations:
         return meta_answer(await self.reading.read(request.path_params["type"], request.path_params["id"], caller))
 
 
-async def _posted(request: Request) -> list[tuple[str, str]]:
-    """What an operation's Parameters give, each value as it would stand in a URL; nothing where there is no body.
+def plain_pairs(raw: bytes) -> list[tuple[str, str]]:
+    """What an operation's Parameters give, each value as it would stand in a URL.
 
     Raises:
         MalformedResourceError: The body is no Parameters of plain values.
-        UnsupportedMediaError: It is not said to be FHIR's JSON.
     """
-    raw = await read_body(request, PARAMETERS_BYTES_MAX)
-    if not raw.strip():
-        return []
-    check_media(request.headers)
-    view = validate(raw)
-    if view.type != "Parameters":
-        raise MalformedResourceError(f"the operation takes Parameters, not {view.type}")
     pairs: list[tuple[str, str]] = []
-    for index, parameter in enumerate(view.decoded.get("parameter", ())):
-        value = next((parameter[name] for name in parameter if name.startswith("value")), None)
+    for given in read_arguments(raw):
+        value = next((given.members[name] for name in given.members if name.startswith("value")), None)
         if not isinstance(value, str | int) or isinstance(value, bool):
-            raise MalformedResourceError("this parameter has a plain value", where=f"Parameters.parameter[{index}]")
-        pairs.append((parameter["name"], str(value)))
+            raise MalformedResourceError("this parameter has a plain value", where=given.where)
+        pairs.append((given.name, str(value)))
     return pairs

@@ -60,7 +60,7 @@ class Described:
         body: What it takes: a type, or the name of a schema that is written here; ``None`` for nothing.
         example: A body, as one may send it.
         query: Parameters of the URL by name, and what each is.
-        failures: What it may fail by, beside what everything behind a token may.
+        failures: What it may fail by, beside what all of its kind may.
         is_open: Whether it asks for no token.
     """
 
@@ -74,13 +74,10 @@ class Described:
     is_open: bool = False
 
 
-_GUARDED = (
-    Category.INCORRECT,
-    Category.UNAUTHENTICATED,
-    Category.FORBIDDEN,
-    Category.BUSY,
-    Category.UNAVAILABLE,
-)
+_OPEN = (Category.INCORRECT,)
+"""What every route may fail by: a URL is looked at before what is behind it (``api.urls``)."""
+_GUARDED = (*_OPEN, Category.UNAUTHENTICATED, Category.FORBIDDEN, Category.BUSY, Category.UNAVAILABLE)
+"""What every route behind a token may fail by."""
 _SAMPLE = {"system": "urn:oid:2.16.156.10011.1.3", "value": "190001195910100094"}
 _ABSENT, _LARGE, _CLASH = Category.NOT_FOUND, Category.TOO_LARGE, Category.CONFLICT
 _ASKED_NODE = {"node": "Address of the node whose log it is; this one's where none is named."}
@@ -117,6 +114,7 @@ DESCRIBED: Mapping[tuple[str, str], Described] = {
         answer=LogAnswer,
         body=AuditSearch,
         example={"question": {"kinds": ["read"]}, "count": 20},
+        failures=(_ABSENT,),
     ),
     ("POST", "/operator/v1/audit/evidence"): Described(
         name="evidence",
@@ -124,6 +122,7 @@ DESCRIBED: Mapping[tuple[str, str], Described] = {
         answer=dict[str, bytes],
         body=AuditSearch,
         example={"question": {"outcome": "refused", "since": "2026-01-01"}, "count": 20},
+        failures=(_ABSENT,),
     ),
     ("GET", "/operator/v1/audit/entries/{position}"): Described(
         name="entry", summary="One entry of a log", answer=LogAnswer, query=_ASKED_NODE, failures=(_ABSENT,)
@@ -219,12 +218,10 @@ def _operation(path: str, row: Described, answer: Mapping[str, Any], body: Mappi
 
 
 def _failures(row: Described) -> dict[str, Any]:
-    """The failures of a route behind a token by status, all of one shape."""
-    if row.is_open:
-        return {}
+    """The failures of a route by status, all of one shape."""
     content = {FHIR_JSON: {"schema": {"$ref": _TEMPLATE.format(name=_OUTCOME)}}}
     large = (_LARGE,) if row.body is not None else ()
-    categories = {*_GUARDED, *row.failures, *large}
+    categories = {*(_OPEN if row.is_open else _GUARDED), *row.failures, *large}
     statuses = sorted((PROBLEMS[each].status, each.value) for each in categories)
     return {str(int(status)): {"description": name, "content": content} for status, name in statuses}
 

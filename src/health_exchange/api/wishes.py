@@ -170,7 +170,9 @@ def _with_subset(raw: JsonBytes, subset: Subset) -> JsonBytes:
 def _is_of_one(request: Request) -> bool:
     """Whether the answer is one resource, and no Bundle of several."""
     named = request.path_params
-    return "version" in named or ("id" in named and request.scope["path"].endswith(f"/{named['id']}"))
+    # In a compartment, too, there is an id: the person's, who may be called as the type that is searched.
+    is_read = "id" in named and "compartment" not in named and request.scope["path"].endswith(f"/{named['id']}")
+    return "version" in named or is_read
 
 
 def _subset(pairs: Pairs) -> Subset | None:

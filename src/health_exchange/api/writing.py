@@ -96,7 +96,8 @@ class Writing:
         self._writer()
         refuse_parameters(Wishes.of(request).pairs, "an operation on meta")
         target = Target(type=request.path_params["type"], id=request.path_params["id"])
-        meta = meta_in(await read_fhir(request, PARAMETERS_BYTES_MAX))
+        raw = await read_fhir(request, PARAMETERS_BYTES_MAX)
+        meta = await self.parts.workers.run(meta_in, raw, work_bytes=len(raw))
         write = make_request(
             method="PATCH", target=target, view=None, patch=meta, if_match=request.headers.get("if-match")
         )

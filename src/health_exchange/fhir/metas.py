@@ -1,12 +1,12 @@
 """What may be added to a resource's ``meta`` and taken from it: profiles, tags and security labels, which are sets.
 
-Pure, on bytes: all else of the resource stays as it is.
+A tag or label is named by its system and code. Pure, on bytes: all that nobody names stays as it is, also in the sets.
 
 Source: FHIR R4, section 2.26.3.4 "Resource Metadata"; OperationDefinitions Resource-meta-add and Resource-meta-delete.
 """
 
+from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, kind_of, text
-from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import Category, ExchangeError
 
 SETS = ("profile", "security", "tag")
@@ -23,17 +23,17 @@ def meta_in(raw: bytes) -> bytes:
     """The Meta in the Parameters of ``$meta-add`` or ``$meta-delete``.
 
     Raises:
-        MalformedResourceError: The body is no resource of FHIR R4.
-        BadMetaError: It is no such Parameters.
+        MalformedResourceError: The body is no Parameters of FHIR R4.
+        BadMetaError: They are others.
     """
-    view = validate(raw)
-    given = items(fields(view.raw).get("parameter", b"[]")) if view.type == "Parameters" else []
-    members = [fields(each) for each in given]
-    if len(members) != 1 or text(members[0]["name"]) != "meta" or "valueMeta" not in members[0]:
+    given = read_arguments(raw)
+    if len(given) != 1 or given[0].name != "meta" or "valueMeta" not in given[0].members:
         raise BadMetaError("the operation takes Parameters with one parameter, meta, that has a valueMeta")
-    meta = bytes(members[0]["valueMeta"])
+    meta = bytes(fields(given[0].raw)["valueMeta"])
     if not fields(meta).keys() <= set(SETS):
         raise BadMetaError("profiles, tags and security labels are added and deleted, nothing else of a meta")
+    if not all(all(_key(each)) for values in fields(meta).values() for each in items(values)):
+        raise BadMetaError("a tag or security label that is added or deleted has a system and code")
     return meta
 
 
@@ -54,12 +54,14 @@ def with_meta(body: bytes, change: bytes, *, deletes: bool) -> bytes:
     if "profile" in asked and "_profile" in meta:
         raise BadMetaError("extensions stand beside the profiles of this resource, each in its place: patch them")
     for name in [each for each in SETS if each in asked]:
-        before = {_key(each): each for each in (items(meta[name]) if name in meta else ())}
+        # A list: what is kept may hold codings of several versions, and such as are displays and nothing else.
+        before = items(meta[name]) if name in meta else []
         named = {_key(each): each for each in items(asked[name])}
-        left = {key: each for key, each in before.items() if key not in named}
-        after = left if deletes else {**before, **{key: each for key, each in named.items() if key not in before}}
+        there = {_key(each) for each in before}
+        left = [each for each in before if _key(each) not in named]
+        after = left if deletes else [*before, *(each for key, each in named.items() if key not in there)]
         # Where it stands already, so that all other members keep their order.
-        meta[name] = join_array(after.values())
+        meta[name] = join_array(after)
         if not after:
             del meta[name]
     return join_object({**resource, "meta": join_object(meta)})

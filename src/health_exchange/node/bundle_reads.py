@@ -25,7 +25,7 @@ from health_exchange.search.spans import BadDateError, span_of
 
 READS_MAX = 200
 _PATH = re.compile(
-    r"(?:(?P<type>[A-Z][A-Za-z]{1,63})(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?(?:/)?)?"
+    r"(?:(?P<type>[A-Z][A-Za-z]{1,63})(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?(?:/(?=_history)|\Z))?"
     r"(?P<history>_history(?:/(?P<version>[0-9]{1,18}))?)?"
 )
 _GENERAL = frozenset({"_format", "_pretty"})

@@ -18,6 +18,7 @@ from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.fhir.elements import resource_types
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.model.secrecy import Secret
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.rights import Rights, consent_for, question_of, rights
@@ -26,7 +27,7 @@ from health_exchange.node.seeing import ABSENT, Answer, asked, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.search.belongings import LAST, Belonging, Filter, belongings, opened_in_order
-from health_exchange.search.finding import FoundPage
+from health_exchange.search.finding import FoundPage, page_of
 from health_exchange.search.links import LIFETIME, PAGE, BadPageError, open_link, seal_link
 from health_exchange.search.query import refuse_parameters
 from health_exchange.search.spans import BadDateError, Span, span_of
@@ -40,7 +41,7 @@ PAGE_MAX = 1_000
 """Most resources of a page, and as many where nobody says how many: most persons have fewer."""
 AT_ONCE_MAX = 20_000
 """Most resources of a view that is made of all of them."""
-_ABOUT = b"everything-pages"
+ABOUT = b"everything-pages"
 _ACTION = Action.VIEW_PERSON
 _OFFERED = ("_type", "_since", "_count", "start", "end")
 _ROW_BYTES = 8
@@ -188,7 +189,11 @@ class Everything:
                 expires_at=self._parts.clock.now() + LIFETIME,
             )
             links["next"] = f"{own}?{PAGE}={self._token(going_on, caller)}"
-        sourced = [msgspec.structs.replace(kept, body=with_source(kept, here=here)) for kept in answer.kept]
+        # What was admitted here comes as a read of it gives it: its source is the facility's to say.
+        sourced = [
+            kept if kept.origin == here else msgspec.structs.replace(kept, body=with_source(kept, here=here))
+            for kept in answer.kept
+        ]
         return searchset(sourced, base=base, total=answer.total, links=links, mode="match")
 
     async def records_of(self, person: str, caller: Caller) -> Sequence[StoredResource]:
@@ -208,21 +213,14 @@ class Everything:
             return Continuation.begun(person, pairs, now)
         if len(pairs) > 1:
             raise BadPageError("a link to a page is used as it is, without further parameters", where=PAGE)
-        row, rest = open_link(self._parts.keys.tokens, pairs[0][1], about=_ABOUT, caller=caller.holder)
-        try:
-            wished = _DECODER.decode(rest)
-        except (msgspec.MsgspecError, ValueError):
-            wished = None
-        if wished is None or wished.expires_at <= now or wished.person != person:
-            raise BadPageError("this link to a page is for another person, or has expired; ask again", where=PAGE)
-        return msgspec.structs.replace(wished, after=row)
+        return read_continuation(self._parts.keys.tokens, pairs[0][1], person=person, caller=caller.holder, now=now)
 
     def _token(self, wished: Continuation, caller: Caller) -> str:
         """A page as a token in a URL."""
         rest = msgspec.msgpack.encode(msgspec.structs.replace(wished, after=0))
         parts = self._parts
         nonce = parts.randomness(NONCE_BYTES)
-        return seal_link(parts.keys.tokens, wished.after, rest, about=_ABOUT, caller=caller.holder, nonce=nonce)
+        return seal_link(parts.keys.tokens, wished.after, rest, about=ABOUT, caller=caller.holder, nonce=nonce)
 
     def _page(self, tx: Transaction, caller: Caller, wished: Continuation, wanted: Filter) -> Answer:
         """One page, or why not."""
@@ -231,8 +229,8 @@ class Everything:
         if not seen and (wished.total is None or not person.is_open):
             return self._nothing(tx, caller, person)
         rows = [one for one in seen if wanted.takes(one)]
-        found = opened_in_order(tx, rows[: wished.count])
-        page = FoundPage(resources=found, rest=tuple(one.rid for one in rows[wished.count :]))
+        found, _more = page_of(opened_in_order(tx, rows[: wished.count]), wished.count)
+        page = FoundPage(resources=found, rest=tuple(one.rid for one in rows[len(found) :]))
         return self._answer(person, found, page=page, total=len(rows) if wished.total is None else wished.total)
 
     def _all(self, tx: Transaction, caller: Caller, name: str) -> Answer:
@@ -244,7 +242,7 @@ class Everything:
         if len(seen) > AT_ONCE_MAX:
             error = TooMuchError(f"there are more than {AT_ONCE_MAX} resources; search by type")
             return self._answer(person, (), error=error)
-        return self._answer(person, opened_in_order(tx, seen))
+        return self._answer(person, list(opened_in_order(tx, seen)))
 
     def _belongings(
         self, tx: Transaction, person: _Person, *, after: int = 0, up_to: int = LAST
@@ -314,6 +312,29 @@ class Everything:
 
 
 _DECODER = msgspec.msgpack.Decoder(Continuation)
+
+
+def read_continuation(key: Secret, token: str, *, person: str, caller: str, now: datetime) -> Continuation:
+    """Where a link's token goes on.
+
+    Args:
+        key: Of the node's links.
+        token: Untrusted.
+        person: As in the URL.
+        caller: Whose link it must be.
+        now: This instant.
+
+    Raises:
+        BadPageError: The link is for another, or no longer good.
+    """
+    row, rest = open_link(key, token, about=ABOUT, caller=caller)
+    try:
+        wished = _DECODER.decode(rest)
+    except (msgspec.MsgspecError, ValueError):
+        wished = None
+    if wished is None or wished.expires_at <= now or wished.person != person:
+        raise BadPageError("this link to a page is for another person, or has expired; ask again", where=PAGE)
+    return msgspec.structs.replace(wished, after=row)
 
 
 def _span(name: str, text: str) -> Span | None:

@@ -52,7 +52,7 @@ def judged(raw: bytes, resource_type: str, resource_id: str | None, mode: str, p
 
     Raises:
         MalformedResourceError: The body is no Parameters that hold a resource.
-        BadValidationError: A mode that the operation does not have.
+        BadValidationError: A mode that the operation does not have, or a parameter that is given twice.
         ProfileNotKnownError: It names a profile.
     """
     if resource_type != _WRAPPER and _type_in(raw) == _WRAPPER:
@@ -116,7 +116,10 @@ def _parameters(raw: bytes) -> Mapping[str, JsonBytes]:
         # Where the resource is no sound JSON, nothing beside it was checked.
         if kind_of(members.get("name", b"")) != '"':
             raise MalformedResourceError("a parameter has a name", where="Parameters.parameter")
-        given[text(members["name"])] = value
+        name = text(members["name"])
+        if name in given:
+            raise BadValidationError("a parameter is given once", where="Parameters.parameter")
+        given[name] = value
     return given
 
 

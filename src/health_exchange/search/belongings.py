@@ -4,7 +4,7 @@ A row keeps its number for life and new ones come behind: below the number that 
 read, no page repeats or skips what there was then, however much is written meanwhile.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from health_exchange.store.transaction import Transaction
 
 LAST = 2**62
 """Above every row number there is."""
+OPENED_AT_ONCE = 50
+"""How many are opened before it is asked whether the page has room for more."""
 
 
 class Belonging(NamedTuple):
@@ -87,10 +89,12 @@ def belongings(
     return [Belonging(row.rid, row.type, row.changed_at, row.instant) for row in rows]
 
 
-def opened_in_order(tx: Transaction, wanted: Sequence[Belonging]) -> list[StoredResource]:
-    """The resources themselves, as of the same transaction."""
-    found = resources.by_rids(tx, [one.rid for one in wanted])
-    return [found[one.rid] for one in wanted]
+def opened_in_order(tx: Transaction, wanted: Sequence[Belonging]) -> Iterator[StoredResource]:
+    """The resources themselves, as of the same transaction; opened as they are taken, some at a time."""
+    for start in range(0, len(wanted), OPENED_AT_ONCE):
+        part = wanted[start : start + OPENED_AT_ONCE]
+        found = resources.by_rids(tx, [one.rid for one in part])
+        yield from (found[one.rid] for one in part)
 
 
 def _text(at: datetime) -> str:

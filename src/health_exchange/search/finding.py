@@ -9,7 +9,6 @@ first page decides all of it, and the rest of its rows stands in the link to the
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -54,6 +53,8 @@ _UNDECIDED = ResourceClass(
 """Of what is not kept yet: conditions find it whoever asks."""
 UNASKED_MAX = 1_000
 """Up to how many are counted where nobody insists."""
+PAGE_BYTES_MAX = 32 << 20
+"""Most bytes of what is found on one page; of more, the rest is on the next page. One resource is always on it."""
 SORTED_MAX = SCAN_MAX
 """Most resources that follow a first page in an order that is not that of rows: the link to the next holds them."""
 
@@ -105,20 +106,34 @@ def find(
     else:
         wanted = query.count + 1
         matches = matches_of(tx, plain, permitted, after=after, wanted=wanted, sieve=sieve_of(tx, permitted))
-        found = list(islice(matches, wanted))
-        more = len(found) > query.count
-        found = found[: query.count]
+        found, more = page_of(matches, query.count)
         page = FoundPage(resources=found, after=found[-1].rid if more else None)
     beside = included(tx, page.resources, query.inclusions, permitted)
     return FoundPage(resources=page.resources, included=beside, after=page.after, rest=page.rest)
 
 
+def page_of(found: Iterable[StoredResource], count: int) -> tuple[list[StoredResource], bool]:
+    """As many of these as a page holds, in count and in bytes, and whether there are more."""
+    page: list[StoredResource] = []
+    page_bytes = 0
+    for kept in found:
+        page_bytes += len(kept.body or b"")
+        if len(page) == count or (page and page_bytes > PAGE_BYTES_MAX):
+            return page, True
+        page.append(kept)
+    return page, False
+
+
 def _taken(tx: Transaction, query: SearchQuery, permitted: Permitted, rids: Sequence[int]) -> FoundPage:
     """A page of rows that are in order already, as far as they still match; the others are left for the next."""
     found: list[StoredResource] = []
+    found_bytes = 0
     for start in range(0, len(rids), query.count):
         part = rids[start : start + query.count]
         for kept in among_rows(tx, query, permitted, part, sieve_of(tx, permitted)):
+            found_bytes += len(kept.body or b"")
+            if found and found_bytes > PAGE_BYTES_MAX:
+                return FoundPage(resources=found, rest=tuple(rids[start + part.index(kept.rid) :]))
             found.append(kept)
             if len(found) == query.count:
                 return FoundPage(resources=found, rest=tuple(rids[start + part.index(kept.rid) + 1 :]))
@@ -133,7 +148,8 @@ def _sorted_page(tx: Transaction, query: SearchQuery, permitted: Permitted) -> F
     found = ordered(matches_of(tx, query, permitted, sieve=sieve_of(tx, permitted)), query.sorting)
     if len(found) > query.count + SORTED_MAX:
         raise _unsorted()
-    return FoundPage(resources=found[: query.count], rest=tuple(kept.rid for kept in found[query.count :]))
+    page, _more = page_of(found, query.count)
+    return FoundPage(resources=page, rest=tuple(kept.rid for kept in found[len(page) :]))
 
 
 def _dated(tx: Transaction, query: SearchQuery, permitted: Permitted) -> list[int] | None:

@@ -52,15 +52,14 @@ class BadDatabaseError(ExchangeError):
 
 
 class TooSlowError(ExchangeError):
-    """A read has taken as long as one may."""
+    """A read has taken as long as one may: the same one would again, so nobody is asked to send it later."""
 
-    category = Category.UNAVAILABLE
+    category = Category.INCORRECT
     code = "too-slow"
 
     def __init__(self) -> None:
         super().__init__(
-            f"this takes longer than {READ_S} s and was ended; say more: a person, a code, a date, fewer alternatives",
-            retry_after_s=READ_S,
+            f"this takes longer than {READ_S} s and was ended; say more: a person, a code, a date, fewer alternatives"
         )
 
 
@@ -99,7 +98,12 @@ class Database(Protocol):
 
 
 def unavailable(error: DBAPIError, *, limited: bool = False) -> UnavailableError | TooSlowError:
-    """Ours, without the statement and its values; ``limited`` where it was one that is ended after ``READ_S``."""
+    """Ours, without the statement and its values.
+
+    Args:
+        error: The driver's.
+        limited: Whether we may have ended the statement; nobody else's ending it says that it took too long.
+    """
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
     if limited and name in _ENDED:
         return TooSlowError()

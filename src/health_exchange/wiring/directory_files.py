@@ -87,9 +87,13 @@ def publish_directory(settings: Settings, signed: SignedDirectory) -> None:
     """Put ``signed`` in place of the files.
 
     The signature is there before the directory that it is on, beside the one before: who is stopped between the two
-    renames leaves a pair that fits, and a node that looks in between finds it.
+    renames leaves a pair that fits, and a node that looks in between finds it. Who comes after him first
+    finishes that: what is beside may be the only signature that fits.
     """
     signature = Path(settings.directory_signature)
+    with suppress(FileNotFoundError):
+        if _fits(settings, Path(settings.directory).read_bytes(), beside(signature).read_bytes()):
+            put_in_place(signature)
     write_beside(signature, signed.signature)
     replace_file(Path(settings.directory), signed.raw)
     put_in_place(signature)

@@ -1,8 +1,8 @@
 """Worker processes: where a node computes what would hold up its doors.
 
-They start with the first work that is worth it, so that a node with little to do costs one process. A worker that dies
-takes nothing with it but the work in hand, which its asker may ask for again. Workers end with their node, however that
-ends.
+They start with the first work that is worth it, so that a node with little to do costs one process. When a worker
+dies, its pool goes with it, and all work that the pool was given and has not done: each asker is told to send his
+request again, and a new pool starts with the next work. Workers end with their node, however that ends.
 """
 
 import asyncio
