@@ -1,6 +1,7 @@
 """Units of UCUM: the library that carries them is the oracle of what is a code and what it comes to."""
 
 import re
+import time
 import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
@@ -92,7 +93,7 @@ def test_what_measures_something_else_is_not_converted(code: str, other: str) ->
 
 @pytest.mark.parametrize(
     "code", ["", "mg ", "mmHg", "MM[HG]", "mg/", "mg//L", "(mg", "mg)", "kmin", "0", "m2.", "{", "mg{a", "mg{é}", "xyz",
-             "m" * 81, "m+2+2", "(" * 80, "[", "[]", "k", "²", "Torr"]
+             "m" * 81, "m+2+2", "(" * 80, "[", "[]", "k", "²", "Torr", "Ym99", "[pi]99", "[pi]-99", "[pi]9.[pi]9", "m/[pi]9/[pi]9"]
 )  # fmt: skip
 def test_what_is_no_code_is_told_without_a_fault(code: str) -> None:
     assert unit_of(code) is None
@@ -145,6 +146,28 @@ def test_no_code_can_be_read_in_two_ways() -> None:
     prefixed = [prefix + atom for prefix, atom in product(table["prefixes"], table["metric"])]
     assert len(set(prefixed)) == len(prefixed)
     assert not atoms.keys() & set(prefixed)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "m.[pi]99.[pi]99.[pi]99.[pi]99.[pi]99.[pi]99.[pi]97/10*99/10*99/10*99/10*50",
+        "m.[pi]9" + "/[pi]9.[pi]9" * 6,
+        "m" + ".[pi]9/[cml_i]7" * 5,
+        "m.[pi]9.[pi]-9.'9.'-9.circ9.circ-9.gon9.gon-9.deg9.deg-9.sph9.sph-9.b20.b-20",
+        "10*99.10*99.10*99.10*99.10*99.10*99/10*99/10*99/10*99/10*99/10*99/10*99/10*99",
+        "m" + ".999999999999999999" * 4,
+        "m" + ".[pi]" * 15,
+    ],
+)
+def test_the_dearest_codes_take_a_thousandth_of_a_second(code: str) -> None:
+    assert len(code) <= 80
+    unit_of("m")
+    started = time.process_time()
+    for number in range(10):
+        unit_of.__wrapped__(code)
+        converted(Decimal(number), code, "m")
+    assert time.process_time() - started < 0.03
 
 
 def test_many_and_large_codes_do_not_fill_the_memory() -> None:

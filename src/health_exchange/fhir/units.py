@@ -21,6 +21,8 @@ UCUM = "http://unitsofmeasure.org"
 _CODE_MAX = 80
 _EXPONENT_MAX = 64
 """Beyond it a decimal is no measured number, and as a fraction it would fill the memory."""
+_BITS_MAX = 2_000
+"""Of a factor's numerator and denominator: 10^99 three times has half of it, and some atoms to the 99th ten times it."""
 _REMEMBERED = 1 << 10
 _PREFIX_MAX = 2
 _ATOM = r"(?P<atom>10[*^]|(?:[!#-'*,:-Z\\^_`a-z|~]|\[[!-Z\\^-z|~]*\])+)(?P<power>[+-]?[0-9]{1,2})?"
@@ -171,12 +173,27 @@ def _product(one: Unit, other: Unit) -> Unit:
     powers = Counter(dict(one.dimension))
     for base, power in other.dimension:
         powers[base] += power
-    return Unit(one.factor * other.factor, tuple(sorted((base, power) for base, power in powers.items() if power)))
+    dimension = tuple(sorted((base, power) for base, power in powers.items() if power))
+    return _computable(Unit(one.factor * other.factor, dimension))
 
 
 def _power(unit: Unit, power: int) -> Unit:
+    # What has n bits has at least (n - 1) * power + 1 in its power: told before it is computed.
+    if (_bits(unit) - 1) * abs(power) >= _BITS_MAX:
+        raise _NoUnitError
     dimension = tuple((base, each * power) for base, each in unit.dimension) if power else ()
-    return Unit(unit.factor**power, dimension)
+    return _computable(Unit(unit.factor**power, dimension))
+
+
+def _computable(unit: Unit) -> Unit:
+    """A unit that is cheap to go on with; one that nobody measures in, and that fills the time, is none."""
+    if _bits(unit) > _BITS_MAX:
+        raise _NoUnitError
+    return unit
+
+
+def _bits(unit: Unit) -> int:
+    return max(unit.factor.numerator.bit_length(), unit.factor.denominator.bit_length())
 
 
 @functools.cache
