@@ -144,6 +144,14 @@ def test_a_value_that_its_parameter_cannot_have_is_refused(name: str, value: str
         parse_pairs("Observation", [(name, value)])
 
 
+@pytest.mark.parametrize("value", ["\u0301", " ", "\u00a0\u3000", "a,\u0327"])
+def test_a_text_of_which_nothing_is_compared_is_refused_and_finds_not_everybody(value: str) -> None:
+    for name in ("name", "family", "name:contains", "address", "_tag:text", "general-practitioner:Practitioner.name"):
+        with pytest.raises(BadSearchError):
+            parse_pairs("Patient", [(name, value)])
+    assert parse_pairs("Patient", [("name:exact", value)]).criteria
+
+
 def test_no_value_is_read_where_there_are_too_many_characters_or_parameters() -> None:
     for pairs in [[("near", "x"), ("near", "y" * 2_000)], [("near", "x")] * 100]:
         for lenient in (False, True):

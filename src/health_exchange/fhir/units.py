@@ -22,7 +22,7 @@ _CODE_MAX = 80
 _EXPONENT_MAX = 64
 """Beyond it a decimal is no measured number, and as a fraction it would fill the memory."""
 _BITS_MAX = 2_000
-"""Of a factor's numerator and denominator: 10^99 three times has half of it, and some atoms to the 99th ten times it."""
+"""Of a factor's numerator and denominator: 10^99 three times has half of it, some atoms to the 99th ten times it."""
 _REMEMBERED = 1 << 10
 _PREFIX_MAX = 2
 _ATOM = r"(?P<atom>10[*^]|(?:[!#-'*,:-Z\\^_`a-z|~]|\[[!-Z\\^-z|~]*\])+)(?P<power>[+-]?[0-9]{1,2})?"
@@ -51,11 +51,14 @@ class Unit:
         return (number + self.offset) * self.factor
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
 def unit_of(code: str) -> Unit | None:
     """What a code of UCUM means; ``None`` where it is none. Untrusted."""
-    if len(code) > _CODE_MAX:
-        return None
+    return _unit(code) if len(code) <= _CODE_MAX else None
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _unit(code: str) -> Unit | None:
+    """What a code that is not too long means."""
     try:
         unit, at = _term(code, 0)
     except _NoUnitError:
@@ -65,7 +68,8 @@ def unit_of(code: str) -> Unit | None:
 
 def converted(number: Decimal, code: str, to: str) -> Fraction | None:
     """A number of one unit in another one; ``None`` where one is no code of UCUM or nothing converts them."""
-    line = _between(code, to)
+    # What is too long is no code, and is not remembered either.
+    line = _between(code, to) if max(len(code), len(to)) <= _CODE_MAX else None
     if line is None or not _is_measured(number):
         return None
     return Fraction(number) * line[0] + line[1]

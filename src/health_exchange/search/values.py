@@ -11,6 +11,7 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter
 from health_exchange.fhir.units import converted
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.search.comparing import folded
 from health_exchange.search.numbers import number_of
 from health_exchange.search.spans import BadDateError, Comparator, span_of
 from health_exchange.search.terms import (
@@ -78,6 +79,9 @@ def read_value(parameter: Parameter, modifier: str, value: str, base: str = "") 
     if parameter.kind == "reference" and modifier != Modifier.IDENTIFIER:
         return _reference(parameter, modifier, value, base)
     kind = {"identifier": "token", "text": "text"}.get(modifier, parameter.kind)
+    if kind in {"string", "text"} and modifier != Modifier.EXACT and not folded(unescape(value)):
+        # Whatever there is begins with nothing: it would find everybody.
+        raise BadSearchError("a text has more than spaces and accents", where=name)
     return _plain(parameter, kind, value, base)
 
 
