@@ -114,3 +114,23 @@ async def test_a_delete_by_a_condition_leaves_what_is_created_beside_it(door: Do
     answer = await door.send("POST", "/fhir", together(created, entry("DELETE", f"Practitioner?{by('A')}")))
 
     assert [each["response"]["status"][:3] for each in answer.json()["entry"]] == ["201", "204"]
+
+
+async def test_this_nodes_own_url_means_what_is_kept_here_whatever_comes_under_the_same_id(door: Door) -> None:
+    elsewhere, here = "http://hospital-b/fhir/Practitioner", f"{door.base}/fhir/Practitioner"
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    references = [f"{here}/one", f"{elsewhere}/one", f"{here}/new", "Practitioner/one"]
+    roles = [{"resourceType": "PractitionerRole", "practitioner": {"reference": each}} for each in references]
+    urls = [f"{elsewhere}/one", f"{here}/new"]
+    created = [{**entry("POST", "Practitioner", doctor(url)), "fullUrl": url} for url in urls]
+    answer = await door.send(
+        "POST", "/fhir", together(*created, *(entry("POST", "PractitionerRole", each) for each in roles))
+    )
+    assert answer.status_code == 200, answer.text
+    places = [each["response"]["location"].split("/_")[0] for each in answer.json()["entry"]]
+    kept = [(await door.send("GET", f"/fhir/{place}")).json()["practitioner"]["reference"] for place in places[2:]]
+    assert kept == ["Practitioner/one", places[0], places[1], places[0]]
+
+    created[0]["fullUrl"], roles[0]["practitioner"] = f"{elsewhere}/nobody", {"reference": f"{here}/nobody"}
+    nowhere = await door.send("POST", "/fhir", together(created[0], entry("POST", "PractitionerRole", roles[0])))
+    assert nowhere.status_code == 400, nowhere.text

@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.search.test_examples import examples
 
-from health_exchange.fhir.references import references, rewrite_references, set_identity
+from health_exchange.fhir.references import _rewritten, reference_texts, references, rewrite_references, set_identity
 
 NEW = {"urn:uuid:1": "Patient/9", "Patient?identifier=a|b": "Patient/8"}
 
@@ -53,10 +54,12 @@ def test_references_are_found_with_their_paths(resource: object, expected: list[
         (b'{"identifier":[{"system":"urn:ietf:rfc:3986","value":"urn:uuid:1"}]}',) * 2,
         (b'{"text":"\\"reference\\":\\"urn:uuid:1\\""}',) * 2,
         (b'{"e":{"language":"x","expression":"y","reference":"urn:uuid:1"}}',) * 2,
+        (b'{"criteria":{"language":"x","reference":"urn:uuid:1"}}',) * 2,
+        (b'{"valueExpression":{"_language":{"id":"a"},"reference":"urn:uuid:1"}}',) * 2,
         (b'{"education":[ {"reference":"urn:uuid:1"} ]}',) * 2,
         (
-            b'{"expression":"y", "s" : [ {"reference":"urn:uuid:1"} ], "v":1.50}',
-            b'{"expression":"y","s":[{"reference":"Patient/9"}],"v":1.50}',
+            b'{"language":"y", "s" : [ {"reference":"urn:uuid:1"} ], "v":1.50}',
+            b'{"language":"y","s":[{"reference":"Patient/9"}],"v":1.50}',
         ),
     ],
 )  # fmt: skip
@@ -65,18 +68,25 @@ def test_only_references_and_urns_in_uris_are_rewritten(raw: bytes, expected: by
 
 
 strings = st.text(st.sampled_from('ar"\\/:é\n{}'), max_size=6)
+expressions = st.builds(
+    lambda text, name: {name: "x", "reference": text},
+    st.sampled_from([*NEW]),
+    st.sampled_from(["language", "_language"]),
+)
 trees = st.recursive(
-    strings | st.builds(lambda text: {"reference": text}, st.sampled_from([*NEW, "Patient/1", 'a"\\b'])),
+    strings | expressions | st.builds(lambda text: {"reference": text}, st.sampled_from([*NEW, "Patient/1", 'a"\\b'])),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(strings | st.sampled_from(["subject", "expression"]), inner, max_size=3)
+        | st.dictionaries(
+            strings | st.sampled_from(["subject", "expression", "condition", "criteria"]), inner, max_size=3
+        )
     ),
     max_leaves=12,
 )
 
 
 def expected_tree(value: object) -> object:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and not value.keys() & {"language", "_language"}:
         return {
             name: NEW.get(inner, inner) if name == "reference" and isinstance(inner, str) else expected_tree(inner)
             for name, inner in value.items()
@@ -90,6 +100,18 @@ def test_rewriting_any_tree_is_rewriting_its_references(tree: object, ascii_only
     raw = json.dumps(tree, ensure_ascii=ascii_only).encode()
     assert json.loads(rewrite_references(raw, NEW.get)) == expected_tree(tree)
     assert rewrite_references(raw, lambda _text: None) == raw
+    assert reference_texts(raw) == list(dict.fromkeys(text for _path, text in references(tree)))
+
+
+def test_the_bytes_of_every_official_example_tell_the_references_that_its_structure_has() -> None:
+    def mapped(text: str) -> str:
+        return f"urn:uuid:{text}"
+
+    for resource, raw in examples():
+        assert reference_texts(raw) == list(dict.fromkeys(text for _path, text in references(resource)))
+        changed = rewrite_references(raw, mapped)
+        assert json.loads(changed) == json.loads(_rewritten(raw, mapped))
+        assert references(json.loads(changed)) == [(path, mapped(text)) for path, text in references(resource)]
 
 
 def test_an_identity_is_set_and_every_other_value_keeps_its_bytes() -> None:

@@ -1,6 +1,7 @@
 """Units of UCUM: the library that carries them is the oracle of what is a code and what it comes to."""
 
 import re
+import time
 import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from health_exchange.fhir.units import Unit, _table, base_of, converted, unit_of
+from health_exchange.fhir.units import Unit, _between, _table, _unit, base_of, converted, unit_of
 
 EXPLAINED = {
     "Torr",  # UCUM's list of examples has it, UCUM's table has not
@@ -92,7 +93,8 @@ def test_what_measures_something_else_is_not_converted(code: str, other: str) ->
 
 @pytest.mark.parametrize(
     "code", ["", "mg ", "mmHg", "MM[HG]", "mg/", "mg//L", "(mg", "mg)", "kmin", "0", "m2.", "{", "mg{a", "mg{é}", "xyz",
-             "m" * 81, "m+2+2", "(" * 80, "[", "[]", "k", "²", "Torr"]
+             "m" * 81, "m+2+2", "(" * 80, "[", "[]", "k", "²", "Torr",
+             "Ym99", "[pi]99", "[pi]-99", "[pi]9.[pi]9", "m/[pi]9/[pi]9"]
 )  # fmt: skip
 def test_what_is_no_code_is_told_without_a_fault(code: str) -> None:
     assert unit_of(code) is None
@@ -147,10 +149,34 @@ def test_no_code_can_be_read_in_two_ways() -> None:
     assert not atoms.keys() & set(prefixed)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "m.[pi]99.[pi]99.[pi]99.[pi]99.[pi]99.[pi]99.[pi]97/10*99/10*99/10*99/10*50",
+        "m.[pi]9" + "/[pi]9.[pi]9" * 6,
+        "m" + ".[pi]9/[cml_i]7" * 5,
+        "m.[pi]9.[pi]-9.'9.'-9.circ9.circ-9.gon9.gon-9.deg9.deg-9.sph9.sph-9.b20.b-20",
+        "10*99.10*99.10*99.10*99.10*99.10*99/10*99/10*99/10*99/10*99/10*99/10*99/10*99",
+        "m" + ".999999999999999999" * 4,
+        "m" + ".[pi]" * 15,
+    ],
+)
+def test_the_dearest_codes_take_a_thousandth_of_a_second(code: str) -> None:
+    assert len(code) <= 80
+    unit_of("m")
+    started = time.process_time()
+    for _number in range(10):
+        _unit.__wrapped__(code)
+        _between.__wrapped__(code, "m")
+    assert time.process_time() - started < 0.03
+
+
 def test_many_and_large_codes_do_not_fill_the_memory() -> None:
     tracemalloc.start()
     for number in range(1_100):
-        unit_of(f"Ym99.Ym-99.{number}/Ym99.Ym99.Ym99")
+        unit_of(f"m9.{number}" + "m" * (1 << 16))
+        converted(Decimal(1), "m", f"{number}" + "m" * (1 << 16))
+        unit_of(f"Ym9.Ym-9.{number}/Ym9.Ym9.Ym9")
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 30 << 20

@@ -49,8 +49,9 @@ from health_exchange.search.links import BadPageError
 from health_exchange.search.query import UnknownParameterError
 from health_exchange.search.tokens import tokens_of
 from health_exchange.search.values import BadSearchError
-from health_exchange.store import audit_log, identity_cache, resources, subjects
+from health_exchange.store import audit_log, engine, identity_cache, resources, subjects
 from health_exchange.store.bodies import pack_body
+from health_exchange.store.database import TooSlowError
 from health_exchange.store.engine import Store, StoreKeys, Transaction
 
 POLICIES = Path(__file__).parents[2] / "policies"
@@ -127,14 +128,14 @@ class Node:
         return found
 
 
-MakeNode = Callable[[NodeAddress, Tier], Node]
+MakeNode = Callable[..., Node]
 
 
 @pytest.fixture
 def make_node(tmp_path: Path) -> Iterator[MakeNode]:
     opened: list[Store] = []
 
-    def make(address: NodeAddress, tier: Tier) -> Node:
+    def make(address: NodeAddress, tier: Tier, *, inline: bool = True) -> Node:
         clock, randomness = ManualClock(), Random(1).randbytes
         keys = NodeKeys.generate(randomness)
         card = NodeCard(
@@ -149,7 +150,7 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
         )
         url = f"sqlite:///{tmp_path}/{'-'.join(address.segments)}.db"
         store_keys = StoreKeys(at_rest=keys.at_rest, tokens=keys.tokens)
-        store = Store.open(url, store_keys, clock, randomness, inline=True)
+        store = Store.open(url, store_keys, clock, randomness, inline=inline)
         opened.append(store)
         key = generate_key(threshold=1, holders=1, randomness=randomness)
         holder = HolderCard(address=address, index=1, share_public=key.share_publics[1])
@@ -383,6 +384,19 @@ def remember(node: Node, pseudonym: Pseudonym) -> None:
     tag = cache_tag(key, identity)
     sealed = seal_name(key, tag, Name(pseudonym=pseudonym, link=Secret(bytes(32))), nonce=bytes(12))
     node.parts.store.write_now(lambda tx: identity_cache.remember(tx, {tag: sealed}))
+
+
+async def test_who_is_asked_for_is_in_the_log_where_the_search_is_ended_for_its_length(
+    make_node: MakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    county = make_node(COUNTY, Tier.COUNTY, inline=False)
+    remember(county, ANNE)
+    monkeypatch.setattr(engine, "READ_S", -1)
+    with pytest.raises(TooSlowError):
+        await county.search("Patient", ("identifier", f"{NATIONAL}|{NUMBER}"), ("name", "x"), by=FACILITY)
+    entry = county.log()[-1]
+    assert (entry.outcome, entry.reason, entry.summary) == ("failed", "too-slow", "Patient by identifier, name")
+    assert tuple(entry.subjects) == (ANNE,)
 
 
 @pytest.mark.parametrize("text", [f"{NATIONAL}|{NUMBER}", NUMBER])

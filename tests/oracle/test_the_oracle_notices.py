@@ -43,7 +43,7 @@ SLIPS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
         "still_holds",
         lambda _holds: lambda _self, _tx: True,
     ),
-    "what the index offers is taken for what matches": (Matcher, "matches", lambda _matches: lambda _self, _kept: True),
+    "what the index offers is taken for what matches": (Matcher, "matches", lambda _matches: lambda *_each: True),
     "a page goes on one row too far": (searching, "find", shorter),
     "a total counts one too many": (searching, "total", lambda total: lambda *each: (total(*each) or 0) + 1),
     "nothing is included": (finding, "included", lambda _included: lambda *_each: []),
@@ -55,7 +55,7 @@ SLIPS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     "a conditional reference finds what was there before": (
         snapshots.Finder,
         "ids_after",
-        lambda _after: lambda self, tx, condition, _planned: self.ids(tx, condition),
+        lambda _after: lambda self, tx, conditions, _planned: {each: self.ids(tx, each) for each in conditions},
     ),
     "what is deleted beside it is found": (snapshots, "_doomed", lambda _doomed: lambda *_each: set()),
 }

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from health_exchange.search.query import COUNT_MAX, UnknownParameterError, parse_pairs, parse_text
+from health_exchange.search.query import COUNT_MAX, UnknownParameterError, parse_over_types, parse_pairs, parse_text
 from health_exchange.search.spans import Comparator
 from health_exchange.search.terms import COUNT_DEFAULT, DateTerm, IdTerm, ReferenceTerm, SearchQuery, TokenTerm
 from health_exchange.search.values import BadSearchError
@@ -97,8 +97,9 @@ def test_what_is_not_bundled_or_no_reference_is_refused_or_told(name: str, value
 
 @pytest.mark.parametrize(
     "value",
-    ["30", "30|", "|120", "91|0", "0|181", "0|0|-1", "0|0|1|kg", "0|0|1|mile", "0|0|1|km|x", "a|b", "nan|0"],
-)
+    ["30", "30|", "|120", "91|0", "0|181", "0|0|-1", "0|0|1|kg", "0|0|1|mile", "0|0|1|km|x", "a|b", "nan|0",
+     "0|0|1|Ym99/m98", "0|0|1|Ym12/m11", "0|0|9e99|Ym"],
+)  # fmt: skip
 def test_what_is_no_place_is_refused(value: str) -> None:
     with pytest.raises(BadSearchError):
         parse_pairs("Location", [("near", value)])
@@ -141,6 +142,23 @@ def test_a_parameter_that_fhir_does_not_define_for_the_type_is_refused() -> None
 def test_a_value_that_its_parameter_cannot_have_is_refused(name: str, value: str) -> None:
     with pytest.raises(BadSearchError):
         parse_pairs("Observation", [(name, value)])
+
+
+@pytest.mark.parametrize("value", ["\u0301", " ", "\u00a0\u3000", "a,\u0327"])
+def test_a_text_of_which_nothing_is_compared_is_refused_and_finds_not_everybody(value: str) -> None:
+    for name in ("name", "family", "name:contains", "address", "_tag:text", "general-practitioner:Practitioner.name"):
+        with pytest.raises(BadSearchError):
+            parse_pairs("Patient", [(name, value)])
+    assert parse_pairs("Patient", [("name:exact", value)]).criteria
+
+
+def test_no_value_is_read_where_there_are_too_many_characters_or_parameters() -> None:
+    for pairs in [[("near", "x"), ("near", "y" * 2_000)], [("near", "x")] * 100]:
+        for lenient in (False, True):
+            with pytest.raises(BadSearchError, match="characters of values"):
+                parse_over_types(["Location"], pairs, lenient=lenient)
+            with pytest.raises(BadSearchError, match="characters of values"):
+                parse_pairs("Location", pairs, lenient=lenient)
 
 
 def test_pages_have_at_most_the_greatest_size_and_one_size() -> None:

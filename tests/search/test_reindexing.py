@@ -157,6 +157,22 @@ def test_what_is_written_meanwhile_is_found_and_what_was_deleted_stays_so(
     assert ask(store, permit(5), ("name", "李"), kind="Patient") == ["p1"]
 
 
+def test_a_row_that_does_not_open_is_passed_over_and_counted(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_records(keep)
+    take_back(store)
+    monkeypatch.setattr(reindexing, "ROWS", 4)
+    broken = update(resources).where(resources.c.id == "p2").values(body=b"x" * 99)
+    store.write_now(lambda tx: tx.execute(broken).rowcount)
+    steps = []
+    while (done := store.write_now(reindexing.step)) is not None:
+        steps.append(done)
+    assert steps == [(4, 1), (2, 0)]
+    assert store.read_now(generations.is_current)
+    assert ask(store, permit(5), ("family:exact", "王"), kind="Patient") == ["p1"]
+
+
 def test_a_database_without_rows_goes_by_all_tokens_from_its_first_row_on(store: Store, keep: Keep) -> None:
     assert not store.read_now(generations.is_current)
     keep({"resourceType": "Patient", "id": "p1"}, person=ANNE)

@@ -1,10 +1,16 @@
-from hypothesis import given, settings
+import tracemalloc
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from health_exchange.fhir.parameters import extract
 from health_exchange.model.secrecy import Secret
+from health_exchange.search.comparing import _is_text, begun, folded
 from health_exchange.search.query import parse_pairs
-from health_exchange.search.tokens import token_of, tokens_asked, tokens_of
+from health_exchange.search.terms import TextTerm
+from health_exchange.search.tokens import text_token_asked, token_of, tokens_asked, tokens_in, tokens_of
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
 OBSERVATION = {
@@ -69,3 +75,62 @@ def test_tokens_of_another_key_type_or_parameter_share_nothing() -> None:
 def test_tokens_are_signed_64_bit_numbers_whatever_the_text(system: str, code: str) -> None:
     resource = {**OBSERVATION, "code": {"coding": [{"system": system, "code": code}]}}
     assert all(-(2**63) <= token < 2**63 for token in tokens_of(KEY, "Observation", extract(resource)))
+
+
+_WRITTEN = st.text(
+    st.sampled_from("aAéßŒ℡İﬁ각나힣각王ガｶﾞ \u0301\u0327\u00a0\u09c7\u09be\U0001d400") | st.characters(), max_size=12
+)
+
+
+@settings(max_examples=300)
+@given(_WRITTEN, _WRITTEN, st.sampled_from(["", "exact"]))
+@example("각", "각", "")
+@example("ᄀ", "각", "")
+def test_a_text_that_is_found_by_what_is_asked_has_the_token_of_it(asked: str, more: str, modifier: str) -> None:
+    for kept in (asked + more, folded(asked) + more, asked.upper() + more, asked):
+        if not _is_text(asked, modifier, kept):
+            continue
+        found = tokens_in(KEY, "Patient", {"resourceType": "Patient", "name": [{"family": kept}]})
+        token = text_token_asked(KEY, "Patient", "family", modifier, TextTerm(asked))
+        assert token is None or token in found
+
+
+@settings(max_examples=300)
+@given(st.lists(_WRITTEN, max_size=20).map("".join), st.integers(1, 3))
+def test_the_beginning_of_a_folded_text_is_told_by_little_of_it(text: str, length: int) -> None:
+    assert begun(text, length)[:length] == folded(text)[:length]
+
+
+@settings(max_examples=300)
+@given(_WRITTEN)
+def test_what_is_folded_stays_as_it_is(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+@pytest.mark.parametrize(("one", "other"), [("℡", "tel"), ("각", "각"), ("ＪＯＳÉ ", "jose"), ("ﬁ", "FI")])
+def test_texts_that_differ_in_how_they_are_written_alone_are_one(one: str, other: str) -> None:
+    assert folded(one) == folded(other)
+
+
+def test_a_syllable_of_korean_is_one_character_and_has_a_token() -> None:
+    assert [len(folded(each)) for each in ("각", "한국")] == [1, 2]
+    assert text_token_asked(KEY, "Patient", "name", "", TextTerm("김")) is not None
+
+
+def test_nothing_that_is_long_and_no_name_is_remembered() -> None:
+    def tokens(number: int) -> list[int]:
+        long = f"{number}" + "x" * (1 << 16)
+        body: dict[str, Any] = {**OBSERVATION, "code": {"coding": [{"system": long, "code": long}]}}
+        body["effectiveDateTime"] = f"2024-05-06T10:00:00.{number}{'0' * (1 << 16)}Z"
+        return [
+            *tokens_in(KEY, "Patient", {"resourceType": "Patient", "name": [{"family": long}]}),
+            *tokens_of(KEY, "Observation", extract(body)),
+        ]
+
+    tokens(0)
+    tracemalloc.start()
+    for number in range(1, 200):
+        tokens(number)
+    now, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert now < 4 << 20

@@ -116,6 +116,18 @@ class TestOnPostgresql:
         assert not is_kept(second, "b")
         put(second, "c")
 
+    def test_a_further_process_of_an_earlier_run_writes_nothing_once_another_has_claimed(
+        self, url: str, open_store: OpenStore
+    ) -> None:
+        node, door = open_store(url), open_store(url)
+        node.claim("of the release before")
+        door.join("of the release before")
+        node.close()
+        put(door, "a")
+        open_store(url).claim("of this release")
+        with pytest.raises(DatabaseTakenError):
+            put(door, "b")
+
     def test_a_node_claims_its_database_again_when_the_server_is_back(
         self, url: str, open_store: OpenStore, postgresql: PostgresqlServer
     ) -> None:

@@ -30,6 +30,8 @@ LOCAL_OFFSET = "+08:00"
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 _TIME = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2})(?:T([0-9:]{8})(\.[0-9]+)?(Z|[+-][0-9:]{5}))?)?)?")
+_INSTANT_CHARACTERS = 40
+"""Of an instant down to nanoseconds, with room."""
 _INSTANTS: Mapping[str, str] = MappingProxyType(
     {
         "Claim": "billablePeriod created",
@@ -320,9 +322,14 @@ _TEXT_READERS: Mapping[str, Callable[[_Row, Any], list[SearchValue]]] = MappingP
 )
 
 
-@functools.lru_cache(maxsize=1 << 14)
 def _instant(text: str) -> str | None:
     """A FHIR date as an instant in UTC with microseconds; ``None`` where the calendar has no such date."""
+    # The fractions of a second have no end, and would fill the memory.
+    return _remembered_instant(text) if len(text) <= _INSTANT_CHARACTERS else _read_instant(text)
+
+
+def _read_instant(text: str) -> str | None:
+    """As :func:`_instant`."""
     match = _TIME.fullmatch(text)
     if match is None:
         return None
@@ -336,6 +343,9 @@ def _instant(text: str) -> str | None:
     except (ValueError, OverflowError):
         return None
     return instant_text(moment)
+
+
+_remembered_instant = functools.lru_cache(maxsize=1 << 14)(_read_instant)
 
 
 def instant_text(moment: datetime) -> str:

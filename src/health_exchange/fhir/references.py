@@ -124,13 +124,10 @@ def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
 def _needs_care(raw: bytes) -> bool:
     """Whether the structure decides which are references: an escaped letter in a name, an Expression.
 
-    All else is found in the bytes.
+    An Expression, whatever the element is called, has a language or extensions of it. All else is found in the bytes.
     """
     return (
-        (b"\\" in raw and rb"\u00" in raw)
-        or b'"expression"' in raw
-        or b'"education"' in raw
-        or b'"DetectedIssue"' in raw
+        (b"\\" in raw and rb"\u00" in raw) or b'language"' in raw or b'"education"' in raw or b'"DetectedIssue"' in raw
     )
 
 

@@ -21,6 +21,8 @@ UCUM = "http://unitsofmeasure.org"
 _CODE_MAX = 80
 _EXPONENT_MAX = 64
 """Beyond it a decimal is no measured number, and as a fraction it would fill the memory."""
+_BITS_MAX = 2_000
+"""Of a factor's numerator and denominator: 10^99 three times has half of it, some atoms to the 99th ten times it."""
 _REMEMBERED = 1 << 10
 _PREFIX_MAX = 2
 _ATOM = r"(?P<atom>10[*^]|(?:[!#-'*,:-Z\\^_`a-z|~]|\[[!-Z\\^-z|~]*\])+)(?P<power>[+-]?[0-9]{1,2})?"
@@ -49,11 +51,14 @@ class Unit:
         return (number + self.offset) * self.factor
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
 def unit_of(code: str) -> Unit | None:
     """What a code of UCUM means; ``None`` where it is none. Untrusted."""
-    if len(code) > _CODE_MAX:
-        return None
+    return _unit(code) if len(code) <= _CODE_MAX else None
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _unit(code: str) -> Unit | None:
+    """What a code that is not too long means."""
     try:
         unit, at = _term(code, 0)
     except _NoUnitError:
@@ -63,7 +68,8 @@ def unit_of(code: str) -> Unit | None:
 
 def converted(number: Decimal, code: str, to: str) -> Fraction | None:
     """A number of one unit in another one; ``None`` where one is no code of UCUM or nothing converts them."""
-    line = _between(code, to)
+    # What is too long is no code, and is not remembered either.
+    line = _between(code, to) if max(len(code), len(to)) <= _CODE_MAX else None
     if line is None or not _is_measured(number):
         return None
     return Fraction(number) * line[0] + line[1]
@@ -171,12 +177,27 @@ def _product(one: Unit, other: Unit) -> Unit:
     powers = Counter(dict(one.dimension))
     for base, power in other.dimension:
         powers[base] += power
-    return Unit(one.factor * other.factor, tuple(sorted((base, power) for base, power in powers.items() if power)))
+    dimension = tuple(sorted((base, power) for base, power in powers.items() if power))
+    return _computable(Unit(one.factor * other.factor, dimension))
 
 
 def _power(unit: Unit, power: int) -> Unit:
+    # What has n bits has at least (n - 1) * power + 1 in its power: told before it is computed.
+    if (_bits(unit) - 1) * abs(power) >= _BITS_MAX:
+        raise _NoUnitError
     dimension = tuple((base, each * power) for base, each in unit.dimension) if power else ()
-    return Unit(unit.factor**power, dimension)
+    return _computable(Unit(unit.factor**power, dimension))
+
+
+def _computable(unit: Unit) -> Unit:
+    """A unit that is cheap to go on with; one that nobody measures in, and that fills the time, is none."""
+    if _bits(unit) > _BITS_MAX:
+        raise _NoUnitError
+    return unit
+
+
+def _bits(unit: Unit) -> int:
+    return max(unit.factor.numerator.bit_length(), unit.factor.denominator.bit_length())
 
 
 @functools.cache

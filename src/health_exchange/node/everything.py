@@ -41,6 +41,7 @@ PAGE_MAX = 1_000
 """Most resources of a page, and as many where nobody says how many: most persons have fewer."""
 AT_ONCE_MAX = 20_000
 """Most resources of a view that is made of all of them."""
+_SUMMARY = "everything"
 ABOUT = b"everything-pages"
 _ACTION = Action.VIEW_PERSON
 _OFFERED = ("_type", "_since", "_count", "start", "end")
@@ -175,7 +176,9 @@ class Everything:
         """
         wished = self._wished(person, pairs, caller)
         wanted = wished.filter
-        answer = await asked(self._parts, caller, lambda tx: self._page(tx, caller, wished, wanted), action=_ACTION)
+        answer = await asked(
+            self._parts, caller, lambda tx: self._page(tx, caller, wished, wanted), action=_ACTION, summary=_SUMMARY
+        )
         base, here = f"{self._parts.card.fhir_url}/fhir", str(self._parts.address)
         own = f"{base}/Patient/{person}/$everything"
         links = {"self": f"{own}?{urlencode(pairs)}" if pairs else own}
@@ -203,7 +206,9 @@ class Everything:
             TooMuchError: There is more than one view is made of.
             ExchangeError: As :meth:`page`.
         """
-        answer = await asked(self._parts, caller, lambda tx: self._all(tx, caller, person), action=_ACTION)
+        answer = await asked(
+            self._parts, caller, lambda tx: self._all(tx, caller, person), action=_ACTION, summary=_SUMMARY
+        )
         return sorted(answer.kept, key=lambda kept: (kept.instant or "", kept.rid), reverse=True)
 
     def _wished(self, person: str, pairs: Sequence[tuple[str, str]], caller: Caller) -> Continuation:
@@ -300,7 +305,7 @@ class Everything:
             reason=error.code if error is not None else "",
             policy=person.held.decision.digest,
             subjects=person.pseudonyms,
-            summary=f"everything: {len(kept)} resources",
+            summary=f"{_SUMMARY}: {len(kept)} resources",
         )
 
     def _on_kept(self, caller: Caller, owners: Mapping[int, Subject], kept: StoredResource | None) -> Question | None:

@@ -109,7 +109,7 @@ class Histories:
                 return self._of_one(tx, caller, wished, wished.type, wished.id, pages)
             return self._of_many(tx, caller, wished, pages)
 
-        await asked(self._parts, caller, ask, action=Action.READ)
+        await asked(self._parts, caller, ask, action=Action.READ, summary=_name_of(wished))
         return self._bundle(wished, pages[0], pairs, caller)
 
     def _of_one(  # a question in its parts
@@ -119,7 +119,7 @@ class Histories:
         parts = self._parts
         question = question_of(caller, Action.READ, most_open(parts, resource_type))
         general = decision_on(parts.policies, question)
-        name = f"history of 1 {resource_type}"
+        name = _name_of(wished)
         now = resources.current(tx, resource_type, resource_id)
         if now is None:
             if not general.allowed:
@@ -147,7 +147,7 @@ class Histories:
         """The versions of a type, or of all."""
         parts = self._parts
         held = rights(tx, parts, caller, Action.READ, resource_type=wished.type)
-        name = f"history of {wished.type or 'all types'}"
+        name = _name_of(wished)
         if held.is_refused:
             return refused(held.question, held.decision, summary=name)
         limit = min(BATCH, wished.bookmark.count + 1)
@@ -256,6 +256,11 @@ def _visible(  # where changes come from, and what is wanted of them
         after=after,
         total=len(found) if counts and looked < VERSIONS_MAX else None,
     )
+
+
+def _name_of(wished: Asked) -> str:
+    """What the log calls it."""
+    return f"history of {'1 ' if wished.id is not None else ''}{wished.type or 'all types'}"
 
 
 def _told(tx: Transaction, page: Page, name: str, policy: str) -> Answer:

@@ -12,6 +12,7 @@ from health_exchange.search import reindexing
 from health_exchange.store import answered, audit_log, generations, node_state, replays, tallies
 from health_exchange.store.engine import Transaction
 from health_exchange.store.shredding import SCRUB
+from health_exchange.telemetry.events import log_event
 
 LOGGED = "logged"
 """Cursor: how many entries stand in tiles under a checkpoint."""
@@ -57,7 +58,10 @@ async def reindex(parts: NodeParts) -> bool:
     """Give rows of an earlier release the search tokens of this one; whether there were any without."""
     if await parts.store.read(generations.is_current):
         return False
-    return await parts.store.write(reindexing.step)
+    done = await parts.store.write(reindexing.step)
+    if done is not None and done.unopened:
+        log_event("reindex-passed-over", count=done.unopened)
+    return done is not None
 
 
 def _end_scrub(tx: Transaction, *, done: bool) -> bool:

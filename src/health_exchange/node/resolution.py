@@ -108,6 +108,7 @@ def questions(
     """
     exists: dict[Place, Mention] = {}
     searches: dict[tuple[str, str], Mention] = {}
+    written = frozenset(places.values())
     for request in requests:
         for text in request.references:
             if text in places or text.startswith("#"):
@@ -125,7 +126,8 @@ def questions(
                 continue
             if relative:
                 place = Place(type=relative[1], id=relative[2])
-                if str(place) not in places:
+                # Its text alone would tell nothing: what comes from elsewhere may have the same type and id there.
+                if place not in written:
                     exists.setdefault(place, mention)
             elif text.startswith("urn:"):
                 raise DanglingReferenceError("no entry has this urn as its fullUrl", where=mention.where)
@@ -141,7 +143,8 @@ def targets(
     """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent.
 
     What this node itself keeps is referred to relatively, however it was written: it is the same resource, whatever the
-    node is called by whom, and would otherwise be nobody's and found by nobody.
+    node is called by whom, and would otherwise be nobody's and found by nobody. No entry is meant by it, unless it is
+    that entry's very fullUrl: what comes from elsewhere may have the same type and id there.
     """
     # A urn may also stand in elements of type uri, which no list of references tells of.
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
@@ -153,7 +156,7 @@ def targets(
             if place is not None and text != str(place):
                 rewriting[text] = str(place)
             elif place is None and (own := _own(text, base)) != text:
-                rewriting[text] = str(places.get(own, own))
+                rewriting[text] = own
     return rewriting
 
 

@@ -61,7 +61,14 @@ class Searching(Reading):
         if continuation is None:
             continuation = await self._begun(resource_type, pairs, caller, patient=patient, lenient=lenient)
         query = continuation.query
-        answer = await asked(self._parts, caller, lambda tx: self._page(tx, caller, continuation), action=Action.SEARCH)
+        answer = await asked(
+            self._parts,
+            caller,
+            lambda tx: self._page(tx, caller, continuation),
+            action=Action.SEARCH,
+            subjects=_persons_in(query),
+            summary=f"{query.type or 'resources'} by {_asked_by(query)}",
+        )
         page = answer.page or FoundPage(resources=())
         base = f"{self._parts.card.fhir_url}/fhir"
         place = f"{base}/Patient/{patient}/{resource_type or '*'}" if patient else _place(base, resource_type)

@@ -3,8 +3,8 @@
 Every answer, refusal and miss is an entry in the log, durable before the first byte leaves.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from health_exchange.audit.entries import Facts
 from health_exchange.model.errors import ExchangeError
@@ -54,8 +54,14 @@ class Answer:
     summary: str = ""
 
 
-async def asked(
-    parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer], *, action: Action | None = None
+async def asked(  # a question with its parts
+    parts: NodeParts,
+    caller: Caller,
+    ask: Callable[[Transaction], Answer],
+    *,
+    action: Action | None = None,
+    subjects: Iterable[Pseudonym] = (),
+    summary: str = "",
 ) -> Answer:
     """The answer, once its entry in the log is durable.
 
@@ -64,12 +70,24 @@ async def asked(
         caller: Who asks.
         ask: Finds the answer.
         action: What is asked for, where finding it may take long.
+        subjects: Whom it names: asking for someone is logged even where it is ended.
+        summary: What the log says of it then.
 
     Raises:
         ExchangeError: As the answer says.
         TooSlowError: It takes too long, which is in the log, too.
     """
-    answer = await (parts.store.read(ask) if action is None else _at_length(parts, caller, ask, action))
+    if action is None:
+        answer = await parts.store.read(ask)
+    else:
+        late = Answer(
+            action=action,
+            outcome="failed",
+            policy=parts.policies.digest,
+            subjects=tuple(sorted(subjects)),
+            summary=summary,
+        )
+        answer = await _at_length(parts, caller, ask, late)
     return await told(parts, caller, answer)
 
 
@@ -81,12 +99,12 @@ async def told(parts: NodeParts, caller: Caller, answer: Answer) -> Answer:
     return answer
 
 
-async def _at_length(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer], action: Action) -> Answer:
-    """An answer that may take long, or that it takes too long."""
+async def _at_length(parts: NodeParts, caller: Caller, ask: Callable[[Transaction], Answer], late: Answer) -> Answer:
+    """An answer that may take long, or ``late`` with why it was ended."""
     try:
         return await parts.store.read(ask, asker=caller.principal.id)
     except TooSlowError as error:
-        return Answer(action=action, outcome="failed", error=error, reason=error.code, policy=parts.policies.digest)
+        return replace(late, error=error, reason=error.code)
 
 
 async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:

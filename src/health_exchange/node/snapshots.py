@@ -1,5 +1,6 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -31,7 +32,6 @@ from health_exchange.store.resources import Head
 
 CONDITIONS_COST_MAX = 10_000
 """Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
-
 Condition = tuple[str, str]
 """Resource type and search query."""
 Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
@@ -190,18 +190,21 @@ class Finder:
             self._found[condition] = find_ids(tx, *condition) if candidates else []
         return self._found[condition]
 
-    def ids_after(self, tx: Transaction, condition: Condition, planned: Iterable[Planned]) -> list[str]:
-        """Ids of all that a condition finds when the request is carried out: references are resolved last.
+    def ids_after(
+        self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned]
+    ) -> Mapping[Condition, list[str]]:
+        """Ids of all that each condition finds when the request is carried out: references are resolved last.
 
         Raises:
-            TooCostlyError: As :meth:`ids`.
-            ExchangeError: As :func:`find_ids`.
+            ExchangeError: As :meth:`ids`.
         """
-        written = {each.place: each.request.raw for each in planned if each.writes and each.place.type == condition[0]}
-        self._spend(len(written))
-        ids = [each for each in self.ids(tx, condition) if Place(type=condition[0], id=each) not in written]
-        texts = {place.id: raw for place, raw in written.items() if raw is not None}
-        return [*ids, *(find_among(tx, *condition, texts) if texts else ())]
+        written = {(each.place.type, each.place.id): each.request.raw for each in planned if each.writes}
+        of_type = Counter(kind for kind, _id in written)
+        self._spend(sum(of_type[kind] for kind, _query in conditions))
+        after = find_among(tx, conditions, written)
+        for condition, ids in after.items():
+            ids += [each for each in self.ids(tx, condition) if (condition[0], each) not in written]
+        return after
 
     def _spend(self, resources_looked_at: int) -> None:
         self._cost += resources_looked_at
@@ -235,10 +238,8 @@ def look_up(
     _refuse_overlaps(planned)
     refuse_cycles(written, places)
     asked = questions(written, places, base=base, loose=loose)
-    found = {
-        condition: _only(finder.ids_after(tx, condition, planned), condition, mention)
-        for condition, mention in asked.searches.items()
-    }
+    meant = finder.ids_after(tx, asked.searches, planned)
+    found = {condition: _only(meant[condition], condition, mention) for condition, mention in asked.searches.items()}
     _refuse_dangling(tx, asked)
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))

@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from health_exchange.fhir.parameter_table import Located, Parameter, located, places_of
@@ -36,7 +35,6 @@ from health_exchange.search.terms import (
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?")
 _EARTH_M, _DEGREES_MAX = 6_371_008.8, 180
 _SPACES = re.compile(r"\s+")
-_REMEMBERED = 1 << 12
 
 
 def is_met_by(term: Term, modifier: str, parameter: Parameter, decoded: Mapping[str, Any]) -> bool:
@@ -109,11 +107,26 @@ def texts_of(found: Located) -> Iterator[str]:
         yield from (each for each in (inner if isinstance(inner, list) else [inner]) if isinstance(each, str))
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def folded(text: str) -> str:
-    """A text without regard to case, accents, width of characters and number of spaces."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return _SPACES.sub(" ", "".join(each for each in plain if not unicodedata.combining(each))).strip()
+    """A text without regard to case, accents, width of characters and number of spaces; syllables of Korean are whole.
+
+    Nothing is remembered of it, for it may name a person.
+    """
+    # Twice, for what one character stands for (as in TEL) may have a case again.
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
+    bare = "".join(each for each in plain if not unicodedata.combining(each))
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", bare)).strip()
+
+
+def begun(text: str, length: int) -> str:
+    """A folded text, or one that has the same first characters, more than ``length`` of them: little of it is read."""
+    size = 8 * length
+    while size < len(text):
+        # Whatever follows changes the last character at most: marks are gone, and Korean syllables are composed.
+        if len(head := folded(text[:size])) > length:
+            return head
+        size *= 8
+    return folded(text)
 
 
 def _holds(term: Term, modifier: str, kind: str, found: Located) -> bool:

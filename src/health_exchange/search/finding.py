@@ -12,7 +12,6 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-import msgspec
 from sqlalchemy import select
 
 from health_exchange.fhir.parameters import instant_text, is_dated
@@ -243,28 +242,52 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     return [kept.id for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
 
 
-def find_among(tx: Transaction, resource_type: str, query_text: str, bodies: Mapping[str, bytes]) -> list[str]:
-    """Ids of those of ``bodies``, resources of the type that are about to be kept, that a condition means.
+def find_among(
+    tx: Transaction, conditions: Iterable[tuple[str, str]], bodies: Mapping[tuple[str, str], bytes | None]
+) -> dict[tuple[str, str], list[str]]:
+    """Ids of those of ``bodies``, which are about to be kept, that each condition means.
+
+    Each body is read once, however many conditions there are.
+
+    Args:
+        tx: The transaction.
+        conditions: Resource type and query text of each. Untrusted.
+        bodies: By type and id; ``None`` for what is about to be deleted.
 
     Raises:
         ExchangeError: As :func:`find_ids`.
     """
-    query = parse_text(resource_type, query_text)
-    matcher = Matcher(query, sids_of(tx, query), tx.keys.tokens)
-    kept = StoredResource(
+    found: dict[tuple[str, str], list[str]] = {condition: [] for condition in conditions}
+    matchers: dict[str, list[tuple[list[str], Matcher]]] = {}
+    for condition, ids in found.items():
+        query = parse_text(*condition)
+        matchers.setdefault(query.type, []).append((ids, Matcher(query, sids_of(tx, query), tx.keys.tokens)))
+    now = tx.clock.now().isoformat()
+    for (resource_type, resource_id), body in bodies.items():
+        if body is not None and resource_type in matchers:
+            kept = _to_be_kept(resource_type, resource_id, body, now)
+            inside = decoded(kept)
+            for ids, matcher in matchers[resource_type]:
+                if matcher.matches(kept, inside):
+                    ids.append(resource_id)
+    return found
+
+
+def _to_be_kept(resource_type: str, resource_id: str, body: bytes, now: str) -> StoredResource:
+    """What is about to be kept, as if it were."""
+    return StoredResource(
         rid=0,
         type=resource_type,
-        id="",
+        id=resource_id,
         sid=people.DIRECTORY_SID,
         origin="",
         version=0,
         resource_class=_UNDECIDED,
-        changed_at=tx.clock.now().isoformat(),
+        changed_at=now,
         instant=None,
         deleted=False,
-        body=None,
+        body=body,
     )
-    return [each for each, body in bodies.items() if matcher.matches(msgspec.structs.replace(kept, id=each, body=body))]
 
 
 def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> tuple[tuple[int, int], ...]:

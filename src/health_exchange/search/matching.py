@@ -69,14 +69,14 @@ class Matcher:
             for term in criterion.terms
         )
 
-    def matches(self, kept: StoredResource) -> bool:
-        """Whether ``kept`` is of the type and meets every criterion."""
+    def matches(self, kept: StoredResource, opened: Mapping[str, Any] | None = None) -> bool:
+        """Whether ``kept`` is of the type and meets every criterion; ``opened`` is what is in it, if known."""
         if self._branches:
             branch = self._branches.get(kept.type)
-            return branch is not None and branch.matches(kept)
+            return branch is not None and branch.matches(kept, opened)
         if kept.type != self._query.type:
             return False
-        inside = decoded(kept) if self._looks_inside else {}
+        inside = opened or (decoded(kept) if self._looks_inside else {})
         return all(self._meets(criterion, kept, inside) for criterion in self._query.criteria)
 
     def _meets(self, criterion: Criterion, kept: StoredResource, inside: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ Source: FHIR R4, section 3.1.1 "Search" (search.html).
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
@@ -79,7 +79,7 @@ class UnknownParameterError(ExchangeError):
 
 
 def parse_pairs(
-    resource_type: str, pairs: Iterable[tuple[str, str]], *, base: str = "", lenient: bool = False
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, base: str = "", lenient: bool = False
 ) -> SearchQuery:
     """The search that decoded names and values ask for.
 
@@ -93,13 +93,12 @@ def parse_pairs(
         UnknownParameterError: A parameter, modifier or chain that is not offered for the type.
         BadSearchError: A value that its parameter cannot have, or too many of them.
     """
+    _check_size(pairs)
     criteria: list[Criterion] = []
     results: dict[str, str] = {}
     inclusions: list[Inclusion] = []
     ignored: list[str] = []
-    text = 0
     for name, value in pairs:
-        text += len(value)
         try:
             if name in _RESULTS:
                 if name in results:
@@ -114,8 +113,8 @@ def parse_pairs(
             if not lenient:
                 raise
             ignored.append(_shown(name))
-    if len(criteria) > CRITERIA_MAX or len(inclusions) > INCLUSIONS_MAX or text > TEXT_MAX:
-        raise BadSearchError(f"a search has at most {CRITERIA_MAX} parameters and {TEXT_MAX} characters of values")
+    if len(criteria) > CRITERIA_MAX or len(inclusions) > INCLUSIONS_MAX:
+        raise _too_large()
     only_counted = results.get("_summary") == "count"
     if _COUNTED in results:
         results.setdefault("_total", Total.ACCURATE)
@@ -146,9 +145,7 @@ def parse_over_types(  # a search with its parts
         UnknownParameterError: As :func:`parse_pairs`, for any of the types.
         BadSearchError: As :func:`parse_pairs`.
     """
-    # Each is read once for every type: too many are refused before.
-    if len(pairs) > CRITERIA_MAX + INCLUSIONS_MAX + len(_RESULTS):
-        raise BadSearchError(f"a search has at most {CRITERIA_MAX} parameters")
+    _check_size(pairs)
     ignored: tuple[str, ...] = ()
     if lenient and len(types) > 1:
         # Left out for one type alone, it would widen the search there while it narrows it elsewhere.
@@ -209,6 +206,17 @@ def last_of(name: str) -> str:
             name = name.partition(".")[2]
         else:
             return name
+
+
+def _check_size(pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise where there is too much to read: told before any of it is, once for every type."""
+    characters = sum(len(value) for _name, value in pairs)
+    if len(pairs) > CRITERIA_MAX + INCLUSIONS_MAX + len(_RESULTS) or characters > TEXT_MAX:
+        raise _too_large()
+
+
+def _too_large() -> BadSearchError:
+    return BadSearchError(f"a search has at most {CRITERIA_MAX} parameters and {TEXT_MAX} characters of values")
 
 
 def _is_offered(resource_type: str, pair: tuple[str, str], base: str) -> bool:

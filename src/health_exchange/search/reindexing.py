@@ -1,14 +1,17 @@
 """Giving rows of an earlier release the tokens of this one, some at a time beside everything else that is going on.
 
 How far it has come is kept in the same transaction, so whoever is killed goes on from there. Rows that are written
-meanwhile have this release's tokens already and come out the same.
+meanwhile have this release's tokens already and come out the same: whoever takes these steps has claimed the database,
+and processes of another run, which may be of an earlier release, have written for the last time then
+(``store.writer``). A row that does not open is found by nobody, whatever its tokens: it is passed over and counted.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, update
 
+from health_exchange.crypto.sealing import SealBrokenError
 from health_exchange.search.tokens import tokens_in
 from health_exchange.store import generations, token_index
 from health_exchange.store.resources import CURRENT, opened
@@ -26,20 +29,33 @@ _NEXT: Any = (
 _LIST = update(resources).where(resources.c.rid == bindparam("row"))
 
 
-def step(tx: Transaction) -> bool:
-    """Give the next rows their tokens; whether there were any. Where there are none, searches go by the new tokens.
+class Step(NamedTuple):
+    """What a step was.
 
-    Raises:
-        SealBrokenError: A row does not open.
+    Attributes:
+        rows: How many rows it went through.
+        unopened: How many of them do not open, and keep the tokens that they had.
     """
+
+    rows: int
+    unopened: int
+
+
+def step(tx: Transaction) -> Step | None:
+    """Give the next rows their tokens; ``None`` where there are no more, and searches go by the new tokens from now."""
     rows = tx.execute(_NEXT, {"start": generations.place(tx), "count": ROWS}).all()
     if not rows:
         generations.settle(tx)
-        return False
+        return None
+    unopened = 0
     listed = {row.rid: row.tokens for row in rows}
     apart = token_index.unlisted(tx, [rid for rid, found in listed.items() if found is None])
     for row in rows:
-        kept = opened(tx, row)
+        try:
+            kept = opened(tx, row)
+        except SealBrokenError:
+            unopened += 1
+            continue
         if kept.deleted or kept.body is None:
             continue
         former = apart.get(row.rid, []) if row.tokens is None else row.tokens
@@ -48,4 +64,4 @@ def step(tx: Transaction) -> bool:
             token_index.exchange(tx, row.rid, former, now)
             tx.execute(_LIST.values(tokens=now), {"row": row.rid})
     generations.move(tx, rows[-1].rid)
-    return True
+    return Step(rows=len(rows), unopened=unopened)

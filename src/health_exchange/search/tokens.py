@@ -28,7 +28,7 @@ from health_exchange.fhir.parameters import (
     written_values,
 )
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.comparing import folded
+from health_exchange.search.comparing import begun
 from health_exchange.search.terms import Modifier, ReferenceTerm, Term, TextTerm, TokenTerm
 
 TOKEN_BYTES = 8
@@ -45,6 +45,8 @@ FREQUENT = frozenset({"code", "category", "status"})
 """The parameters one value of which very many resources may have."""
 _IDENTIFIER = "identifier"
 """The one parameter whose values hardly come again and may name a person: their hashes are not remembered."""
+_REMEMBERED_MAX = 200
+"""Characters of a value whose hashes are remembered; a code has fewer, and whatever is longer would fill the memory."""
 _PATIENT, _SUBJECT = "patient", "subject"
 _MEMBER, _LONG = "_compartment", "date"
 _BEGINNINGS, _WIDE_BEGINNINGS = (8, 5, 3, 2), (8, 5, 3, 2, 1)
@@ -88,7 +90,7 @@ def text_token_asked(key: Secret, resource_type: str, parameter: str, modifier: 
     name = TEXTS.get(parameter)
     if modifier not in {"", Modifier.EXACT} or name is None or name not in _texts_for(resource_type):
         return None
-    longest = next(_beginnings(folded(term.text)), None)
+    longest = next(_beginnings(term.text), None)
     return None if longest is None else token_of(key, resource_type, name, longest)
 
 
@@ -140,12 +142,13 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
     patients: set[str] = set()
     for value in values:
         if value.param in hashed:
-            make = _tokens if value.param == _IDENTIFIER else _remembered
+            is_known = value.param != _IDENTIFIER and _characters(value) <= _REMEMBERED_MAX
+            make = _remembered if is_known else _tokens
             found.update(make(key.raw, resource_type, value))
             if value.param == _owner(resource_type) and value.reference:
                 owners.add(value.reference)
         elif value.param in texts and value.code:
-            begins = _beginnings(folded(value.code))
+            begins = _beginnings(value.code)
             found.update(token_of(key, resource_type, value.param, each) for each in begins)
         elif value.param == _LONG:
             dates.append(value)
@@ -187,9 +190,15 @@ def _owner(resource_type: str) -> str:
 
 
 def _beginnings(text: str) -> Iterator[str]:
-    """The beginnings of a folded text that have tokens, the longest first."""
-    lengths = _WIDE_BEGINNINGS if text >= _WIDE else _BEGINNINGS
-    return (text[:length] for length in lengths if len(text) >= length)
+    """The beginnings of a text, folded, that have tokens, the longest first."""
+    plain = begun(text, _BEGINNINGS[0])
+    lengths = _WIDE_BEGINNINGS if plain >= _WIDE else _BEGINNINGS
+    return (plain[:length] for length in lengths if len(plain) >= length)
+
+
+def _characters(value: SearchValue) -> int:
+    """How long the texts of a value are."""
+    return sum(len(text) for text in (value.system, value.code, value.reference) if text)
 
 
 @cache

@@ -11,6 +11,7 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter
 from health_exchange.fhir.units import converted
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.search.comparing import folded
 from health_exchange.search.numbers import number_of
 from health_exchange.search.spans import BadDateError, Comparator, span_of
 from health_exchange.search.terms import (
@@ -37,6 +38,8 @@ _PREFIX = re.compile(r"[a-z]{2}(?=[0-9+.-])")
 _WITHOUT_SYSTEM = frozenset({"code", "boolean", "flag", "string", "id", "uri", "ContactPoint"})
 _PAIR, _TRIPLE, _PLACE = 2, 3, 4
 _NORTH_MAX, _EAST_MAX = 90, 180
+_FAR_M_MAX = 10**12
+"""No place of the earth is as far, however small somebody's unit; and what is larger may be no floating number."""
 NEAR_KM = "10"
 """How far is near where nobody says it."""
 
@@ -76,6 +79,9 @@ def read_value(parameter: Parameter, modifier: str, value: str, base: str = "") 
     if parameter.kind == "reference" and modifier != Modifier.IDENTIFIER:
         return _reference(parameter, modifier, value, base)
     kind = {"identifier": "token", "text": "text"}.get(modifier, parameter.kind)
+    if kind in {"string", "text"} and modifier != Modifier.EXACT and not folded(unescape(value)):
+        # Whatever there is begins with nothing: it would find everybody.
+        raise BadSearchError("a text has more than spaces and accents", where=name)
     return _plain(parameter, kind, value, base)
 
 
@@ -179,14 +185,13 @@ def _quantity(name: str, value: str) -> QuantityTerm:
 def _near(name: str, value: str) -> NearTerm:
     """A place, and how far from it."""
     latitude, longitude, distance, unit = [*map(unescape, split_escaped(value, "|")), "", "", "", ""][:4]
-    numbers = [number_of(part) for part in (latitude, longitude, distance or NEAR_KM)]
-    factor = converted(Decimal(1), unit if distance and unit else "km", "m")
-    if value.count("|") >= _PLACE or None in numbers or factor is None:
+    north, east, far = (number_of(part) for part in (latitude, longitude, distance or NEAR_KM))
+    far_m = None if far is None else converted(far, unit if distance and unit else "km", "m")
+    if value.count("|") >= _PLACE or north is None or east is None or far_m is None:
         raise BadSearchError("a place is written latitude|longitude|distance|unit, with a unit of length", where=name)
-    north, east, far = (float(number) for number in numbers if number is not None)
-    if abs(north) > _NORTH_MAX or abs(east) > _EAST_MAX or far < 0:
+    if abs(north) > _NORTH_MAX or abs(east) > _EAST_MAX or not 0 <= far_m <= _FAR_M_MAX:
         raise BadSearchError("there is no such place, or no such distance", where=name)
-    return NearTerm(north, east, far * float(factor))
+    return NearTerm(float(north), float(east), float(far_m))
 
 
 def _number(name: str, value: str) -> tuple[Comparator, Decimal]:

@@ -1,7 +1,8 @@
 """Which generation of search tokens all rows have: a search may go by a token only if every row that could, has it.
 
 A row that is kept has the tokens of the release that keeps it. Rows of an earlier release get them afterwards, in order
-of their numbers (``search.reindexing``); until then nobody goes by tokens that these lack.
+of their numbers (``search.reindexing``), by a process that has claimed the database: none of an earlier release writes
+from then on. Until all have them nobody goes by tokens that these lack.
 """
 
 from time import monotonic
