@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.federation.records import condition, patient
+from tests.federation.records import condition, national_id, patient
 from tests.wiring.alone import Alone, alone
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
@@ -30,20 +30,22 @@ when { resource.sensitivity >= 5 };
 """
 LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
 LABELLED = {"resourceType": "Basic", "id": "labelled", "code": {"text": "x"}, "meta": {"security": [LABEL]}}
+HERS = {**condition("hers", "p2", "I10"), "meta": {"security": [LABEL]}}
 
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Alone]:
     """A node at which everybody may write a diagnosis of HIV and nobody reads it; and nobody writes what is sensitive.
 
-    One sensitive resource was there before.
+    Two sensitive resources were there before.
     """
     own, folder = tmp_path / "policies" / "own", tmp_path / "node"
     shutil.copytree(POLICIES / "standalone", own)
     shutil.copy(POLICIES / "schema.cedarschema", own.parent)
     (own / "extra.cedar").write_text(FORBIDDEN)
     async with alone(folder) as before:
-        assert (await put(before, LABELLED)).status_code == 201
+        for resource in (patient("p2", identity=national_id(2)), LABELLED, HERS):
+            assert (await put(before, resource)).status_code == 201
     with (folder / "node.toml").open("a") as settings:
         settings.write(f'policies = "{own}"\n')
     async with alone(folder) as node:
@@ -112,3 +114,30 @@ async def test_a_label_is_not_taken_away_by_who_may_not_write_what_it_protects(n
 
     assert [answer.status_code for answer in (deleted, patched, added, now)] == [403, 403, 403, 200]
     assert now.json()["meta"]["security"] == [LABEL]
+
+
+async def test_a_label_is_not_taken_away_by_writing_the_resource_anew(node: Alone) -> None:
+    plain = {name: value for name, value in LABELLED.items() if name != "meta"}
+    request = {"method": "PUT", "url": "Basic/labelled"}
+    entries = [{"resource": plain, "request": request}]
+    transaction = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    by_id = await put(node, plain)
+    by_condition = await node.send("PUT", "/fhir/Basic?_id=labelled", plain)
+    together = await node.send("POST", "/fhir", transaction)
+    apart = await node.send("POST", "/fhir", {**transaction, "type": "batch"})
+    now = await node.send("GET", "/fhir/Basic/labelled")
+
+    assert [answer.status_code for answer in (by_id, by_condition, together)] == [403, 403, 403]
+    assert apart.json()["entry"][0]["response"]["status"].startswith("403")
+    assert now.json()["meta"]["security"] == [LABEL]
+
+
+async def test_who_is_refused_to_write_over_a_record_leaves_an_entry_about_whose_it_is(node: Alone) -> None:
+    deleted = await node.send("DELETE", "/fhir/Condition/hers")
+    on_delete = await last_of(node)
+    written = await put(node, condition("hers", "p2", "I10"))
+    on_update = await last_of(node)
+
+    assert [answer.status_code for answer in (deleted, written)] == [403, 403]
+    for entry in (on_delete, on_update):
+        assert (entry.outcome, entry.action, len(entry.subjects)) == ("refused", "write", 1)

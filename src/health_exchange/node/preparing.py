@@ -12,6 +12,7 @@ from typing import Self
 
 import msgspec
 
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
@@ -31,6 +32,7 @@ from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
+from health_exchange.store.subjects import Subject
 
 HTTP_OK, HTTP_CREATED, HTTP_NO_CONTENT = 200, 201, 204
 
@@ -87,7 +89,7 @@ class Preparation:
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
-        digest = await _decide(parts, caller, versions)
+        digest = await _decide(parts, caller, planned, versions, snapshot)
         return cls(
             parts=parts,
             caller=caller,
@@ -248,13 +250,13 @@ async def _versions(
         Version(
             planned=each,
             number=_next_version(parts, snapshot, each),
-            draft=next(drafts) if found is not None else Draft(packed=None, anchor=snapshot.anchors.get(each.place)),
+            draft=next(drafts) if found is not None else Draft(packed=None, anchor=owner.anchor if owner else None),
             resource_class=class_of(each.place.type, found.sensitivity, found.category, str(parts.address))
             if found is not None
-            else snapshot.classes[each.place],
+            else snapshot.standing[each.place].resource_class,
         )
         for each in wanted
-        for found in [each.request.found]
+        for found, owner in [(each.request.found, snapshot.owner_of(each.place))]
     )
 
 
@@ -297,13 +299,34 @@ def _change(version: Version) -> str:
     return "create" if version.number == 1 else "update"
 
 
-async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:
-    """Policy's word on every class that is to be written; the policies' digest.
+def _persons(owner: Subject | None) -> set[Pseudonym]:
+    """Whom a record is about, as far as that is known."""
+    return {owner.pseudonym} if owner is not None and owner.pseudonym is not None else set()
+
+
+async def _decide(
+    parts: NodeParts, caller: Caller, planned: Sequence[Planned], versions: Sequence[Version], snapshot: Snapshot
+) -> str:
+    """Policy's word on every class that is written, and on every class that is written over; the policies' digest.
+
+    A label that is taken away has protected what is there: who may not write that does not replace it either.
 
     Raises:
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
-    for resource_class in {version.resource_class for version in versions}:
+    asked: dict[ResourceClass, set[Pseudonym]] = {version.resource_class: set() for version in versions}
+    becoming = {version.planned.place: version.resource_class for version in versions}
+    for each in planned:
+        kept, owner = snapshot.standing.get(each.place), snapshot.owner_of(each.place)
+        if not each.writes or kept is None:
+            continue
+        classes = {becoming[each.place]} if each.place in becoming else set()
+        # What is deleted protects nothing any more, but that it was here is told by deleting it again.
+        if not kept.deleted or each.request.method == "DELETE":
+            classes.add(kept.resource_class)
+        for resource_class in classes:
+            asked.setdefault(resource_class, set()).update(_persons(owner))
+    for resource_class, whose in asked.items():
         question = question_of(caller, Action.WRITE, resource_class)
-        await permit(parts, caller, question, summary=resource_class.type)
+        await permit(parts, caller, question, summary=resource_class.type, subjects=whose)
     return parts.policies.digest

@@ -9,7 +9,6 @@ import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.randomness import Randomness
-from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.resolution import (
     DanglingReferenceError,
     Mention,
@@ -27,7 +26,8 @@ from health_exchange.search.query import parse_text
 from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import Head
+from health_exchange.store.resources import Head, StoredResource
+from health_exchange.store.subjects import Subject
 
 CONDITIONS_COST_MAX = 10_000
 """Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
@@ -122,29 +122,18 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What a place holds: its version, whether that is a tombstone, and whose it is."""
-
-    version: int
-    deleted: bool
-    sid: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The database's answers.
 
     Attributes:
         candidates: Row and version of what each condition may find.
-        standing: What the places of the request hold; absent for nothing ever.
-        classes: Classes of what is to be deleted.
-        anchors: Whose is what is to be deleted.
+        standing: What the places of the request hold, not opened; absent for nothing ever.
+        owners: Whose that is, by subject.
     """
 
     candidates: Mapping[Condition, tuple[tuple[int, int], ...]]
-    standing: Mapping[Place, Standing]
-    classes: Mapping[Place, ResourceClass]
-    anchors: Mapping[Place, str | None]
+    standing: Mapping[Place, StoredResource]
+    owners: Mapping[int, Subject]
 
     def still_holds(self, tx: Transaction) -> bool:
         """Whether every condition would find the same; versions are checked where they are written."""
@@ -157,6 +146,11 @@ class Snapshot:
         """The number of the current version at ``place``; 0 for nothing ever."""
         standing = self.standing.get(place)
         return standing.version if standing else 0
+
+    def owner_of(self, place: Place) -> Subject | None:
+        """Whose is what stands at ``place``; ``None`` where nothing does, and for somebody who is no more."""
+        standing = self.standing.get(place)
+        return self.owners.get(standing.sid) if standing else None
 
     def is_deleted_already(self, planned: Planned) -> bool:
         """Whether the request deletes what is deleted."""
@@ -244,20 +238,11 @@ def look_up(
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
         _check_version(each, kept.get(each.place))
-    doomed = resources.by_rids(
-        tx, [kept[each.place].rid for each in named if each.request.method == "DELETE" and each.place in kept]
-    )
-    owners = subjects.by_sids(tx, [resource.sid for resource in doomed.values()])
+    standing = resources.sealed_by_rids(tx, [head.rid for head in kept.values()])
     snapshot = Snapshot(
         candidates=finder.candidates,
-        standing={
-            place: Standing(version=head.version, deleted=head.deleted, sid=head.sid) for place, head in kept.items()
-        },
-        classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed.values()},
-        anchors={
-            Place(type=each.type, id=each.id): owners[each.sid].anchor if each.sid in owners else None
-            for each in doomed.values()
-        },
+        standing={Place(type=each.type, id=each.id): each for each, _body in standing.values()},
+        owners=subjects.by_sids(tx, {head.sid for head in kept.values()}),
     )
     return planned, snapshot, targets(written, places, found, base)
 
