@@ -141,3 +141,46 @@ async def test_who_is_refused_to_write_over_a_record_leaves_an_entry_about_whose
     assert [answer.status_code for answer in (deleted, written)] == [403, 403]
     for entry in (on_delete, on_update):
         assert (entry.outcome, entry.action, len(entry.subjects)) == ("refused", "write", 1)
+
+
+async def test_a_write_sent_again_gives_back_only_what_may_be_read_now_and_the_log_tells_of_it(node: Alone) -> None:
+    answers: dict[tuple[str, str], httpx.Response] = {}
+    entries: dict[str, AuditEntry] = {}
+    for name, code in (("plain", "I10"), ("secret", "B20")):
+        for time in ("first", "again"):
+            answers[name, time] = await put(node, condition(name, "p1", code), X_Request_Id=f"once-{name}")
+        entries[name] = await last_of(node)
+
+    assert {answer.status_code for answer in answers.values()} == {201}
+    assert answers["plain", "again"].content == answers["plain", "first"].content
+    assert answers["secret", "first"].json()["id"] == "secret"
+    assert (answers["secret", "again"].content, answers["secret", "again"].headers["ETag"]) == (b"", 'W/"1"')
+    assert [(entry.action, entry.outcome) for entry in entries.values()] == [("read", "allowed"), ("read", "refused")]
+
+
+@pytest.mark.parametrize("kind", ["transaction", "batch"])
+async def test_a_bundle_sent_again_gives_back_only_what_may_be_read_now(node: Alone, kind: str) -> None:
+    entries = [
+        {"resource": condition(name, "p1", code), "request": {"method": "PUT", "url": f"Condition/{name}"}}
+        for name, code in (("plain", "I10"), ("secret", "B20"))
+    ]
+    body = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    sent = [
+        await node.send("POST", "/fhir", body, X_Request_Id="once", Prefer="return=representation")
+        for _time in range(2)
+    ]
+    first, again = ([each.get("resource", {}).get("id") for each in answer.json()["entry"]] for answer in sent)
+
+    assert (first, again) == (["plain", "secret"], ["plain", None])
+
+
+async def test_labels_added_again_are_told_only_to_who_may_read_them(node: Alone) -> None:
+    meta = {"name": "meta", "valueMeta": {"security": [{**LABEL, "code": "V"}]}}
+    parameters = {"resourceType": "Parameters", "parameter": [meta]}
+    first, again = [
+        await node.send("POST", "/fhir/Condition/open/$meta-add", parameters, X_Request_Id="once") for _time in range(2)
+    ]
+    absent = await node.send("GET", "/fhir/Condition/absent")
+
+    assert first.json()["parameter"][0]["valueMeta"]["security"] == [{**LABEL, "code": "V"}]
+    assert told(again) == told(absent)

@@ -28,6 +28,7 @@ from health_exchange.node.intake import Sent, read_sent
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.reading_bundles import ReadingBundles
+from health_exchange.node.seeing import ABSENT
 from health_exchange.node.writes import (
     BadRequestError,
     MetaChange,
@@ -102,9 +103,9 @@ class Writing:
         )
         change = MetaChange(request.scope["path"].rpartition("/")[2])
         result = (await self._writer().admit([msgspec.structs.replace(write, meta=change)], caller))[0]
-        kept = (await self._writer().written({0: result})).get(0)
+        kept = (await self._all_kept({0: result}, caller)).get(0)
         if kept is None:
-            raise NotFoundError("it has been erased meanwhile")
+            raise NotFoundError(ABSENT)
         return meta_answer(kept)
 
     async def delete(self, request: Request, caller: Caller) -> Response:
@@ -144,19 +145,16 @@ class Writing:
         return written_answer(result, f"{self.parts.card.fhir_url}/fhir", returns, kept)
 
     async def _all_kept(self, results: Mapping[int, WriteResult], caller: Caller) -> dict[int, Kept]:
-        """The resources as they are kept: what was written as it was, what was found as far as the caller may read.
+        """The resources as they are kept: what was written as it was, all else as far as the caller may read it now.
 
-        Each in the version that the answer tells of, whatever others have made of it since.
+        Each in the version that the answer tells of, whatever others have made of it since. What was carried out
+        before is read like what was found: who may read may have changed, and the log tells of each reading.
         """
-        kept = await self._writer().written(
-            {
-                at: each
-                for at, each in results.items()
-                if each.status != HTTPStatus.NO_CONTENT and each.changed_at is not None
-            }
-        )
-        for at, each in results.items():
-            if each.status == HTTPStatus.OK and each.changed_at is None:
+        told = {at: each for at, each in results.items() if each.status != HTTPStatus.NO_CONTENT and each.version}
+        fresh = {at: each for at, each in told.items() if each.changed_at is not None and not each.is_repeat}
+        kept = await self._writer().written(fresh)
+        for at, each in told.items():
+            if at not in fresh:
                 try:
                     kept[at] = await self.reading.vread(each.type, each.id, each.version, caller)
                 except ExchangeError:
