@@ -12,7 +12,7 @@ from tests.wiring.alone import Alone, alone
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
 from health_exchange.node.journal import SALT_BYTES
-from health_exchange.store import audit_log
+from health_exchange.store import audit_log, resources
 
 pytestmark = pytest.mark.enable_socket
 
@@ -37,7 +37,7 @@ HERS = {**condition("hers", "p2", "I10"), "meta": {"security": [LABEL]}}
 async def node(tmp_path: Path) -> AsyncIterator[Alone]:
     """A node at which everybody may write a diagnosis of HIV and nobody reads it; and nobody writes what is sensitive.
 
-    Two sensitive resources were there before.
+    Two sensitive resources were there before, and one that nobody reads was deleted.
     """
     own, folder = tmp_path / "policies" / "own", tmp_path / "node"
     shutil.copytree(POLICIES / "standalone", own)
@@ -46,6 +46,8 @@ async def node(tmp_path: Path) -> AsyncIterator[Alone]:
     async with alone(folder) as before:
         for resource in (patient("p2", identity=national_id(2)), LABELLED, HERS):
             assert (await put(before, resource)).status_code == 201
+        assert (await put(before, condition("buried", "p2", "B20"))).status_code == 201
+        assert (await before.send("DELETE", "/fhir/Condition/buried")).status_code == 204
     with (folder / "node.toml").open("a") as settings:
         settings.write(f'policies = "{own}"\n')
     async with alone(folder) as node:
@@ -53,6 +55,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Alone]:
             patient("p1", identity=None),
             condition("open", "p1", "I10"),
             condition("hidden", "p1", "B20"),
+            condition("hidden-too", "p2", "B20"),
         ):
             assert (await put(node, resource)).status_code == 201
         yield node
@@ -184,3 +187,82 @@ async def test_labels_added_again_are_told_only_to_who_may_read_them(node: Alone
 
     assert first.json()["parameter"][0]["valueMeta"]["security"] == [{**LABEL, "code": "V"}]
     assert told(again) == told(absent)
+
+
+def version_of(node: Alone, name: str) -> tuple[int, bool]:
+    """The version of a Condition as it is kept, and whether that is a tombstone."""
+    kept = node.assembled.node.parts.store.read_now(lambda tx: resources.current(tx, "Condition", name))
+    assert kept is not None
+    return kept.version, kept.deleted
+
+
+@pytest.mark.parametrize("asked", [{}, {"If_Match": 'W/"1"'}, {"If_Match": 'W/"2"'}, {"If_Match": 'W/"0"'}])
+@pytest.mark.parametrize("name", ["hidden", "hidden-too", "buried"])
+async def test_a_delete_tells_no_more_of_what_is_hidden_than_of_what_is_absent(
+    node: Alone, name: str, asked: dict[str, str]
+) -> None:
+    before = version_of(node, name)
+    absent = await node.send("DELETE", "/fhir/Condition/absent", raw=None, **asked)
+    hidden = await node.send("DELETE", f"/fhir/Condition/{name}", raw=None, **asked)
+
+    assert told(hidden) == told(absent)
+    assert (hidden.status_code, hidden.headers.get("ETag")) == (412 if asked else 404, None)
+    assert version_of(node, name) == before
+
+
+async def test_what_a_delete_would_have_told_of_is_in_the_log_as_refused_with_whose_record_it_was(node: Alone) -> None:
+    entries = []
+    for name, asked in (("hidden-too", {}), ("hidden-too", {"If_Match": 'W/"1"'}), ("buried", {})):
+        await node.send("DELETE", f"/fhir/Condition/{name}", raw=None, **asked)
+        entries.append(await last_of(node))
+
+    assert {(entry.outcome, entry.action, len(entry.subjects)) for entry in entries} == {("refused", "read", 1)}
+
+
+async def test_the_right_version_of_what_is_hidden_is_as_wrong_as_any_other(node: Alone) -> None:
+    answers = [await put(node, condition("hidden", "p1", "B20"), If_Match=f'W/"{each}"') for each in (0, 1, 2)]
+    absent = await put(node, condition("absent", "p1", "B20"), If_Match='W/"1"')
+
+    assert [told(answer) for answer in answers] == [told(absent)] * 3
+    assert version_of(node, "hidden") == (1, False)
+
+
+@pytest.mark.parametrize("query", ["_id=hidden", "code=B20"])
+async def test_nobody_patches_or_deletes_by_a_condition_what_he_may_not_read(node: Alone, query: str) -> None:
+    media = "application/json-patch+json"
+    patched = await node.send("PATCH", f"/fhir/Condition?{query}", raw=b"[]", Content_Type=media)
+    nothing = await node.send("PATCH", "/fhir/Condition?_id=absent", raw=b"[]", Content_Type=media)
+    deleted = await node.send("DELETE", f"/fhir/Condition?{query}")
+
+    assert told(patched) == told(nothing) == (404, "the condition finds nothing")
+    assert (deleted.status_code, deleted.headers.get("ETag")) == (204, None)
+    assert version_of(node, "hidden") == version_of(node, "hidden-too") == (1, False)
+
+
+async def test_a_condition_that_also_means_what_is_hidden_finds_the_one_that_may_be_read(node: Alone) -> None:
+    request = {"method": "DELETE", "url": "Condition?clinical-status=active&_id=open,hidden"}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [{"request": request}]}
+    answer = await node.send("POST", "/fhir", body)
+
+    assert answer.json()["entry"][0]["response"]["status"].startswith("204")
+    assert (version_of(node, "open"), version_of(node, "hidden")) == ((2, True), (1, False))
+
+
+async def test_a_conditional_create_gives_id_and_version_of_what_it_finds_only_to_who_may_read_it(node: Alone) -> None:
+    answers, places = [], []
+    for name in ("open", "hidden"):
+        resource = condition("new", "p1", "I10")
+        answers.append(await node.send("POST", "/fhir/Condition", resource, If_None_Exist=f"_id={name}"))
+        request = {"method": "POST", "url": "Condition", "ifNoneExist": f"_id={name}"}
+        body = {"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": resource, "request": request}]}
+        sent = await node.send("POST", "/fhir", body, Prefer="return=representation")
+        places.append(sent.json()["entry"][0])
+
+    seen, hidden = answers
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert (seen.json()["id"], seen.headers["ETag"]) == ("open", 'W/"1"')
+    assert seen.headers["Location"].endswith("/fhir/Condition/open/_history/1")
+    assert (hidden.content, hidden.headers.get("ETag"), hidden.headers.get("Location")) == (b"", None, None)
+    assert places[0]["response"]["location"] == "Condition/open/_history/1"
+    assert places[1] == {"response": {"status": "200 OK"}}
+    assert version_of(node, "hidden") == (1, False)

@@ -21,7 +21,7 @@ from health_exchange.node.bundle_reads import BundleReads, ReadRequest, ReadResu
 from health_exchange.node.callers import Caller
 from health_exchange.node.histories import Histories
 from health_exchange.node.intake import Intake, read_bundle
-from health_exchange.node.looking import look
+from health_exchange.node.looking import look, sieve_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
 from health_exchange.node.preparing import Preparation
@@ -209,7 +209,7 @@ class Admission:
         Raises:
             ExchangeError: As :meth:`Reading.read`, or the patch does not apply.
         """
-        done, finder = [], Finder()
+        done, finder = [], Finder(sieve_of(self._parts, caller))
         for request in requests:
             if request.patch is None:
                 done.append(request)

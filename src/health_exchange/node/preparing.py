@@ -19,11 +19,12 @@ from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
 from health_exchange.node.journal import journal, log
-from health_exchange.node.looking import look, searched
+from health_exchange.node.looking import hidden_among, look, searched, sieve_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
+from health_exchange.node.resolution import Place
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, StaleReadError, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
@@ -57,6 +58,7 @@ class Preparation:
         versions: What is to be written.
         claims: What each written Patient says of who it is, by anchor.
         snapshot: What all of it relies on.
+        hidden: Places of what was found and the caller may not read.
         at: The instant of the versions.
         digest: Of the policies that allowed it.
     """
@@ -67,6 +69,7 @@ class Preparation:
     versions: tuple[Version, ...]
     claims: Mapping[str, Claim]
     snapshot: Snapshot
+    hidden: frozenset[Place]
     at: datetime
     digest: str
 
@@ -82,10 +85,12 @@ class Preparation:
         await _refuse_early(parts, caller, requests)
         refuse_log_writes(parts.card, requests)
         randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
+        seen = sieve_of(parts, caller)
         base = f"{parts.card.fhir_url}/fhir"
         planned, snapshot, rewriting = await look(
-            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, base=base, loose=loose)
+            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, seen, base=base, loose=loose)
         )
+        hidden = await hidden_among(parts, caller, planned, snapshot)
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
@@ -97,6 +102,7 @@ class Preparation:
             versions=versions,
             claims=claims,
             snapshot=snapshot,
+            hidden=hidden,
             at=at,
             digest=digest,
         )
@@ -199,11 +205,12 @@ class Preparation:
         """What became of one request."""
         standing = self.snapshot.standing.get(planned.place)
         if version is None:
+            is_untold = planned.is_absent or planned.place in self.hidden
             return WriteResult(
                 status=HTTP_NO_CONTENT if planned.request.method == "DELETE" else HTTP_OK,
                 type=planned.place.type,
-                id="" if planned.is_absent else planned.place.id,
-                version=standing.version if standing else int(not planned.is_absent),
+                id="" if is_untold else planned.place.id,
+                version=0 if is_untold else standing.version if standing else 1,
                 changed_at=None,
             )
         status = HTTP_CREATED if standing is None or standing.deleted else HTTP_OK

@@ -1,6 +1,6 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -34,6 +34,8 @@ CONDITIONS_COST_MAX = 10_000
 
 Condition = tuple[str, str]
 """Resource type and search query."""
+Sieve = Callable[[Transaction, str, Sequence[str]], list[str]]
+"""Of a resource type and ids of it, some of these."""
 Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
 """Resource type and criteria, however they were written."""
 
@@ -163,9 +165,11 @@ class Finder:
     """Asks conditions, each one once, until those of one request have cost too much.
 
     Attributes:
+        seen: Leaves what the caller may read.
         candidates: Row and version of what each condition may find, as far as they were asked.
     """
 
+    seen: Sieve
     candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     _found: dict[Condition, list[str]] = field(default_factory=dict)
     _cost: int = 0
@@ -183,6 +187,14 @@ class Finder:
             self.candidates[condition] = candidates
             self._found[condition] = find_ids(tx, *condition) if candidates else []
         return self._found[condition]
+
+    def ids_for(self, tx: Transaction, request: WriteRequest) -> list[str]:
+        """Ids of all that the condition of ``request`` may mean: nobody changes or deletes by it what he may not read.
+
+        Creates and updates find whatever there is, or they would make another of it.
+        """
+        ids = self.ids(tx, (request.type, request.if_none_exist or request.condition or ""))
+        return self.seen(tx, request.type, ids) if request.method in {"DELETE", "PATCH"} else ids
 
     def ids_after(self, tx: Transaction, condition: Condition, planned: Iterable[Planned]) -> list[str]:
         """Ids of all that a condition finds when the request is carried out: references are resolved last.
@@ -207,7 +219,7 @@ class Finder:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, base: str, loose: bool = False
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, seen: Sieve, *, base: str, loose: bool
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
     """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
 
@@ -215,13 +227,14 @@ def look_up(
         tx: The transaction.
         requests: What is asked.
         randomness: For new ids.
+        seen: Leaves what the caller may read.
         base: URL that this node's own resources stand under.
         loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
-    finder = Finder()
+    finder = Finder(seen)
     planned = _plan(tx, requests, randomness, finder)
     # What a conditional create finds stands for what it brought, of which nothing is looked at.
     written = [each.request for each in planned if not each.is_found]
@@ -237,7 +250,7 @@ def look_up(
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
-        _check_version(each, kept.get(each.place))
+        check_version(each, kept.get(each.place))
     standing = resources.sealed_by_rids(tx, [head.rid for head in kept.values()])
     snapshot = Snapshot(
         candidates=finder.candidates,
@@ -256,7 +269,7 @@ def patched_id(tx: Transaction, request: WriteRequest, together: Iterable[WriteR
     """
     if request.id is not None:
         return request.id
-    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, _doomed(tx, together, finder))
+    found = _one_found(finder.ids_for(tx, request), request, _doomed(tx, together, finder))
     if found is None:
         raise NotFoundError("the condition finds nothing", where=request.where)
     return found.id
@@ -295,7 +308,7 @@ def _plan(
             planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
             deletes = request.method == "DELETE"
-            one_found = _one_found(finder.ids(tx, condition), request, frozenset() if deletes else doomed)
+            one_found = _one_found(finder.ids_for(tx, request), request, frozenset() if deletes else doomed)
             one = _planned(request, one_found, fresh if deletes else by_meaning.get(meaning, fresh))
             if not deletes:
                 by_meaning[meaning] = one.place
@@ -310,8 +323,7 @@ def _doomed(tx: Transaction, requests: Iterable[WriteRequest], finder: Finder) -
         if request.method == "DELETE" and request.id is not None:
             doomed.add(Place(type=request.type, id=request.id))
         elif request.method == "DELETE":
-            ids = finder.ids(tx, (request.type, request.condition or ""))
-            doomed |= {Place(type=request.type, id=each) for each in ids}
+            doomed |= {Place(type=request.type, id=each) for each in finder.ids_for(tx, request)}
     return doomed
 
 
@@ -369,12 +381,12 @@ def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
     return {Place(type=resource_type, id=resource_id): head for (resource_type, resource_id), head in found.items()}
 
 
-def _check_version(planned: Planned, kept: Head | None) -> None:
-    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete."""
+def check_version(planned: Planned, kept: Head | None) -> None:
+    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete, by what is ``kept`` there."""
     request = planned.request
     if request.patched is not None and request.patched != (kept.version if kept else 0):
         raise StaleReadError("another request was faster", retry_after_s=0.1)
-    if request.if_match is not None and request.if_match != (kept.version if kept else 0):
+    if request.if_match is not None and (kept is None or request.if_match != kept.version):
         raise VersionMismatchError("If-Match does not name the current version", where=request.where)
     if request.is_new and kept is not None and not kept.deleted:
         raise AlreadyThereError("If-None-Match: * finds a resource", where=request.where)

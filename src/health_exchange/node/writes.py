@@ -117,8 +117,9 @@ class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: 200 updated or already there, 201 created, 204 deleted.
         type: Resource type.
-        id: The resource's id; empty where a conditional delete has found nothing.
-        version: Its version now; 0 where there is none.
+        id: The resource's id; empty where a conditional delete has found nothing, or a conditional create something
+            that the caller may not read.
+        version: Its version now; 0 where there is none, or as above.
         changed_at: When that version was made; ``None`` where nothing was written.
         held: Why it does not travel yet, in one word of ours; empty where it does.
         is_repeat: Whether it was carried out before, and nothing now: what it has written is read as anything is.
