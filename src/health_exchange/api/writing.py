@@ -61,9 +61,11 @@ class Writing:
 
     async def bundle(self, request: Request, caller: Caller) -> Response:
         """A transaction or batch."""
+        wishes = Wishes.of(request)
+        refuse_parameters(wishes.pairs, "a Bundle")
         raw = await read_fhir(request, self.limits.body_bytes)
         outcome = await (self.admission or self.bundles).admit_bundle(raw, caller)
-        returns = Wishes.of(request).returns or Return.MINIMAL
+        returns = wishes.returns or Return.MINIMAL
         kept: dict[int, Kept] = {}
         if returns is Return.REPRESENTATION:
             kept = await self._all_kept(
@@ -131,7 +133,7 @@ class Writing:
             method=request.method,
             target=target,
             raw=await read_fhir(request, self.limits.body_bytes),
-            if_match=request.headers.get("if-match") if target.id or target.condition else None,
+            if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
             if_none_exist=if_none_exist,
         )
