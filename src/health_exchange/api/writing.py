@@ -154,7 +154,7 @@ class Writing:
         """
         told = {at: each for at, each in results.items() if each.status != HTTPStatus.NO_CONTENT and each.version}
         fresh = {at: each for at, each in told.items() if each.changed_at is not None and not each.is_repeat}
-        kept = await self._writer().written(fresh)
+        kept = await self._writer().written(fresh, caller)
         for at, each in told.items():
             if at not in fresh:
                 try:

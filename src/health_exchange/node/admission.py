@@ -35,7 +35,9 @@ from health_exchange.node.writes import WriteRequest, WriteResult, decode_result
 from health_exchange.policy.decisions import Action
 from health_exchange.store import answered, resources
 from health_exchange.store.answered import KeptAnswer
+from health_exchange.store.database import TooSlowError
 from health_exchange.store.engine import Transaction
+from health_exchange.store.lane import CrowdedError
 
 ATTEMPTS = 8
 _DIGESTS = b"health-exchange request digests 1"
@@ -162,14 +164,17 @@ class Admission:
             return [await self._admit_one(requests[0], caller)]
         return await self._admit(requests, caller, None)
 
-    async def written(self, results: Mapping[int, WriteResult]) -> dict[int, Kept]:
-        """What was written, as it is kept, for whoever has just written it; less what has been erased meanwhile."""
+    async def written(self, results: Mapping[int, WriteResult], caller: Caller) -> dict[int, Kept]:
+        """What was written, as it is kept, for whoever has just written it; less what has been erased meanwhile.
 
-        def look(tx: Transaction) -> dict[int, Kept]:
-            found = {at: resources.version(tx, each.type, each.id, each.version) for at, each in results.items()}
-            return {at: kept_of(one) for at, one in found.items() if one is not None and one.body is not None}
-
-        return await self._parts.store.read(look)
+        Many are read like a search. Where that takes too long nothing is given: what was carried out did not fail.
+        """
+        try:
+            return await self._parts.store.read(
+                lambda tx: _written(tx, results), asker=caller.principal.id if len(results) > 1 else None
+            )
+        except (CrowdedError, TooSlowError):
+            return {}
 
     async def _admit_one(self, write: WriteRequest, caller: Caller) -> WriteResult:
         """One write on its own, carried out once however often it is sent."""
@@ -231,6 +236,19 @@ def _digest(parts: NodeParts, request: bytes) -> bytes:
     """What a request is known by, to this node alone."""
     key = blake2b(_DIGESTS, key=parts.keys.tokens.raw, digest_size=32).digest()
     return blake2b(request, key=key, digest_size=32).digest()
+
+
+def _written(tx: Transaction, results: Mapping[int, WriteResult]) -> dict[int, Kept]:
+    """The versions that results tell of, where they are kept and not deleted."""
+    now = resources.currents(tx, {(each.type, each.id) for each in results.values()}) if results else {}
+    found = {}
+    for at, each in results.items():
+        kept = now.get((each.type, each.id))
+        if kept is not None and kept.version != each.version:
+            kept = resources.version(tx, each.type, each.id, each.version)
+        if kept is not None and kept.body is not None:
+            found[at] = kept_of(kept)
+    return found
 
 
 def _write(tx: Transaction, preparation: Preparation, repeat: Repeat | None) -> list[WriteResult]:
