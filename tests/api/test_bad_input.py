@@ -278,6 +278,16 @@ async def test_a_parameter_that_nobody_reads_is_refused_by_name(door: Door, path
     assert issue_of(answer)["diagnostics"].startswith(f"{name} is not offered")
 
 
+async def test_a_bundle_with_a_parameter_that_nobody_reads_is_refused_by_name_and_not_carried_out(door: Door) -> None:
+    answer = await door.send("POST", "/fhir?x=1", transaction(patient("p1", identity=None)))
+    before = door.rows()
+    plain = await door.send("POST", "/fhir?_format=json", transaction(patient("p1", identity=None)))
+
+    assert (answer.status_code, plain.status_code) == (400, 200)
+    assert issue_of(answer)["diagnostics"].startswith("x is not offered")
+    assert before["resources"] == 0
+
+
 @pytest.mark.parametrize("path", ["/fhir/Nothing/1", "/fhir/Patient/none", "/nowhere", "/fhir/Patient/none/_history/1"])
 async def test_what_is_not_there_is_a_404_with_an_outcome(door: Door, path: str) -> None:
     answer = await door.send("GET", path)

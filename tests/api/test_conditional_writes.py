@@ -96,6 +96,22 @@ async def test_another_if_none_match_on_a_write_is_refused_by_name(door: Door, m
     assert door.rows()["history"] == 0
 
 
+async def test_a_create_honours_if_match_which_finds_nothing_where_nothing_is(door: Door) -> None:
+    alone = [
+        await door.send("POST", "/fhir/Practitioner", practitioner("A"), If_Match=f'W/"{each}"') for each in (0, 1)
+    ]
+    request = {"method": "POST", "url": "Practitioner", "ifMatch": 'W/"1"'}
+    entry = {"resource": practitioner("A"), "request": request}
+    together = await door.send("POST", "/fhir", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    before = door.rows()
+    await door.send("POST", by("A"), practitioner("A"))
+    found = [await door.send("POST", by("A"), practitioner("A"), If_Match=f'W/"{each}"') for each in (1, 2)]
+
+    assert [answer.status_code for answer in (*alone, together)] == [412] * 3
+    assert before["resources"] == 0
+    assert [answer.status_code for answer in found] == [200, 412]
+
+
 @pytest.mark.parametrize(("asked", "status"), [("*", 412), ('W/"1"', 400)])
 async def test_if_none_match_in_a_transaction_is_heard(door: Door, asked: str, status: int) -> None:
     def once(number: str) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 from tests.wiring.alone import Alone, alone
+
+from health_exchange.store import lane
 
 pytestmark = pytest.mark.enable_socket
 
@@ -65,6 +70,58 @@ async def test_hundreds_of_the_most_expensive_searches_leave_the_latency_of_read
     assert {answer.status_code for answer in answered} <= {200, 400, 429}
     assert sorted(took)[len(took) // 2] < 0.5
     assert max(took) < 2.5
+
+
+@pytest.fixture
+def searched() -> Iterator[list[str]]:
+    """What has been asked of the resources by the threads of searches."""
+    asked: list[str] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if threading.current_thread().name.startswith("store-search") and "FROM resources" in statement:
+            asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", hear)
+
+
+def people(count: int) -> dict[str, Any]:
+    written = [entry({"resourceType": "Patient", "id": f"p{count}-{each}"}) for each in range(count)]
+    return {"resourceType": "Bundle", "type": "transaction", "entry": written}
+
+
+async def test_what_a_transaction_has_written_is_read_at_once_where_searches_are(
+    searched: list[str], tmp_path: Path
+) -> None:
+    async with alone(tmp_path, is_open=True) as node:
+        for count in (2, 60):
+            searched.clear()
+            answer = await node.send("POST", "/fhir", people(count), Prefer="return=representation")
+
+            assert [each["resource"]["id"] for each in answer.json()["entry"]] == [
+                f"p{count}-{n}" for n in range(count)
+            ]
+            assert len(searched) == 1
+
+
+async def test_a_transaction_that_was_carried_out_in_a_crowd_is_answered_without_its_resources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lane, "WAIT_S", 0.2)
+    is_over = threading.Event()
+    async with alone(tmp_path, is_open=True) as node:
+        store = node.assembled.node.parts.store
+        long = [asyncio.create_task(store.read(lambda _tx: is_over.wait(60), asker="a")) for _ in range(lane.THREADS)]
+        await asyncio.sleep(0)
+        answer = await node.send("POST", "/fhir", people(2), Prefer="return=representation")
+        is_over.set()
+        await asyncio.gather(*long)
+        kept = await node.send("GET", "/fhir/Patient/p2-0")
+
+    assert [each["response"]["status"] for each in answer.json()["entry"]] == ["201 Created"] * 2
+    assert not any("resource" in each for each in answer.json()["entry"])
+    assert kept.status_code == 200
 
 
 async def test_a_large_write_is_read_where_it_holds_nobody_up(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from health_exchange.node.intake import Sent, read_sent
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.reading import Kept, Reading
 from health_exchange.node.reading_bundles import ReadingBundles
+from health_exchange.node.seeing import ABSENT
 from health_exchange.node.writes import (
     BadRequestError,
     MetaChange,
@@ -60,9 +61,11 @@ class Writing:
 
     async def bundle(self, request: Request, caller: Caller) -> Response:
         """A transaction or batch."""
+        wishes = Wishes.of(request)
+        refuse_parameters(wishes.pairs, "a Bundle")
         raw = await read_fhir(request, self.limits.body_bytes)
         outcome = await (self.admission or self.bundles).admit_bundle(raw, caller)
-        returns = Wishes.of(request).returns or Return.MINIMAL
+        returns = wishes.returns or Return.MINIMAL
         kept: dict[int, Kept] = {}
         if returns is Return.REPRESENTATION:
             kept = await self._all_kept(
@@ -103,9 +106,9 @@ class Writing:
         )
         change = MetaChange(request.scope["path"].rpartition("/")[2])
         result = (await self._writer().admit([msgspec.structs.replace(write, meta=change)], caller))[0]
-        kept = (await self._writer().written({0: result})).get(0)
+        kept = (await self._all_kept({0: result}, caller)).get(0)
         if kept is None:
-            raise NotFoundError("it has been erased meanwhile")
+            raise NotFoundError(ABSENT)
         return meta_answer(kept)
 
     async def delete(self, request: Request, caller: Caller) -> Response:
@@ -131,7 +134,7 @@ class Writing:
             method=request.method,
             target=target,
             raw=await read_fhir(request, self.limits.body_bytes),
-            if_match=request.headers.get("if-match") if target.id or target.condition else None,
+            if_match=request.headers.get("if-match"),
             if_none_match=request.headers.get("if-none-match"),
             if_none_exist=if_none_exist,
         )
@@ -145,19 +148,16 @@ class Writing:
         return written_answer(result, f"{self.parts.card.fhir_url}/fhir", returns, kept)
 
     async def _all_kept(self, results: Mapping[int, WriteResult], caller: Caller) -> dict[int, Kept]:
-        """The resources as they are kept: what was written as it was, what was found as far as the caller may read.
+        """The resources as they are kept: what was written as it was, all else as far as the caller may read it now.
 
-        Each in the version that the answer tells of, whatever others have made of it since.
+        Each in the version that the answer tells of, whatever others have made of it since. What was carried out
+        before is read like what was found: who may read may have changed, and the log tells of each reading.
         """
-        kept = await self._writer().written(
-            {
-                at: each
-                for at, each in results.items()
-                if each.status != HTTPStatus.NO_CONTENT and each.changed_at is not None
-            }
-        )
-        for at, each in results.items():
-            if each.status == HTTPStatus.OK and each.changed_at is None:
+        told = {at: each for at, each in results.items() if each.status != HTTPStatus.NO_CONTENT and each.version}
+        fresh = {at: each for at, each in told.items() if each.changed_at is not None and not each.is_repeat}
+        kept = await self._writer().written(fresh, caller)
+        for at, each in told.items():
+            if at not in fresh:
                 try:
                     kept[at] = await self.reading.vread(each.type, each.id, each.version, caller)
                 except ExchangeError:

@@ -1,23 +1,29 @@
 """Looking at what is kept on behalf of a write: what fails there tells of it, so it is told as policy lets it be.
 
 Whoever may not read a resource hears of a condition on its version what he would hear if nothing were there, and of a
-place that was to be free that policy keeps it from him. Either way it is in the log before he hears it.
+place that was to be free that policy keeps it from him. He deletes nothing that he may not read, and of what a
+conditional create finds he hears id and version only where he may read it. What fails is in the log before he hears it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.model.errors import ExchangeError, ForbiddenError
 from health_exchange.node.callers import Caller
 from health_exchange.node.parts import NodeParts
+from health_exchange.node.resolution import Place
 from health_exchange.node.seeing import Answer, enter, hiding, refused
 from health_exchange.node.snapshots import (
     AlreadyThereError,
     IdTakenError,
     NothingToDeleteError,
+    Planned,
+    Sieve,
+    Snapshot,
     StaleReadError,
     VersionMismatchError,
+    check_version,
 )
 from health_exchange.node.writes import WriteRequest
 from health_exchange.policy.decisions import Action
@@ -49,6 +55,53 @@ async def look(
     answer = await parts.store.read(lambda tx: _told(tx, parts, caller, requests, failed))
     await enter(parts, caller, answer)
     raise answer.error or failed
+
+
+def sieve_of(parts: NodeParts, caller: Caller) -> Sieve:
+    """Leaves those of some ids whose resources the caller may read."""
+
+    def seen(tx: Transaction, resource_type: str, ids: Sequence[str]) -> list[str]:
+        heads = resources.heads(tx, [(resource_type, each) for each in ids])
+        kept = [each for each, _body in resources.sealed_by_rids(tx, [head.rid for head in heads.values()]).values()]
+        owners = subjects.by_sids(tx, {each.sid for each in kept})
+        hidden = {each.id for each in kept if hiding(parts, caller, owners, each, each) is not None}
+        return [each for each in ids if each not in hidden]
+
+    return seen
+
+
+async def hidden_among(
+    parts: NodeParts, caller: Caller, planned: Iterable[Planned], snapshot: Snapshot
+) -> frozenset[Place]:
+    """Places of what conditional creates have found and the caller may not read.
+
+    Raises:
+        NothingToDeleteError: He would delete what he may not read; he hears it as if nothing were there.
+        VersionMismatchError: He names its version, be it the right one.
+    """
+    hidden = set()
+    for each in planned:
+        kept, owner = snapshot.standing.get(each.place), snapshot.owner_of(each.place)
+        asks = each.is_found or each.request.method == "DELETE" or each.request.if_match is not None
+        by = hiding(parts, caller, snapshot.owners, kept, kept) if kept is not None and asks else None
+        if by is None:
+            continue
+        hidden.add(each.place)
+        failed = _failure_without(each)
+        if failed is not None:
+            whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
+            await enter(parts, caller, refused(*by, error=failed, subjects=whose, summary=f"1 {each.place.type}"))
+            raise failed
+    return frozenset(hidden)
+
+
+def _failure_without(planned: Planned) -> ExchangeError | None:
+    """What a request would come to if nothing had ever been at its place."""
+    try:
+        check_version(planned, None)
+    except ExchangeError as error:
+        return error
+    return None
 
 
 def searched(requests: Sequence[WriteRequest]) -> set[str]:

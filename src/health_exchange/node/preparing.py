@@ -12,17 +12,19 @@ from typing import Self
 
 import msgspec
 
+from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
 from health_exchange.node.journal import journal, log
-from health_exchange.node.looking import look, searched
+from health_exchange.node.looking import hidden_among, look, searched, sieve_of
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.persons import Claim
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
+from health_exchange.node.resolution import Place
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.snapshots import Planned, Snapshot, StaleReadError, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
@@ -31,6 +33,7 @@ from health_exchange.store import counters, resources, subjects
 from health_exchange.store.counters import ALL_DAYS
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import NewVersion, StaleVersionError
+from health_exchange.store.subjects import Subject
 
 HTTP_OK, HTTP_CREATED, HTTP_NO_CONTENT = 200, 201, 204
 
@@ -55,6 +58,7 @@ class Preparation:
         versions: What is to be written.
         claims: What each written Patient says of who it is, by anchor.
         snapshot: What all of it relies on.
+        hidden: Places of what was found and the caller may not read.
         at: The instant of the versions.
         digest: Of the policies that allowed it.
     """
@@ -65,6 +69,7 @@ class Preparation:
     versions: tuple[Version, ...]
     claims: Mapping[str, Claim]
     snapshot: Snapshot
+    hidden: frozenset[Place]
     at: datetime
     digest: str
 
@@ -80,14 +85,16 @@ class Preparation:
         await _refuse_early(parts, caller, requests)
         refuse_log_writes(parts.card, requests)
         randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
+        seen = sieve_of(parts, caller)
         base = f"{parts.card.fhir_url}/fhir"
         planned, snapshot, rewriting = await look(
-            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, base=base, loose=loose)
+            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, seen, base=base, loose=loose)
         )
+        hidden = await hidden_among(parts, caller, planned, snapshot)
         at = parts.clock.now().astimezone(UTC)
         versions = await _versions(parts, planned, snapshot, rewriting, _text(at))
         claims = await _claims(versions, pseudonyms)
-        digest = await _decide(parts, caller, versions)
+        digest = await _decide(parts, caller, planned, versions, snapshot)
         return cls(
             parts=parts,
             caller=caller,
@@ -95,6 +102,7 @@ class Preparation:
             versions=versions,
             claims=claims,
             snapshot=snapshot,
+            hidden=hidden,
             at=at,
             digest=digest,
         )
@@ -197,11 +205,12 @@ class Preparation:
         """What became of one request."""
         standing = self.snapshot.standing.get(planned.place)
         if version is None:
+            is_untold = planned.is_absent or planned.place in self.hidden
             return WriteResult(
                 status=HTTP_NO_CONTENT if planned.request.method == "DELETE" else HTTP_OK,
                 type=planned.place.type,
-                id="" if planned.is_absent else planned.place.id,
-                version=standing.version if standing else int(not planned.is_absent),
+                id="" if is_untold else planned.place.id,
+                version=0 if is_untold else standing.version if standing else 1,
                 changed_at=None,
             )
         status = HTTP_CREATED if standing is None or standing.deleted else HTTP_OK
@@ -248,13 +257,13 @@ async def _versions(
         Version(
             planned=each,
             number=_next_version(parts, snapshot, each),
-            draft=next(drafts) if found is not None else Draft(packed=None, anchor=snapshot.anchors.get(each.place)),
+            draft=next(drafts) if found is not None else Draft(packed=None, anchor=owner.anchor if owner else None),
             resource_class=class_of(each.place.type, found.sensitivity, found.category, str(parts.address))
             if found is not None
-            else snapshot.classes[each.place],
+            else snapshot.standing[each.place].resource_class,
         )
         for each in wanted
-        for found in [each.request.found]
+        for found, owner in [(each.request.found, snapshot.owner_of(each.place))]
     )
 
 
@@ -297,13 +306,34 @@ def _change(version: Version) -> str:
     return "create" if version.number == 1 else "update"
 
 
-async def _decide(parts: NodeParts, caller: Caller, versions: Sequence[Version]) -> str:
-    """Policy's word on every class that is to be written; the policies' digest.
+def _persons(owner: Subject | None) -> set[Pseudonym]:
+    """Whom a record is about, as far as that is known."""
+    return {owner.pseudonym} if owner is not None and owner.pseudonym is not None else set()
+
+
+async def _decide(
+    parts: NodeParts, caller: Caller, planned: Sequence[Planned], versions: Sequence[Version], snapshot: Snapshot
+) -> str:
+    """Policy's word on every class that is written, and on every class that is written over; the policies' digest.
+
+    A label that is taken away has protected what is there: who may not write that does not replace it either.
 
     Raises:
         ForbiddenError: One class is refused; the refusal is in the log before the caller hears of it.
     """
-    for resource_class in {version.resource_class for version in versions}:
+    asked: dict[ResourceClass, set[Pseudonym]] = {version.resource_class: set() for version in versions}
+    becoming = {version.planned.place: version.resource_class for version in versions}
+    for each in planned:
+        kept, owner = snapshot.standing.get(each.place), snapshot.owner_of(each.place)
+        if not each.writes or kept is None:
+            continue
+        classes = {becoming[each.place]} if each.place in becoming else set()
+        # What is deleted protects nothing any more, but that it was here is told by deleting it again.
+        if not kept.deleted or each.request.method == "DELETE":
+            classes.add(kept.resource_class)
+        for resource_class in classes:
+            asked.setdefault(resource_class, set()).update(_persons(owner))
+    for resource_class, whose in asked.items():
         question = question_of(caller, Action.WRITE, resource_class)
-        await permit(parts, caller, question, summary=resource_class.type)
+        await permit(parts, caller, question, summary=resource_class.type, subjects=whose)
     return parts.policies.digest

@@ -100,7 +100,9 @@ def decision_entry(  # noqa: PLR0913  # a decision, and what its entry says besi
     )
 
 
-async def permit(parts: NodeParts, caller: Caller, question: Question, *, summary: str) -> Decision:
+async def permit(  # a question with its parts
+    parts: NodeParts, caller: Caller, question: Question, *, summary: str, subjects: Iterable[Pseudonym] = ()
+) -> Decision:
     """Go on only where policy lets the caller; a refusal is in the log before he hears of it.
 
     Args:
@@ -108,13 +110,14 @@ async def permit(parts: NodeParts, caller: Caller, question: Question, *, summar
         caller: Who asks, for the purpose that is asked about.
         question: What policy is asked.
         summary: What of, for the refusal's entry.
+        subjects: Whose records it is about, for that entry.
 
     Raises:
         ForbiddenError: Policy refuses.
     """
     decision = decision_on(parts.policies, question)
     if not decision.allowed:
-        entry = decision_entry(parts, caller, question, decision, kind="refuse", summary=summary)
+        entry = decision_entry(parts, caller, question, decision, kind="refuse", subjects=subjects, summary=summary)
         await parts.store.write_each(log_each, entry)
         raise refusal(decision)
     return decision

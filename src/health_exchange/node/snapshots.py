@@ -1,7 +1,7 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -10,7 +10,6 @@ import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.randomness import Randomness
-from health_exchange.model.sensitivity import ResourceClass
 from health_exchange.node.resolution import (
     DanglingReferenceError,
     Mention,
@@ -28,12 +27,15 @@ from health_exchange.search.query import parse_text
 from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
-from health_exchange.store.resources import Head
+from health_exchange.store.resources import Head, StoredResource
+from health_exchange.store.subjects import Subject
 
 CONDITIONS_COST_MAX = 10_000
 """Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
 Condition = tuple[str, str]
 """Resource type and search query."""
+Sieve = Callable[[Transaction, str, Sequence[str]], list[str]]
+"""Of a resource type and ids of it, some of these."""
 Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
 """Resource type and criteria, however they were written."""
 
@@ -122,29 +124,18 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What a place holds: its version, whether that is a tombstone, and whose it is."""
-
-    version: int
-    deleted: bool
-    sid: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The database's answers.
 
     Attributes:
         candidates: Row and version of what each condition may find.
-        standing: What the places of the request hold; absent for nothing ever.
-        classes: Classes of what is to be deleted.
-        anchors: Whose is what is to be deleted.
+        standing: What the places of the request hold, not opened; absent for nothing ever.
+        owners: Whose that is, by subject.
     """
 
     candidates: Mapping[Condition, tuple[tuple[int, int], ...]]
-    standing: Mapping[Place, Standing]
-    classes: Mapping[Place, ResourceClass]
-    anchors: Mapping[Place, str | None]
+    standing: Mapping[Place, StoredResource]
+    owners: Mapping[int, Subject]
 
     def still_holds(self, tx: Transaction) -> bool:
         """Whether every condition would find the same; versions are checked where they are written."""
@@ -158,6 +149,11 @@ class Snapshot:
         standing = self.standing.get(place)
         return standing.version if standing else 0
 
+    def owner_of(self, place: Place) -> Subject | None:
+        """Whose is what stands at ``place``; ``None`` where nothing does, and for somebody who is no more."""
+        standing = self.standing.get(place)
+        return self.owners.get(standing.sid) if standing else None
+
     def is_deleted_already(self, planned: Planned) -> bool:
         """Whether the request deletes what is deleted."""
         standing = self.standing.get(planned.place)
@@ -169,9 +165,11 @@ class Finder:
     """Asks conditions, each one once, until those of one request have cost too much.
 
     Attributes:
+        seen: Leaves what the caller may read.
         candidates: Row and version of what each condition may find, as far as they were asked.
     """
 
+    seen: Sieve
     candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     _found: dict[Condition, list[str]] = field(default_factory=dict)
     _cost: int = 0
@@ -189,6 +187,14 @@ class Finder:
             self.candidates[condition] = candidates
             self._found[condition] = find_ids(tx, *condition) if candidates else []
         return self._found[condition]
+
+    def ids_for(self, tx: Transaction, request: WriteRequest) -> list[str]:
+        """Ids of all that the condition of ``request`` may mean: nobody changes or deletes by it what he may not read.
+
+        Creates and updates find whatever there is, or they would make another of it.
+        """
+        ids = self.ids(tx, (request.type, request.if_none_exist or request.condition or ""))
+        return self.seen(tx, request.type, ids) if request.method in {"DELETE", "PATCH"} else ids
 
     def ids_after(
         self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned]
@@ -216,7 +222,7 @@ class Finder:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, *, base: str, loose: bool = False
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, seen: Sieve, *, base: str, loose: bool
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
     """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
 
@@ -224,13 +230,14 @@ def look_up(
         tx: The transaction.
         requests: What is asked.
         randomness: For new ids.
+        seen: Leaves what the caller may read.
         base: URL that this node's own resources stand under.
         loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
-    finder = Finder()
+    finder = Finder(seen)
     planned = _plan(tx, requests, randomness, finder)
     # What a conditional create finds stands for what it brought, of which nothing is looked at.
     written = [each.request for each in planned if not each.is_found]
@@ -244,21 +251,12 @@ def look_up(
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
-        _check_version(each, kept.get(each.place))
-    doomed = resources.by_rids(
-        tx, [kept[each.place].rid for each in named if each.request.method == "DELETE" and each.place in kept]
-    )
-    owners = subjects.by_sids(tx, [resource.sid for resource in doomed.values()])
+        check_version(each, kept.get(each.place))
+    standing = resources.sealed_by_rids(tx, [head.rid for head in kept.values()])
     snapshot = Snapshot(
         candidates=finder.candidates,
-        standing={
-            place: Standing(version=head.version, deleted=head.deleted, sid=head.sid) for place, head in kept.items()
-        },
-        classes={Place(type=each.type, id=each.id): each.resource_class for each in doomed.values()},
-        anchors={
-            Place(type=each.type, id=each.id): owners[each.sid].anchor if each.sid in owners else None
-            for each in doomed.values()
-        },
+        standing={Place(type=each.type, id=each.id): each for each, _body in standing.values()},
+        owners=subjects.by_sids(tx, {head.sid for head in kept.values()}),
     )
     return planned, snapshot, targets(written, places, found, base)
 
@@ -272,7 +270,7 @@ def patched_id(tx: Transaction, request: WriteRequest, together: Iterable[WriteR
     """
     if request.id is not None:
         return request.id
-    found = _one_found(finder.ids(tx, (request.type, request.condition or "")), request, _doomed(tx, together, finder))
+    found = _one_found(finder.ids_for(tx, request), request, _doomed(tx, together, finder))
     if found is None:
         raise NotFoundError("the condition finds nothing", where=request.where)
     return found.id
@@ -311,7 +309,7 @@ def _plan(
             planned.append(Planned(request=request, place=by_meaning[meaning], is_found=True))
         else:
             deletes = request.method == "DELETE"
-            one_found = _one_found(finder.ids(tx, condition), request, frozenset() if deletes else doomed)
+            one_found = _one_found(finder.ids_for(tx, request), request, frozenset() if deletes else doomed)
             one = _planned(request, one_found, fresh if deletes else by_meaning.get(meaning, fresh))
             if not deletes:
                 by_meaning[meaning] = one.place
@@ -326,8 +324,7 @@ def _doomed(tx: Transaction, requests: Iterable[WriteRequest], finder: Finder) -
         if request.method == "DELETE" and request.id is not None:
             doomed.add(Place(type=request.type, id=request.id))
         elif request.method == "DELETE":
-            ids = finder.ids(tx, (request.type, request.condition or ""))
-            doomed |= {Place(type=request.type, id=each) for each in ids}
+            doomed |= {Place(type=request.type, id=each) for each in finder.ids_for(tx, request)}
     return doomed
 
 
@@ -385,12 +382,12 @@ def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
     return {Place(type=resource_type, id=resource_id): head for (resource_type, resource_id), head in found.items()}
 
 
-def _check_version(planned: Planned, kept: Head | None) -> None:
-    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete."""
+def check_version(planned: Planned, kept: Head | None) -> None:
+    """Check ``If-Match`` and ``If-None-Match``, and that there is something to delete, by what is ``kept`` there."""
     request = planned.request
     if request.patched is not None and request.patched != (kept.version if kept else 0):
         raise StaleReadError("another request was faster", retry_after_s=0.1)
-    if request.if_match is not None and request.if_match != (kept.version if kept else 0):
+    if request.if_match is not None and (kept is None or request.if_match != kept.version):
         raise VersionMismatchError("If-Match does not name the current version", where=request.where)
     if request.is_new and kept is not None and not kept.deleted:
         raise AlreadyThereError("If-None-Match: * finds a resource", where=request.where)

@@ -117,10 +117,12 @@ class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: 200 updated or already there, 201 created, 204 deleted.
         type: Resource type.
-        id: The resource's id; empty where a conditional delete has found nothing.
-        version: Its version now; 0 where there is none.
+        id: The resource's id; empty where a conditional delete has found nothing, or a conditional create something
+            that the caller may not read.
+        version: Its version now; 0 where there is none, or as above.
         changed_at: When that version was made; ``None`` where nothing was written.
         held: Why it does not travel yet, in one word of ours; empty where it does.
+        is_repeat: Whether it was carried out before, and nothing now: what it has written is read as anything is.
     """
 
     status: int
@@ -129,6 +131,7 @@ class WriteResult(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     changed_at: datetime | None
     held: str = ""
+    is_repeat: bool = False
 
 
 _RESULTS = msgspec.msgpack.Decoder(list[WriteResult])
@@ -140,8 +143,8 @@ def encode_results(results: Sequence[WriteResult]) -> bytes:
 
 
 def decode_results(raw: bytes) -> list[WriteResult]:
-    """Results that were kept."""
-    return _RESULTS.decode(raw)
+    """Results that were kept, of a request that comes again."""
+    return [msgspec.structs.replace(each, is_repeat=True) for each in _RESULTS.decode(raw)]
 
 
 def read_entry(entry: BundleEntry, view: ResourceView | None, patch: bytes | None = None) -> WriteRequest:
