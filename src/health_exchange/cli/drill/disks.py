@@ -36,15 +36,13 @@ class SmallDisks:
 
     def __init__(self, places: Mapping[NodeAddress, Path]) -> None:
         self._places = places
-        self._mounted: list[Path] = []
-        for folder in places.values():
-            owner = folder.stat()
-            options = f"size={SIZE},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
-            subprocess.run(  # noqa: S603  # our own folder
-                ["mount", "-t", "tmpfs", "-o", options, "health-exchange-drill", folder],  # noqa: S607  # the system's
-                check=True,
-            )
-            self._mounted.append(folder)
+        try:
+            for folder in places.values():
+                self._mount(folder)
+        except BaseException:
+            # Also where the drill is told to end just now: nobody else knows of those that are there already.
+            self.close()
+            raise
 
     def fill(self, address: NodeAddress, processes: Sequence[int]) -> None:
         """Write until nothing more fits."""
@@ -67,8 +65,16 @@ class SmallDisks:
 
     def close(self) -> None:
         """Take them away, and what lies on them."""
-        for folder in self._mounted:
+        for folder in filter(Path.is_mount, self._places.values()):
             subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S603, S607  # our own folder
+
+    def _mount(self, folder: Path) -> None:
+        owner = folder.stat()
+        options = f"size={SIZE},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
+        subprocess.run(  # noqa: S603  # our own folder
+            ["mount", "-t", "tmpfs", "-o", options, "health-exchange-drill", folder],  # noqa: S607  # the system's
+            check=True,
+        )
 
 
 class BoundedFiles:
