@@ -59,6 +59,9 @@ async def test_each_operation_works_where_it_is_stated(tmp_path: Path) -> None:
     assert {each["name"] for each in stated["operation"]} == {"validate", "meta", "meta-add", "meta-delete"}
     assert (await door.send("POST", "/fhir/Organization/$validate", ORGANIZATION)).status_code == 200
     assert (await door.send("GET", "/fhir/Organization/o1/$meta")).status_code == 200
-    tag = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "a"}]}}]}
+    tag = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "urn:t", "code": "a"}]}}],
+    }
     for operation in ("$meta-add", "$meta-delete"):
         assert (await door.send("POST", f"/fhir/Organization/o1/{operation}", tag)).status_code == 200

@@ -122,7 +122,8 @@ class Oracle:
         page, added = set(names), set[Name]()
         if ("_include", "Observation:subject") in pairs:
             subjects = {subject_of(self.body(name) or {}) for name in page}
-            added |= {("Patient", each.removeprefix("Patient/")) for each in subjects if each.startswith("Patient/")}
+            places = (each.partition("/") for each in subjects if not each.startswith("urn:"))
+            added |= {(kind, resource_id) for kind, slash, resource_id in places if slash}
         if ("_revinclude", "Observation:subject") in pairs:
             of = {f"{kind}/{each}" for kind, each in page}
             added |= {name for name in self.found("Observation", ()) if subject_of(self.body(name) or {}) in of}
@@ -204,7 +205,9 @@ class Oracle:
             raise RefusedError(410 if version else 404)
         is_nothing = ask.method == "DELETE" and version == 0 and not ask.condition
         is_taken = bool(ask.condition) and not found and now is not None
-        is_other = ask.if_match not in {None, version} or (ask.is_new and now is not None)
+        # What never was there matches no version, not even none.
+        is_other = ask.if_match is not None and ask.if_match not in {version} - {0}
+        is_other |= ask.is_new and now is not None
         if wrong := [404] * is_nothing + [409] * is_taken + [412] * is_other:
             raise RefusedError(*wrong)
         if ask.method == "DELETE":

@@ -112,7 +112,8 @@ async def test_a_transaction_that_was_carried_out_in_a_crowd_is_answered_without
     is_over = threading.Event()
     async with alone(tmp_path, is_open=True) as node:
         store = node.assembled.node.parts.store
-        long = [asyncio.create_task(store.read(lambda _tx: is_over.wait(60), asker="a")) for _ in range(lane.THREADS)]
+        askers = [f"asker-{number}" for number in range(lane.THREADS)]
+        long = [asyncio.create_task(store.read(lambda _tx: is_over.wait(60), asker=asker)) for asker in askers]
         await asyncio.sleep(0)
         answer = await node.send("POST", "/fhir", people(2), Prefer="return=representation")
         is_over.set()
