@@ -31,7 +31,7 @@ def shorter(find: Callable[..., FoundPage]) -> Callable[..., FoundPage]:
 SLIPS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     "a version in If-Match is not looked at": (
         snapshots,
-        "_check_version",
+        "check_version",
         lambda check: (
             lambda planned, kept: check(
                 msgspec.structs.replace(planned, request=msgspec.structs.replace(planned.request, if_match=None)), kept

@@ -26,7 +26,7 @@ from health_exchange.node.parts import NodeParts
 from health_exchange.node.patches import patched
 from health_exchange.node.preparing import Preparation
 from health_exchange.node.pseudonyms import PseudonymClient
-from health_exchange.node.reading import Kept, kept_of
+from health_exchange.node.reading import GoneError, Kept, kept_of
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.searching import Searching
@@ -224,7 +224,13 @@ class Admission:
                 await permit(self._parts, caller, question, summary=request.type)
             asked = partial(patched_id, request=request, together=requests, finder=finder)
             named = await look(self._parts, caller, [request], asked)
-            kept = await self._reading.read(request.type, named, caller)
+            try:
+                kept = await self._reading.read(request.type, named, caller)
+            except GoneError:
+                if not request.condition:
+                    raise
+                # It was there when the condition was asked: another deleted it meanwhile.
+                raise StaleReadError("another request was faster", retry_after_s=0.1) from None
             if request.if_match not in {None, kept.version}:
                 raise VersionMismatchError("If-Match does not name the current version", where=request.where)
             work = len(kept.body) + len(request.patch)
