@@ -8,8 +8,11 @@ from tests.api.door import COUNTY, Door
 from tests.federation.network import Network
 from tests.federation.records import national_id
 
-from health_exchange.api.operator_description import DESCRIBED, DESCRIPTION_PATH, PREFIXES
+from health_exchange.api.operator_description import DESCRIBED, DESCRIPTION_PATH
 from health_exchange.wiring.assembly import fhir_app
+
+PREFIXES = ("/health/", "/metrics", "/operator/")
+"""What stands under these is the operator API."""
 
 
 @pytest.fixture

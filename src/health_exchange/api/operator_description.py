@@ -30,8 +30,6 @@ from health_exchange.policy.wording import question_fields
 from health_exchange.telemetry.metrics import MEDIA_TYPE
 
 DESCRIPTION_PATH = "/operator/v1/openapi.json"
-PREFIXES = ("/health/", "/metrics", "/operator/")
-"""What stands under these is the operator API."""
 _JSON = "application/json"
 _TEMPLATE = "#/components/schemas/{name}"
 _OUTCOME, _QUESTION = "OperationOutcome", "PolicyQuestion"

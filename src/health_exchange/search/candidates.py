@@ -18,7 +18,7 @@ from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.matching import Matcher
 from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
-from health_exchange.search.terms import SearchQuery, WideTerm
+from health_exchange.search.terms import SearchQuery
 from health_exchange.search.tokens import HASHED
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
@@ -120,12 +120,6 @@ def among_rows(
         part = rids[start : start + BATCH]
         there = {kept.rid: kept for kept in opened_rows(tx, part, permitted)}
         yield from sieve(query, [there[rid] for rid in part if rid in there and matcher.matches(there[rid])])
-
-
-def is_wide(query: SearchQuery) -> bool:
-    """Whether some chain is told of each candidate."""
-    criteria = [criterion for branch in query.each for criterion in branch.criteria]
-    return any(isinstance(term, WideTerm) for criterion in criteria for term in criterion.terms)
 
 
 class Dated(NamedTuple):
