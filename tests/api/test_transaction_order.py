@@ -59,6 +59,28 @@ async def test_a_conditional_reference_finds_nothing_of_what_its_transaction_del
     assert moved.status_code == 200
 
 
+async def test_a_conditional_reference_finds_by_what_the_references_of_its_transaction_come_to(door: Door) -> None:
+    urn = "urn:uuid:0a8f0a3e-3c5d-4b57-9b5a-6f2f1f1c7a01"
+    await door.send("PUT", "/fhir/Practitioner/one", doctor("A", id="one"))
+    of_new = {"resourceType": "PractitionerRole", "practitioner": {"reference": urn}}
+    of_kept = {"resourceType": "PractitionerRole", "practitioner": {"reference": f"{door.base}/fhir/Practitioner/one"}}
+    asking = {
+        "resourceType": "Schedule",
+        "actor": [{"reference": f"PractitionerRole?practitioner=Practitioner/{each}"} for each in ("one", "new")],
+    }
+    entries = [
+        {**entry("PUT", "Practitioner/new", doctor("B", id="new")), "fullUrl": urn},
+        *(entry("POST", "PractitionerRole", each) for each in (of_kept, of_new)),
+        entry("POST", "Schedule", asking),
+    ]
+    answer = await door.send("POST", "/fhir", together(*entries))
+
+    assert answer.status_code == 200, answer.text
+    _new, *roles, place = (each["response"]["location"].split("/_")[0] for each in answer.json()["entry"])
+    kept = (await door.send("GET", f"/fhir/{place}")).json()
+    assert [each["reference"] for each in kept["actor"]] == roles
+
+
 async def test_a_conditional_patch_passes_over_what_its_transaction_deletes(door: Door) -> None:
     patch = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
     patch["data"] = "W3sib3AiOiJhZGQiLCJwYXRoIjoiL2dlbmRlciIsInZhbHVlIjoibWFsZSJ9XQ=="

@@ -11,7 +11,7 @@ from health_exchange.model.errors import ExchangeError
 from health_exchange.model.secrecy import Secret
 from health_exchange.node.drafting import Drafting, Written, draft_versions
 from health_exchange.node.intake import read_bundle
-from health_exchange.node.resolution import Place, entry_places, targets
+from health_exchange.node.resolution import Place, entry_places, resolved, targets
 from health_exchange.node.writes import WriteRequest
 from health_exchange.policy.classification import sensitivity_of
 from health_exchange.pseudonym.deidentify import disposition_of
@@ -42,7 +42,7 @@ def check(raw: bytes) -> int:
         for kind, mark, query in [text.partition("?")]
         if mark
     }
-    rewriting = targets(requests, places, conditional)
+    rewriting = targets(requests, places) | resolved(conditional)
     written = tuple(
         Written(type=place.type, id=place.id, number=1, raw=each.raw, found=each.found)
         for each, place in zip(requests, assigned, strict=True)

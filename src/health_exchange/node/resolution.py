@@ -7,7 +7,7 @@ Source: FHIR R4, section 3.1.0.11.2 "Transaction processing rules", and 2.3.0 "R
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -134,13 +134,19 @@ def questions(
     return Questions(exists=exists, searches=searches)
 
 
-def targets(
-    requests: Iterable[WriteRequest],
-    places: Mapping[str, Place],
-    found: Mapping[tuple[str, str], Place],
-    base: str = "",
-) -> dict[str, str]:
-    """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent.
+def refuse_dangling(asked: Questions, there: Container[Place]) -> None:
+    """Check that everything referred to beyond the request is ``there``.
+
+    Raises:
+        DanglingReferenceError: With the place of the first reference that leads nowhere.
+    """
+    for place, mention in asked.exists.items():
+        if place not in there:
+            raise DanglingReferenceError(f"no such {place.type} is kept here", where=mention.where)
+
+
+def targets(requests: Iterable[WriteRequest], places: Mapping[str, Place], base: str = "") -> dict[str, str]:
+    """The rewriting of reference texts: from what was sent to what is kept. Texts that stay are absent, and conditions.
 
     What this node itself keeps is referred to relatively, however it was written: it is the same resource, whatever the
     node is called by whom, and would otherwise be nobody's and found by nobody. No entry is meant by it, unless it is
@@ -151,13 +157,16 @@ def targets(
     for request in requests:
         for text in request.references:
             place = places.get(text)
-            if place is None and (conditional := _CONDITIONAL.fullmatch(text)):
-                place = found[conditional[1], conditional[2]]
             if place is not None and text != str(place):
                 rewriting[text] = str(place)
             elif place is None and (own := _own(text, base)) != text:
                 rewriting[text] = own
     return rewriting
+
+
+def resolved(found: Mapping[tuple[str, str], Place]) -> dict[str, str]:
+    """The rewriting of conditional references, by what each condition finds."""
+    return {f"{resource_type}?{query}": str(place) for (resource_type, query), place in found.items()}
 
 
 def refuse_cycles(requests: Sequence[WriteRequest], places: Mapping[str, Place]) -> None:

@@ -8,16 +8,18 @@ from uuid import UUID
 
 import msgspec
 
+from health_exchange.fhir.references import rewrite_references
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.model.randomness import Randomness
 from health_exchange.node.resolution import (
     DanglingReferenceError,
     Mention,
     Place,
-    Questions,
     entry_places,
     questions,
     refuse_cycles,
+    refuse_dangling,
+    resolved,
     targets,
 )
 from health_exchange.node.writes import BadRequestError, WriteRequest
@@ -197,9 +199,11 @@ class Finder:
         return self.seen(tx, request.type, ids) if request.method in {"DELETE", "PATCH"} else ids
 
     def ids_after(
-        self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned]
+        self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned], rewriting: dict[str, str]
     ) -> Mapping[Condition, list[str]]:
         """Ids of all that each condition finds when the request is carried out: references are resolved last.
+
+        ``rewriting`` is what references become in what is about to be kept, but for those that are conditions too.
 
         Raises:
             ExchangeError: As :meth:`ids`.
@@ -207,7 +211,9 @@ class Finder:
         written = {(each.place.type, each.place.id): each.request.raw for each in planned if each.writes}
         of_type = Counter(kind for kind, _id in written)
         self._spend(sum(of_type[kind] for kind, _query in conditions))
-        after = find_among(tx, conditions, written)
+        kinds = {kind for kind, _query in conditions}
+        settled = {at: raw and rewrite_references(raw, rewriting.get) for at, raw in written.items() if at[0] in kinds}
+        after = find_among(tx, conditions, settled)
         for condition, ids in after.items():
             ids += [each for each in self.ids(tx, condition) if (condition[0], each) not in written]
         return after
@@ -245,9 +251,10 @@ def look_up(
     _refuse_overlaps(planned)
     refuse_cycles(written, places)
     asked = questions(written, places, base=base, loose=loose)
-    meant = finder.ids_after(tx, asked.searches, planned)
+    rewriting = targets(written, places, base)
+    meant = finder.ids_after(tx, asked.searches, planned, rewriting)
     found = {condition: _only(meant[condition], condition, mention) for condition, mention in asked.searches.items()}
-    _refuse_dangling(tx, asked)
+    refuse_dangling(asked, _heads(tx, asked.exists))
     named = [each for each in planned if each.may_be_known]
     kept = _heads(tx, (each.place for each in named))
     for each in planned:
@@ -258,7 +265,7 @@ def look_up(
         standing={Place(type=each.type, id=each.id): each for each, _body in standing.values()},
         owners=subjects.by_sids(tx, {head.sid for head in kept.values()}),
     )
-    return planned, snapshot, targets(written, places, found, base)
+    return planned, snapshot, rewriting | resolved(found)
 
 
 def patched_id(tx: Transaction, request: WriteRequest, together: Iterable[WriteRequest], finder: Finder) -> str:
@@ -366,14 +373,6 @@ def _only(ids: Sequence[str], condition: Condition, mention: Mention) -> Place:
     if len(ids) > 1:
         raise AmbiguousMatchError("the conditional reference finds more than one resource", where=mention.where)
     return Place(type=condition[0], id=ids[0])
-
-
-def _refuse_dangling(tx: Transaction, asked: Questions) -> None:
-    """Check that everything referred to beyond the request is kept here."""
-    there = _heads(tx, asked.exists)
-    for place, mention in asked.exists.items():
-        if place not in there:
-            raise DanglingReferenceError(f"no such {place.type} is kept here", where=mention.where)
 
 
 def _heads(tx: Transaction, places: Iterable[Place]) -> dict[Place, Head]:
