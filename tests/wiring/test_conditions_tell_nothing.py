@@ -266,3 +266,24 @@ async def test_a_conditional_create_gives_id_and_version_of_what_it_finds_only_t
     assert places[0]["response"]["location"] == "Condition/open/_history/1"
     assert places[1] == {"response": {"status": "200 OK"}}
     assert version_of(node, "hidden") == (1, False)
+
+
+@pytest.mark.parametrize("url", ["Condition/hidden", "Condition?_id=hidden", "Condition?code=B20&patient=p1"])
+async def test_an_update_gives_neither_id_nor_version_of_what_it_writes_over_unseen(node: Alone, url: str) -> None:
+    resource = {
+        name: value for name, value in condition("hidden", "p1", "I10").items() if name != "id" or "?" not in url
+    }
+    alone = await node.send("PUT", f"/fhir/{url}", resource)
+    by_who_sees_it = await node.send(
+        "PUT", f"/fhir/{url.replace('B20', 'I10').replace('p1', 'p1&_id=hidden')}", resource
+    )
+    await put(node, condition("hidden", "p1", "B20"))
+    entry = {"resource": resource, "request": {"method": "PUT", "url": url}}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    together = (await node.send("POST", "/fhir", body, Prefer="return=representation")).json()["entry"][0]
+
+    assert (alone.status_code, alone.content) == (200, b"")
+    assert (alone.headers.get("ETag"), alone.headers.get("Location")) == (None, None)
+    assert (by_who_sees_it.headers["ETag"], by_who_sees_it.json()["id"]) == ('W/"3"', "hidden")
+    assert (together.keys(), together["response"].keys()) == ({"response"}, {"status", "lastModified"})
+    assert version_of(node, "hidden") == (5, False)

@@ -2,7 +2,8 @@
 
 Whoever may not read a resource hears of a condition on its version what he would hear if nothing were there, and of a
 place that was to be free that policy keeps it from him. He deletes nothing that he may not read, and of what a
-conditional create finds he hears id and version only where he may read it. What fails is in the log before he hears it.
+condition finds, or an update writes over, he hears id and version only where he may read it. What fails is in the log
+before he hears it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -73,7 +74,7 @@ def sieve_of(parts: NodeParts, caller: Caller) -> Sieve:
 async def hidden_among(
     parts: NodeParts, caller: Caller, planned: Iterable[Planned], snapshot: Snapshot
 ) -> frozenset[Place]:
-    """Places of what conditional creates have found and the caller may not read.
+    """Places of what conditional creates have found, or updates write over, and the caller may not read.
 
     Raises:
         NothingToDeleteError: He would delete what he may not read; he hears it as if nothing were there.
@@ -82,7 +83,7 @@ async def hidden_among(
     hidden = set()
     for each in planned:
         kept, owner = snapshot.standing.get(each.place), snapshot.owner_of(each.place)
-        asks = each.is_found or each.request.method == "DELETE" or each.request.if_match is not None
+        asks = each.is_found or each.request.method in {"DELETE", "PUT"} or each.request.if_match is not None
         by = hiding(parts, caller, snapshot.owners, kept, kept) if kept is not None and asks else None
         if by is None:
             continue

@@ -58,7 +58,7 @@ class Preparation:
         versions: What is to be written.
         claims: What each written Patient says of who it is, by anchor.
         snapshot: What all of it relies on.
-        hidden: Places of what was found and the caller may not read.
+        hidden: Places of what was found or is written over, and the caller may not read.
         at: The instant of the versions.
         digest: Of the policies that allowed it.
     """
@@ -204,8 +204,8 @@ class Preparation:
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""
         standing = self.snapshot.standing.get(planned.place)
+        is_untold = planned.is_absent or planned.place in self.hidden
         if version is None:
-            is_untold = planned.is_absent or planned.place in self.hidden
             return WriteResult(
                 status=HTTP_NO_CONTENT if planned.request.method == "DELETE" else HTTP_OK,
                 type=planned.place.type,
@@ -217,8 +217,8 @@ class Preparation:
         return WriteResult(
             status=HTTP_NO_CONTENT if version.draft.packed is None else status,
             type=planned.place.type,
-            id=planned.place.id,
-            version=version.number,
+            id="" if is_untold else planned.place.id,
+            version=0 if is_untold else version.number,
             changed_at=self.at,
             held=held.get(version.draft.anchor or "", ""),
         )
