@@ -12,6 +12,7 @@ from health_exchange.pseudonym.identities import (
     InvalidIdentityError,
     check_digit,
     find_identities,
+    holds_national_id,
     looks_like_national_id,
     read_identity,
 )
@@ -124,3 +125,31 @@ def test_an_identity_does_not_show_itself() -> None:
 
     assert STANDARD_EXAMPLE not in repr(identity)
     assert STANDARD_EXAMPLE not in f"{identity}"
+
+
+ALL_DIGITS = "110105194912310003"
+
+
+@pytest.mark.parametrize("text", ["{}", "a{}b", "0{}1", "1.2.3 {}", "no. {}."])
+@pytest.mark.parametrize("apart", ["", " ", "-", ".", "/"])
+def test_an_identity_is_seen_in_a_text_however_it_is_spaced(text: str, apart: str) -> None:
+    for identity in (STANDARD_EXAMPLE, ALL_DIGITS):
+        assert holds_national_id(text.format(apart.join((identity[:6], identity[6:14], identity[14:]))))
+        assert holds_national_id(text.format(apart.join(identity)))
+
+
+@pytest.mark.parametrize("oid", ["1.2.156.112649.5.{}", "urn:oid:2.16.840.1.113883.4.{}", "1.2.3.4.5.{}.7"])
+def test_an_identity_is_seen_in_an_oid_where_it_is_an_arc(oid: str) -> None:
+    assert holds_national_id(oid.format(ALL_DIGITS))
+
+
+@given(
+    st.lists(st.integers(0, 10**17 - 1), min_size=4, max_size=9).filter(lambda arcs: len("".join(map(str, arcs))) > 17)
+)
+def test_no_identity_is_seen_across_the_dots_of_an_oid(arcs: list[int]) -> None:
+    assert not holds_national_id(f"2.{'.'.join(map(str, arcs))}")
+
+
+def test_the_name_of_an_image_is_no_identity() -> None:
+    """One of the official examples, in which a number and a date with a fitting check digit stand across dots."""
+    assert not holds_national_id("2.16.124.113543.6003.2588828330.45298.17418.2723805630")

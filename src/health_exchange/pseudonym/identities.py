@@ -26,6 +26,9 @@ _RUN = re.compile(r"(?=([0-9]{17}[0-9X]))")
 _SPACING = re.compile(r"[\s\-.,/]+")
 _UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 """One in a hundred thousand would look like a dashed national ID, and ids are made of them."""
+_OID = re.compile(r"(?<![0-9.])[0-2](?:\.[0-9]+){4,}(?![0-9.])")
+"""One in ten of those that name images would look like a dotted national ID."""
+_ID_DIGITS = 18
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
 _BIRTH_CERTIFICATE = re.compile(r"[A-Z][0-9]{9}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
@@ -128,10 +131,17 @@ def looks_like_national_id(text: str) -> bool:
 def holds_national_id(text: str) -> bool:
     """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed.
 
-    None is looked for inside UUIDs.
+    None is looked for inside UUIDs, nor across the dots of an OID that has more digits than one.
     """
-    characters = _SPACING.sub("", _UUID.sub("|", unicodedata.normalize("NFKC", text))).upper()
+    plain = _OID.sub(_arcs, _UUID.sub("|", unicodedata.normalize("NFKC", text)))
+    characters = _SPACING.sub("", plain).upper()
     return any(not _fault_of_national_id(match.group(1)) for match in _RUN.finditer(characters))
+
+
+def _arcs(oid: re.Match[str]) -> str:
+    """An OID with its arcs apart, without those that are longer than a national ID; unless it may be one itself."""
+    arcs = oid[0].split(".")
+    return "|".join(arc for arc in arcs if len(arc) <= _ID_DIGITS) if sum(map(len, arcs)) > _ID_DIGITS else oid[0]
 
 
 def check_digit(first_seventeen: str) -> str:
