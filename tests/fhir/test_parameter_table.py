@@ -1,20 +1,13 @@
 """Every value that FHIR's own expressions give is found along the compiled paths, in each of the official examples."""
 
-import json
-import re
-import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fhir.expressions import by_expression, canonical, definitions, examples
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, located, parameters_of, places_of
 
-SHARED = Path(__file__).parents[3] / "shared"
-EXAMPLES, DEFINITIONS = SHARED / "data/fhir-r4-examples.tar.xz", SHARED / "definitions/fhir-r4-definitions.tar.xz"
 NOT_OFFERED = {
     ("Bundle", "composition"),  # it looks into the entries of a Bundle
     ("Bundle", "message"),
@@ -36,72 +29,10 @@ EXPLAINED = {
     ("CarePlan", "activity-date"),  # scheduledString holds what looks like a date
 }
 """Where an expression gives values of a type that the parameter's kind cannot be searched by."""
-Evaluate = Callable[[Mapping[str, Any], None], list[Any]]
-
-
-def definitions() -> Iterator[dict[str, Any]]:
-    """The official search parameters."""
-    if not DEFINITIONS.exists():
-        pytest.skip(f"{DEFINITIONS} is not here")
-    with tarfile.open(DEFINITIONS) as archive:
-        file = archive.extractfile("search-parameters.json")
-        assert file is not None
-        yield from (entry["resource"] for entry in json.load(file)["entry"])
-
-
-def examples() -> Iterator[dict[str, Any]]:
-    """The official examples."""
-    if not EXAMPLES.exists():
-        pytest.skip(f"{EXAMPLES} is not here")
-    with tarfile.open(EXAMPLES) as archive:
-        for member in archive.getmembers():
-            file = archive.extractfile(member)
-            if file is not None and member.name.endswith(".json"):
-                yield json.load(file)
-
-
-@cache
-def evaluation(expression: str) -> Evaluate:
-    """FHIR's expression, evaluated by somebody else's program."""
-    from fhirpathpy import compile as compiled
-    from fhirpathpy.models import models
-
-    found: Evaluate = compiled(expression, models["r4"])
-    return found
-
-
-def asked(definition: dict[str, Any], resource_type: str) -> list[str]:
-    """The terms about one type, as the evaluator takes them: it casts no lists, which R4's expressions do."""
-    terms = [term.strip().removeprefix("Resource.") for term in definition["expression"].split("|")]
-    about = [term for term in terms if re.match(rf"\(?{resource_type}\b", term)] or terms
-    return [
-        re.sub(r"\.as\((\w+)\)", r".ofType(\1)", re.sub(r"(\S+) as (\w+)", r"\1.ofType(\2)", term)) for term in about
-    ]
-
-
-def canonical(values: list[Any]) -> list[str]:
-    """Values without repetition, in an order that does not matter."""
-    return sorted({json.dumps(value, sort_keys=True, default=float) for value in values})
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401  # the evaluator's values
-    """A value of the evaluator as JSON."""
-    return value.asStr if hasattr(value, "asStr") else value
 
 
 def by_table(parameter: Parameter, resource: dict[str, Any]) -> list[str]:
     return canonical([found.value for found in located(resource, parameter)])
-
-
-def by_expression(definition: dict[str, Any], resource: dict[str, Any]) -> list[str]:
-    """What FHIRPath gives; a reference that must resolve to a type is one whose text names it."""
-    values: list[Any] = []
-    for term in asked(definition, resource["resourceType"]):
-        expression, _, rest = term.partition(".where(resolve() is ")
-        wanted = f"{rest.partition(')')[0]}/" if rest else ""
-        found = [plain(value) for value in evaluation(expression)(resource, None)]
-        values += [value for value in found if not wanted or wanted in str(value.get("reference", ""))]
-    return canonical(values)
 
 
 def test_every_official_parameter_is_offered_but_those_that_are_no_paths() -> None:
@@ -132,7 +63,7 @@ def test_every_value_in_the_official_examples_is_found_as_fhirpath_finds_it() ->
         for definition in [*by_base.get(resource["resourceType"], []), *by_base["Resource"]]:
             parameter = parameters.get(definition["code"])
             if parameter is not None:
-                theirs = by_expression(definition, resource)
+                theirs = canonical(by_expression(definition, resource))
                 compared += bool(theirs)
                 if by_table(parameter, resource) != theirs:
                     differing.add((resource["resourceType"], parameter.name))

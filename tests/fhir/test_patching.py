@@ -161,6 +161,18 @@ def test_a_patch_is_bounded_in_operations_and_in_what_copies_make() -> None:
         apply_patch(b'{"a":["x"]}', read_patch(doubling), Limits(body_bytes=1 << 16))
 
 
+def test_tests_of_a_patch_are_paid_for_by_what_they_read() -> None:
+    document = json.dumps({"a": "x" * 1000, "b": "y"}).encode()
+    whole = {"op": "test", "path": "", "value": json.loads(document)}
+    part = {"op": "test", "path": "/b", "value": "y"}
+    limits = Limits(body_bytes=4 * len(document) + 100)
+
+    assert apply_patch(document, read_patch(json.dumps([whole] * 4 + [part] * 30).encode()), limits)
+    with pytest.raises(OversizedPatchError) as refused:
+        apply_patch(document, read_patch(json.dumps([part] * 30 + [whole] * 5).encode()), limits)
+    assert refused.value.where == "patch[34]"
+
+
 @pytest.mark.parametrize("last", [[], [{"op": "copy", "from": "/m", "path": "/c"}]])
 def test_a_patch_that_moves_deep_things_into_deep_things_is_refused(last: list[dict[str, Any]]) -> None:
     chain: Any = "x"

@@ -224,12 +224,15 @@ def named_by(reference: Any) -> str:  # noqa: ANN401  # any JSON value
 
 
 def _refers(term: ReferenceTerm | UrlTerm | AmongTerm, kept: str) -> bool:
-    """Whether a reference is to what is asked for; one that names no version asks for any."""
+    """Whether a reference is to what is asked for; one that names no version asks for any.
+
+    What a canonical says need be neither a reference nor a URL: it is found by its text.
+    """
     if isinstance(term, UrlTerm):
         return term.url in {kept, kept.partition("|")[0], kept.partition("/_history/")[0]}
     match = _RELATIVE.fullmatch(kept)
     if match is None:
-        return False
+        return isinstance(term, ReferenceTerm) and term.type is None and kept == term.id
     if isinstance(term, AmongTerm):
         return f"{match[1]}/{match[2]}" in term.names
     return term.id == match[2] and term.type in {None, match[1]} and term.version in {"", match[3]}
