@@ -94,11 +94,11 @@ def apply_patch(raw: bytes, operations: list[Operation], limits: Limits = DEFAUL
     Args:
         raw: The document: sound JSON.
         operations: As :func:`read_patch` gives them.
-        limits: Bound on the bytes that copies may add.
+        limits: Bound on the bytes that copies may add, and on those that tests may read.
 
     Raises:
         PatchDoesNotApplyError: A path leads nowhere, or a test fails; says which operation.
-        OversizedPatchError: Copies would make it too large, or moves too deep.
+        OversizedPatchError: Copies would make it too large, or moves too deep, or tests read too much of it.
     """
     document = _Document(raw, limits.body_bytes)
     try:
@@ -117,6 +117,7 @@ class _Document:
     def __init__(self, raw: bytes, bytes_max: int) -> None:
         self.root: Node = Raw(raw)
         self._left = bytes_max - len(raw)
+        self._unread = bytes_max
 
     def at(self, operation: Operation, path: Pointer) -> Node:
         """The value at ``path``."""
@@ -187,6 +188,14 @@ class _Document:
             raise OversizedPatchError(f"{operation.name}: the resource becomes too large", where=_where(operation))
         return Raw(copied)
 
+    def read(self, operation: Operation, path: Pointer) -> bytes:
+        """A value as it is; each reading is paid for, because a patch may ask for the whole in each operation."""
+        found = _bytes_of(self.at(operation, path))
+        self._unread -= len(found)
+        if self._unread < 0:
+            raise OversizedPatchError(f"{operation.name}: the tests of a patch read too much", where=_where(operation))
+        return found
+
 
 def _add(document: _Document, operation: Operation) -> None:
     document.add(operation, operation.path, operation.value)
@@ -214,7 +223,7 @@ def _copy(document: _Document, operation: Operation) -> None:
 
 
 def _test(document: _Document, operation: Operation) -> None:
-    if not _same(_read(_bytes_of(document.at(operation, operation.path))), _read(bytes(operation.value))):
+    if not _same(_read(document.read(operation, operation.path)), _read(bytes(operation.value))):
         raise PatchDoesNotApplyError(f"{operation.name}: the value is another one", where=_where(operation))
 
 
