@@ -99,8 +99,13 @@ def spot_in(dice: Random, scene: Scene, fits: Callable[[Spot], bool]) -> Spot | 
 
 
 def extensible_in(dice: Random, scene: Scene) -> Place:
-    """An object that may carry extensions, or the resource where none may."""
-    places = [place for place in scene.places if "extension" in elements_of(place.owner)]
+    """An object that may carry extensions, or the resource where none may; no extension that has a value."""
+    places = [
+        place
+        for place in scene.places
+        if "extension" in elements_of(place.owner)
+        and not (place.owner == "Extension" and any(name.lstrip("_").startswith("value") for name in place.holder))
+    ]
     return dice.choice(places) if places else scene.places[0]
 
 

@@ -1,19 +1,21 @@
 """Judging a resource: is it FHIR R4?
 
-Sound resources take the fast way: JSON, struct and schema agree, each a little stricter than FHIR. Anything else is
-walked through completely; only then is it decided, and said what is wrong and where.
+Sound resources take the fast way: JSON, struct and schema agree, each a little stricter than FHIR, and no rule about
+several elements is broken (``invariants``). Anything else is walked through completely; only then is it decided, and
+said what is wrong and where.
 
 Never does a message hold a value of the resource.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
 from health_exchange.fhir.elements import ANY_RESOURCE, elements_of, resource_types
 from health_exchange.fhir.faults import Fault, resource_faults
+from health_exchange.fhir.invariants import breaches, may_break
 from health_exchange.fhir.jsonguard import decode_json, root_name, safe_name
 from health_exchange.fhir.limits import DEFAULT, Limits
 from health_exchange.fhir.schema import first_offence, fits_schema
@@ -56,7 +58,7 @@ def validate(raw: bytes, *, where: str = "", limits: Limits = DEFAULT) -> Resour
     resource_type = _type_of(decoded)
     if not resource_type:
         raise MalformedResourceError("resourceType names no type of FHIR R4", where=where)
-    if not _fits(resource_type, decoded):
+    if not _fits(resource_type, decoded) or may_break(raw, decoded):
         fault = first_fault(decoded, root_name(decoded, where))
         if fault is not None:
             raise MalformedResourceError(fault.detail, where=fault.where)
@@ -80,13 +82,13 @@ def all_faults(raw: bytes, *, most: int, limits: Limits = DEFAULT) -> list[Fault
     found = list(islice(resource_faults(decoded, where), most))
     if found or not isinstance(decoded, dict):
         return found
-    return list(islice(_offences(decoded, where), most))
+    return list(islice(chain(_offences(decoded, where), breaches(decoded, where)), most))
 
 
 def first_fault(decoded: dict[str, Any], where: str) -> Fault | None:
     """The first thing wrong with a resource; ``None`` where it is sound."""
     fault = next(resource_faults(decoded, where), None)
-    return fault or next(_offences(decoded, where), None)
+    return fault or next(chain(_offences(decoded, where), breaches(decoded, where)), None)
 
 
 def _fits(resource_type: str, decoded: Mapping[str, Any]) -> bool:
