@@ -1,5 +1,6 @@
 """Histories over HTTP: newest first, deletions included, in pages that neither repeat nor skip."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.federation.network import Network
 from tests.federation.records import condition, national_id, objection, observation, patient, transaction
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.search import finding
 from health_exchange.store import audit_log
 
 ON_BOTH_DATABASES = True
@@ -72,6 +74,26 @@ async def test_a_type_and_the_node_have_histories_too(door: Door, path: str, cou
 
     assert len(bundle["entry"]) == count
     assert bundle["entry"][0]["response"]["status"][:3] == ("204" if count > 1 else "201")
+
+
+@pytest.mark.parametrize("path", ["/fhir/_history", "/fhir/Observation/_history", "/fhir/Observation/o1/_history"])
+async def test_a_page_of_a_history_ends_before_it_is_too_large_and_the_next_goes_on(
+    door: Door, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    whole = (await door.send("GET", path)).json()
+    largest = max(len(json.dumps(entry.get("resource", ""))) for entry in whole["entry"])
+    monkeypatch.setattr(finding, "PAGE_BYTES_MAX", 2 * largest)
+    page = (await door.send("GET", path)).json()
+    pages, total = [told(page)], page.get("total")
+    while (url := link(page, "next")) is not None:
+        page = (await door.send("GET", url)).json()
+        pages.append(told(page))
+    monkeypatch.setattr(finding, "PAGE_BYTES_MAX", 1)
+    alone = (await door.send("GET", f"{path}?_count=3")).json()
+
+    assert [each for page in pages for each in page] == told(whole)
+    assert (len(pages) > 1, total) == (True, whole.get("total"))
+    assert told(alone) == told(whole)[:1]
 
 
 @pytest.mark.parametrize("path", ["/fhir/_history", "/fhir/Observation/_history", "/fhir/Observation/o1/_history"])

@@ -133,6 +133,24 @@ def test_what_comes_beside_a_page_is_what_the_caller_may_see(  # fixtures and a 
         assert sorted(kept.id for kept in page.included) == expected.split()
 
 
+@pytest.mark.usefixtures("ward")
+def test_what_comes_beside_a_page_is_bounded_in_bytes_but_for_one_resource(
+    store: Store, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permitted = permit(5)
+
+    def beside(by: str) -> list[str]:
+        query = parse_pairs("Practitioner", [("_id", "d1"), ("_revinclude:iterate", by)])
+        return [kept.id for kept in store.read_now(lambda tx: find(tx, query, permitted)).included]
+
+    monkeypatch.setattr(including, "INCLUDED_BYTES_MAX", 1)
+    assert beside("Patient:general-practitioner") == ["p1"]
+    with pytest.raises(TooCostlyError, match="smaller pages"):
+        beside("*")
+    monkeypatch.setattr(including, "INCLUDED_BYTES_MAX", 2_000)
+    assert len(beside("*")) > 2
+
+
 SORTINGS = [
     ("date", "o2 o3 o1 o4"),
     ("-date", "o1 o3 o2 o4"),

@@ -21,7 +21,7 @@ from health_exchange.node.rights import most_open, question_of, refusal, rights
 from health_exchange.node.seeing import ABSENT, Answer, asked, hiding, refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
-from health_exchange.search.finding import pseudonyms_of
+from health_exchange.search.finding import page_of, pseudonyms_of
 from health_exchange.search.histories import (
     BATCH,
     END,
@@ -139,7 +139,7 @@ class Histories:
             error_told: ExchangeError = NotFoundError(ABSENT) if general.allowed else refusal(general)
             whose = tuple(owner.pseudonym for owner in owners.values() if owner.pseudonym is not None)
             return refused(*hidden, error=error_told, subjects=whose, summary=name)
-        visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now, before), counts=True)
+        visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now.rid, before), counts=True)
         pages.append(visible)
         return _told(tx, visible, name, general.digest)
 
@@ -232,30 +232,29 @@ def _visible(  # where changes come from, and what is wanted of them
     count, before = wished.bookmark.count, wished.bookmark.before
     counts = counts and wished.is_first
     found: list[Change] = []
-    looked = 0
+    looked = seen = 0
     owners = subjects.by_sids(tx, ())
     while batch := more(before):
         looked, before = looked + len(batch), batch[-1].place
         strangers = {sid for change in batch for sid in (change.kept.sid, change.now.sid)} - owners.keys()
         owners |= subjects.by_sids(tx, strangers)
-        found += [
+        visible = [
             change
             for change in wanted(tx, batch, wished.period)
             if hiding(parts, caller, owners, change.kept, change.now) is None
         ]
+        seen += len(visible)
+        # What is counted only needs no place in memory.
+        found += visible[: count + 1 - len(found)]
         if (len(found) > count and not counts) or looked >= VERSIONS_MAX:
             break
-    shown, is_more = found[:count], len(found) > count
-    after = shown[-1].place if is_more and shown else None
+    versions, is_more = page_of((change.opened() for change in found), count)
+    after = found[len(versions) - 1].place if is_more and versions else None
     if after is None and looked >= VERSIONS_MAX:
         after, counts = before, False
     if count == 0:
         after = None
-    return Page(
-        versions=[change.kept for change in shown],
-        after=after,
-        total=len(found) if counts and looked < VERSIONS_MAX else None,
-    )
+    return Page(versions=versions, after=after, total=seen if counts and looked < VERSIONS_MAX else None)
 
 
 def _name_of(wished: Asked) -> str:

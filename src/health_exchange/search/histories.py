@@ -13,12 +13,14 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, exists, select, tuple_
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Row, Select, Table, exists, select, tuple_
 
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.spans import LATEST, Span, span_of
 from health_exchange.store.among import among, rows_among
-from health_exchange.store.resources import CURRENT, HISTORY, StoredResource, opened
+from health_exchange.store.bodies import SealedBody
+from health_exchange.store.resources import CURRENT, HISTORY, StoredResource, sealed_body, stored
 from health_exchange.store.schema import classes, history, resources, subjects
 from health_exchange.store.transaction import Transaction
 
@@ -70,15 +72,26 @@ END = Place(changed_at="~", rid=2**62, version=2**62)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One version, and the current one of the same resource."""
+    """One version, and the current one of the same resource.
+
+    Attributes:
+        kept: The version, without its body: most are looked at and not shown.
+        sealed: Its body; ``None`` for a tombstone, and for what has been erased.
+        now: The current version, without its body.
+    """
 
     kept: StoredResource
+    sealed: SealedBody | None
     now: StoredResource
 
     @property
     def place(self) -> Place:
         """Where it stands in the order."""
         return Place(changed_at=self.kept.changed_at, rid=self.kept.rid, version=self.kept.version)
+
+    def opened(self) -> StoredResource:
+        """The version with its body."""
+        return replace(self.kept, body=self.sealed.open()) if self.sealed is not None else self.kept
 
 
 def changes_before(
@@ -104,9 +117,14 @@ def changes_before(
     ]
     places = sorted(found, reverse=True)[:limit]
     of_places = resources.c.rid.in_(sorted({place.rid for place in places}))
-    now = {row.rid: opened(tx, row) for row in tx.execute(CURRENT.where(of_places))}
+    now = {row.rid: row for row in tx.execute(CURRENT.where(of_places))}
     former = _former(tx, [place for place in places if now[place.rid].version != place.version])
-    return [Change(kept=former.get((place.rid, place.version), now[place.rid]), now=now[place.rid]) for place in places]
+    return [_change(tx, former.get((place.rid, place.version), now[place.rid]), now[place.rid]) for place in places]
+
+
+def _change(tx: Transaction, row: Row[Any], now: Row[Any]) -> Change:
+    """A version's row beside the current one of the same resource."""
+    return Change(kept=stored(row, None), sealed=sealed_body(tx, row), now=stored(now, None))
 
 
 def _next(table: Table, is_seen: ColumnElement[bool], resource_type: str, period: Period, before: Place) -> Select[Any]:
@@ -132,8 +150,8 @@ def _allowed_before(permitted: Permitted) -> ColumnElement[bool]:
     return exists().where(*of_now, is_permitted(permitted)).correlate(history)
 
 
-def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], StoredResource]:
-    """Former versions by row and number."""
+def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], Row[Any]]:
+    """Rows of former versions by row of the current one and number."""
     asked = {(place.rid, place.version) for place in places}
     if not asked:
         return {}
@@ -141,18 +159,15 @@ def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], S
         history.c.rid.in_(sorted({place.rid for place in places})),
         history.c.version.in_(sorted({place.version for place in places})),
     )
-    rows = [row for row in tx.execute(statement) if (row.rid, row.version) in asked]
-    return {(row.rid, row.version): opened(tx, row) for row in rows}
+    return {(row.rid, row.version): row for row in tx.execute(statement) if (row.rid, row.version) in asked}
 
 
-def versions_before(tx: Transaction, now: StoredResource, before: Place) -> Sequence[Change]:
+def versions_before(tx: Transaction, rid: int, before: Place) -> Sequence[Change]:
     """The next versions of one resource behind a place, newest first; the current one is the first of all."""
-    statement: Any = HISTORY.where(history.c.rid == now.rid, history.c.version < before.version)
-    rows = tx.execute(statement.order_by(history.c.version.desc()).limit(BATCH))
-    found = [Change(kept=opened(tx, row), now=now) for row in rows]
-    if now.version < before.version:
-        found.insert(0, Change(kept=now, now=now))
-    return found
+    now = tx.execute(CURRENT.where(resources.c.rid == rid)).one()
+    statement: Any = HISTORY.where(history.c.rid == rid, history.c.version < before.version)
+    rows = [*tx.execute(statement.order_by(history.c.version.desc()).limit(BATCH))]
+    return [_change(tx, row, now) for row in ([now, *rows] if now.version < before.version else rows)]
 
 
 def wanted(tx: Transaction, changes: Sequence[Change], period: Period) -> list[Change]:

@@ -26,6 +26,8 @@ from health_exchange.store.transaction import Transaction
 
 INCLUDED_MAX = 1_000
 """Most resources beside one page."""
+INCLUDED_BYTES_MAX = 32 << 20
+"""Most bytes of all of them, where they are several."""
 
 
 def included(
@@ -34,19 +36,23 @@ def included(
     """Everything that comes beside a page, each resource once and none that is on the page.
 
     Raises:
-        TooCostlyError: There is more than :data:`INCLUDED_MAX` of it, or too much has to be opened to find it.
+        TooCostlyError: There is more than :data:`INCLUDED_MAX` of it or :data:`INCLUDED_BYTES_MAX`, or too much has to
+            be opened to find it.
     """
     budget = Budget()
     there = {kept.rid for kept in matches}
+    found_bytes = 0
     found: list[StoredResource] = []
     asked, frontier = tuple(inclusions), list(matches)
     while frontier and asked:
         added: dict[int, StoredResource] = {}
         for inclusion in asked:
             for kept in _included(tx, frontier, inclusion, permitted, budget):
-                if kept.rid not in there:
+                if kept.rid not in there and kept.rid not in added:
                     added[kept.rid] = kept
-                if len(found) + len(added) > INCLUDED_MAX:
+                    found_bytes += len(kept.body or b"")
+                number = len(found) + len(added)
+                if number > INCLUDED_MAX or (number > 1 and found_bytes > INCLUDED_BYTES_MAX):
                     raise _too_many()
         there |= added.keys()
         frontier = list(added.values())
@@ -114,4 +120,7 @@ def _found(
 
 def _too_many() -> TooCostlyError:
     """Says what would help."""
-    return TooCostlyError(f"a page would include more than {INCLUDED_MAX} resources; ask for smaller pages")
+    return TooCostlyError(
+        f"a page would include more than {INCLUDED_MAX} resources, or than {INCLUDED_BYTES_MAX >> 20} MiB of them; ask "
+        "for smaller pages"
+    )

@@ -282,7 +282,7 @@ def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
 
 def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[StoredResource, SealedBody | None]]:
     """Current versions by row number, with their bodies beside them as they are kept."""
-    return {row.rid: (_stored(row, None), _sealed(tx, row)) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
+    return {row.rid: (stored(row, None), sealed_body(tx, row)) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
 
 
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:
@@ -324,11 +324,12 @@ def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limi
 
 def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
     """A row of :data:`CURRENT` with its body opened."""
-    sealed = _sealed(tx, row)
-    return _stored(row, sealed.open() if sealed is not None else None)
+    sealed = sealed_body(tx, row)
+    return stored(row, sealed.open() if sealed is not None else None)
 
 
-def _stored(row: Row[Any], body: bytes | None) -> StoredResource:
+def stored(row: Row[Any], body: bytes | None) -> StoredResource:
+    """A row of :data:`CURRENT` or :data:`HISTORY` with this for its body."""
     return StoredResource(
         rid=row.rid,
         type=row.type,
@@ -344,8 +345,8 @@ def _stored(row: Row[Any], body: bytes | None) -> StoredResource:
     )
 
 
-def _sealed(tx: Transaction, row: Row[Any]) -> SealedBody | None:
-    """The body of a row of :data:`CURRENT`, as it is kept."""
+def sealed_body(tx: Transaction, row: Row[Any]) -> SealedBody | None:
+    """The body of such a row, as it is kept."""
     if row.body is None or row.key_wrapped is None:
         return None
     key = tx.ring.unwrap(row.key_wrapped)
