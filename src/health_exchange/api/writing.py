@@ -14,14 +14,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from health_exchange.api.answers import answer_bundle, meta_answer, written_answer
+from health_exchange.api.answers import answer_bundle, layout_work, meta_answer, written_answer
 from health_exchange.api.bodies import FHIR_JSON, PARAMETERS_BYTES_MAX, read_fhir, read_patch
 from health_exchange.api.urls import refuse_identities
 from health_exchange.api.wishes import Return, Wishes
 from health_exchange.fhir.limits import Limits
 from health_exchange.fhir.metas import meta_in
 from health_exchange.model.directory import NodeCard
-from health_exchange.model.errors import ExchangeError, NotFoundError
+from health_exchange.model.errors import ExchangeError, NotFoundError, UnavailableError
 from health_exchange.node.admission import Admission
 from health_exchange.node.callers import Caller
 from health_exchange.node.intake import Sent, read_sent
@@ -71,7 +71,13 @@ class Writing:
             kept = await self._all_kept(
                 {at: each for at, each in enumerate(outcome.results) if isinstance(each, WriteResult)}, caller
             )
-        return Response(answer_bundle(outcome, caller.request_id, returns, kept), media_type=FHIR_JSON)
+        answer = (outcome, caller.request_id, returns, kept)
+        try:
+            body = await self.parts.workers.run(answer_bundle, *answer, work_bytes=layout_work(outcome, kept))
+        except UnavailableError:
+            # A worker has died, and what was carried out has not failed with it.
+            body = answer_bundle(*answer)
+        return Response(body, media_type=FHIR_JSON)
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """``POST Type``; its condition is ``If-None-Exist`` or, as some clients write it, the URL's query."""
