@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from tests.api.door import Door
+from tests.extraction import extract
 from tests.federation.records import (
     NATIONAL_ID,
     condition,
@@ -27,7 +28,7 @@ from tests.federation.records import (
 )
 from tests.tombstones import delete_resource
 
-from health_exchange.fhir.parameters import extract, instant_of, offered_for
+from health_exchange.fhir.parameters import instant_of, offered_for
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import Pseudonym, RequestId
 from health_exchange.model.purposes import Purpose

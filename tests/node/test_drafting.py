@@ -4,8 +4,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.extraction import extract
 
-from health_exchange.fhir.parameters import extract, instant_of
+from health_exchange.fhir.parameters import instant_of
 from health_exchange.fhir.subjects import may_be_patient, subject_references
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.secrecy import Secret

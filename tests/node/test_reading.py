@@ -9,6 +9,7 @@ from random import Random
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from tests.extraction import extract
 from tests.tombstones import delete_resource
 
 from health_exchange.audit.entries import AuditEntry, Facts, decode_entry
@@ -16,7 +17,7 @@ from health_exchange.crypto.keyset import NodeKeys
 from health_exchange.crypto.signatures import ed25519_public
 from health_exchange.datacenter.person import Group, person_view
 from health_exchange.datacenter.population import population_view
-from health_exchange.fhir.parameters import extract, instant_of
+from health_exchange.fhir.parameters import instant_of
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.model.directory import HolderCard, KeyCard, NetworkDirectory, NodeCard
 from health_exchange.model.errors import Category, ExchangeError, ForbiddenError, NotFoundError

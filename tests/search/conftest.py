@@ -6,8 +6,9 @@ from random import Random
 
 import pytest
 from tests.databases import NewDatabase
+from tests.extraction import extract
 
-from health_exchange.fhir.parameters import extract, instant_of
+from health_exchange.fhir.parameters import instant_of
 from health_exchange.model.clock import SystemClock
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret

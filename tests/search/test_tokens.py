@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.extraction import extract
 
-from health_exchange.fhir.parameters import extract
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.comparing import _is_text, begun, folded
 from health_exchange.search.query import parse_pairs

@@ -15,7 +15,7 @@ import msgspec
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import parameters_of
 
-__all__ = ["SearchValue", "extract", "instant_of", "offered_for", "resource_types", "settle", "written_values"]
+__all__ = ["SearchValue", "instant_of", "offered_for", "resource_types", "settle", "written_values"]
 
 
 _KINDS = frozenset({"token", "reference", "date", "string"})
@@ -126,22 +126,6 @@ def is_short(values: Sequence[SearchValue]) -> bool:
         return False
     # The zone is compared too: the same day in two zones may be two days long.
     return start.group(1, 2, 3, 6) == end.group(1, 2, 3, 6) and _instant(values[0].start) is not None
-
-
-def extract(decoded: Mapping[str, Any]) -> list[SearchValue]:
-    """All values by which a resource can be found, in the order of the table, without repetition.
-
-    Args:
-        decoded: A validated resource.
-    """
-    found: list[SearchValue] = []
-    own, meta = decoded.get("id"), decoded.get("meta")
-    if isinstance(own, str):
-        found.append(SearchValue(param="_id", kind="token", code=own))
-    if isinstance(meta, dict) and isinstance(updated := meta.get("lastUpdated"), str):
-        found.append(SearchValue(param="_lastUpdated", kind="date", start=updated, end=updated))
-    found += settle(written_values(decoded, offered_for(str(decoded.get("resourceType")))))
-    return list(dict.fromkeys(found))
 
 
 def written_values(decoded: Mapping[str, Any], wanted: frozenset[str]) -> list[SearchValue]:

@@ -133,7 +133,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
     Args:
         key: The node's token key.
         resource_type: Its type.
-        values: As ``fhir.parameters.extract`` gives them.
+        values: As ``fhir.parameters.settle`` gives them.
     """
     found: set[int] = set()
     hashed, texts, members = hashed_for(resource_type), _texts_for(resource_type), compartment_of(resource_type)
