@@ -148,6 +148,7 @@ async def test_what_is_not_offered_is_refused_or_named_and_never_left_out_silent
     assert len(ids(answer)) == 4
     [outcome] = [entry for entry in answer.json()["entry"] if entry["search"]["mode"] == "outcome"]
     assert next(iter(pairs)) in outcome["resource"]["issue"][0]["diagnostics"]
+    assert [link["url"] for link in answer.json()["link"]] == [f"{door.base}/fhir/Observation"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,8 @@ async def test_what_one_of_several_types_does_not_offer_is_left_out_for_all_and_
     assert ids(answer) == expected.split()
     [outcome] = [entry for entry in answer.json()["entry"] if entry["search"]["mode"] == "outcome"]
     assert outcome["resource"]["issue"][0]["diagnostics"].endswith(f": {left_out}")
+    used = {name: value for name, value in pairs.items() if name != left_out}
+    assert answer.json()["link"][0]["url"] == f"{door.base}/fhir?{urlencode({'_type': types, **used})}"
 
 
 async def test_a_total_is_given_as_it_is_asked_for(door: Door) -> None:

@@ -171,9 +171,14 @@ class Searching(Reading):
     def _self_link(
         self, base: str, place: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
     ) -> str:
-        """The URL of this page: as asked, unless it was asked by identifier or is a further page."""
+        """The URL of this page: as asked but for what was left out; sealed, where identifiers or a page were asked for."""
         if any(asks_by_identifier(name) or name == PAGE for name, _value in pairs):
             return self._url(base, continuation, caller)
+        if continuation.query.ignored:
+            types, kind = [pair for pair in pairs if pair[0] == "_type"], continuation.query.type
+            pairs = [
+                each for each in pairs if each in types or not read_query(kind, [*types, each], lenient=True).ignored
+            ]
         return f"{place}?{urlencode(pairs)}" if pairs else place
 
 
