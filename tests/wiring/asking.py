@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from tests.fhir.expressions import Together
 
 UCUM = "http://unitsofmeasure.org"
-THOUSANDFOLD = frozenset({"g", "g/L", "g/dL", "L", "mol", "mol/L", "m", "m/s", "s"})
-"""Units of which there are thousandths, written with an m before them."""
+SMALLER = {"mmol/L": (1000, "umol/L"), "mg": (1000, "ug"), "mL": (1000, "uL"), "kPa": (1000, "Pa"), "min": (60, "s")}
+"""Other units of what the examples measure, and how many of them make one."""
 CONTACTS = frozenset({"phone", "fax", "email", "pager", "url", "sms", "other"})
 """A system that is none: of a ContactPoint."""
 NAMES = ("text", "family", "given", "prefix", "suffix")
@@ -137,5 +137,6 @@ def _numbers(value: Any) -> Iterator[Asked]:  # noqa: ANN401  # any JSON value
             yield Asked(f"{number}||{escaped(unit)}")
         if value.get("code") and value.get("system"):
             yield Asked(f"{number}|{escaped(value['system'])}|{escaped(value['code'])}")
-        if value.get("system") == UCUM and value.get("code") in THOUSANDFOLD:
-            yield Asked(f"{prefix}{Decimal(str(value['value'])) * 1000}|{UCUM}|m{value['code']}")
+        if value.get("system") == UCUM and value.get("code") in SMALLER:
+            many, code = SMALLER[value["code"]]
+            yield Asked(f"{prefix}{Decimal(str(value['value'])) * many}|{UCUM}|{code}")

@@ -138,5 +138,6 @@ async def test_every_official_example_is_found_by_each_of_its_values_and_nothing
     assert len(kept) == 438
     assert len(asked_for) > 7_000
     assert sum(len(expected.ids) for expected in asked_for.values()) > 7_900
-    assert sum(not expected.ids for expected in asked_for.values()) > 600
-    assert sum("$" in search.value for search in asked_for) > 50
+    assert sum(not expected.ids for expected in asked_for.values()) > 1_700
+    assert sum("$" in search.value for search in asked_for) > 500
+    assert sum("|umol/L" in search.value for search in asked_for) > 1
