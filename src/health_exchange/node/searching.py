@@ -171,7 +171,7 @@ class Searching(Reading):
     def _self_link(
         self, base: str, place: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
     ) -> str:
-        """The URL of this page: as asked but for what was left out; sealed, where identifiers or a page were asked for."""
+        """The URL of this page: as asked but for what was left out; sealed, where it names identifiers or a page."""
         if any(asks_by_identifier(name) or name == PAGE for name, _value in pairs):
             return self._url(base, continuation, caller)
         if continuation.query.ignored:
