@@ -24,15 +24,15 @@ from health_exchange.node.bundle_reads import ReadResult
 from health_exchange.node.reading import Kept
 from health_exchange.node.writes import WriteResult
 
-_ENTRY_WORTH_BYTES = 16
-"""An entry of a response is laid out in 5 us."""
-_READ_AS_ONE = 64
-"""Of bytes that are only copied."""
 _SAID = {
     HTTPStatus.OK: "the resource is kept as it was sent, or was here already",
     HTTPStatus.CREATED: "the resource was created",
     HTTPStatus.NO_CONTENT: "the resource is deleted, or never was here",
 }
+_ENTRY_WORTH_BYTES = 16
+"""An entry of a response is laid out in some microseconds."""
+_READ_AS_ONE = 64
+"""Of bytes that are only copied."""
 
 
 def resource_answer(kept: Kept) -> Response:
