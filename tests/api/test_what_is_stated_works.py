@@ -65,3 +65,28 @@ async def test_each_operation_works_where_it_is_stated(tmp_path: Path) -> None:
     }
     for operation in ("$meta-add", "$meta-delete"):
         assert (await door.send("POST", f"/fhir/Organization/o1/{operation}", tag)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("named", "query", "headers"),
+    [
+        ("_format", "/o1?_format=json", {}),
+        ("_pretty", "/o1?_pretty=true", {}),
+        ("_summary", "/o1?_summary=data", {}),
+        ("_elements", "/o1?_elements=name", {}),
+        ("_total", "?_total=accurate", {}),
+        ("_since", "/o1/_history?_since=2020", {}),
+        ("_at", "/o1/_history?_at=2020", {}),
+        ("If-None-Match", "/o1", {"If_None_Match": 'W/"7"'}),
+        ("If-Modified-Since", "/o1", {"If_Modified_Since": "Sat, 01 Jan 2000 00:00:00 GMT"}),
+        ("handling=lenient", "?colour=red", {"Prefer": "handling=lenient"}),
+    ],
+)
+async def test_what_its_words_name_works_too(tmp_path: Path, named: str, query: str, headers: dict[str, str]) -> None:
+    door = Door(tmp_path)
+    await door.send("PUT", "/fhir/Organization/o1", ORGANIZATION)
+    rest = (await door.http.get("/fhir/metadata")).json()["rest"][0]
+    answers = [await door.send(method, f"/fhir/Organization{query}", None, **headers) for method in ("GET", "HEAD")]
+
+    assert named in rest["documentation"]
+    assert [answer.status_code for answer in answers] == [200, 200]

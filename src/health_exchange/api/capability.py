@@ -31,6 +31,12 @@ SEARCHES = (
     ":not-in take the URL of a ValueSet of FHIR R4 4.0.1 whose codes its definitions list by themselves; any other is "
     "refused. A search that would open too many resources is refused, and says what narrows it."
 )
+EVERYWHERE = (
+    " Everywhere _format (JSON) and _pretty; of resources _summary and _elements; HEAD as GET. Reads take "
+    "If-None-Match and If-Modified-Since, histories _since, _at and _count, writes If-Match, If-None-Match: * and "
+    "Prefer: return."
+)
+CONDITIONAL_TOO = " Patches may be conditional, too."
 AUDIT_EVENT = "AuditEvent"
 BASIC = "Basic"
 """A type whose common parameters are those of all types."""
@@ -76,7 +82,12 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
             {
                 "mode": "server",
                 "documentation": SEARCHES
-                + ("" if writes else " Transactions and batches read only: this node admits no facilities."),
+                + EVERYWHERE
+                + (
+                    CONDITIONAL_TOO
+                    if writes
+                    else " Transactions and batches read only: this node admits no facilities."
+                ),
                 "security": {
                     "cors": False,
                     "service": [
