@@ -25,10 +25,11 @@ def may_break(raw: bytes, decoded: Mapping[str, Any]) -> bool:
     contained = decoded.get("contained", ())
     if contained and next(_contained_breaches(contained, ""), None) is not None:
         return True
-    if b'"#' in raw and {each.decode() for each in _INWARD.findall(raw)} - _ids(contained):
+    # One byte is found several times as fast as two.
+    if b"#" in raw and {each.decode() for each in _INWARD.findall(raw)} - _ids(contained):
         return True
     # Whoever writes letters of names as escapes is looked at closely.
-    return rb"\u00" in raw or (b'xtension"' in raw and _has_unsound_extension(decoded))
+    return (b"\\" in raw and rb"\u00" in raw) or (b'xtension"' in raw and _has_unsound_extension(decoded))
 
 
 def breaches(resource: Mapping[str, Any], where: str) -> Iterator[Fault]:
