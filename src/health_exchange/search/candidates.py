@@ -23,7 +23,7 @@ from health_exchange.search.tokens import HASHED
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token, leads_in_order, led_by, tokened
+from health_exchange.store.token_index import has_token, leads_in_order, led_by, names_few, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -215,6 +215,8 @@ def _by_index(
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, all of them named by the index and then put in order."""
     walks = leads_in_order(tx, narrowing.tokens) and not narrowing.is_named
+    if walks and narrowing.code_and_year:
+        walks = not names_few(tx, narrowing.code_and_year)
     while True:
         if walks:
             named = led_by(tx, narrowing.tokens, after).where(*narrowing.others)

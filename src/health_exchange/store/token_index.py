@@ -15,6 +15,8 @@ from health_exchange.store.transaction import Transaction
 
 TOGETHER_MAX = 64
 """As many alternatives are looked up at once."""
+FEW = 5_000
+"""So many rows are put in order at little cost."""
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -98,6 +100,13 @@ def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[boo
 def leads_in_order(tx: Transaction, groups: Sequence[Sequence[int]]) -> bool:
     """Whether the index names rows in the order of their numbers: SQLite's does, those of one token."""
     return not _is_in_rows(tx) and bool(groups) and len(groups[0]) == 1
+
+
+def names_few(tx: Transaction, group: Sequence[int]) -> bool:
+    """Whether few rows have a token of a group, where :func:`leads_in_order`: they are sorted at less cost then."""
+    some = select(tokens.c.rid).where(tokens.c.token.in_(group)).limit(FEW).subquery()
+    count: int = tx.execute(select(func.count()).select_from(some)).scalar_one()
+    return count < FEW
 
 
 def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> Select[tuple[int]]:
