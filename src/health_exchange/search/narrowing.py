@@ -43,6 +43,7 @@ from health_exchange.search.tokens import (
 )
 from health_exchange.store import generations
 from health_exchange.store import subjects as people
+from health_exchange.store.among import is_among
 from health_exchange.store.schema import resources
 from health_exchange.store.token_index import found_by, has_token
 from health_exchange.store.transaction import Transaction
@@ -148,7 +149,7 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
             continue
         found.is_exact = found.is_exact and told.is_exact
         is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_REFERENCES
-        if told.tokens and not told.others:
+        if told.tokens and not told.others and not told.ids:
             (found.tokens if is_rare else frequent).append(group := sorted(set(told.tokens)))
             codes += [(criterion, group)] if criterion.name == "code" else []
         else:
@@ -172,19 +173,25 @@ class _Told:
 
     Attributes:
         tokens: Alternatives that are tokens.
+        ids: Alternatives that are ids.
         others: All others.
         is_exact: Whether the criterion is met by whatever is found.
         is_walked: Whether some alternative may be met by very many rows.
     """
 
     tokens: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     others: list[ColumnElement[bool]] = field(default_factory=list)
     is_exact: bool = True
     is_walked: bool = False
 
     def condition(self, tx: Transaction) -> ColumnElement[bool]:
         """All alternatives."""
-        return or_(false(), *([has_token(tx, self.tokens)] if self.tokens else []), *self.others)
+        tokens = [has_token(tx, self.tokens)] if self.tokens else []
+        # As one value: however many there are, they are one statement.
+        ids: list[ColumnElement[bool]] = [is_among(resources.c.id, sorted(set(self.ids)))] if self.ids else []
+        each = [*tokens, *ids, *self.others]
+        return each[0] if len(each) == 1 else or_(false(), *each)
 
     def tells(  # an alternative with what it is one of
         self, tx: Transaction, resource_type: str, criterion: Criterion, term: Term, sids: Mapping[str, frozenset[int]]
@@ -197,9 +204,9 @@ class _Told:
             case _ if criterion.modifier:
                 return False
             case IdTerm():
-                self.others.append(resources.c.id == term.id)
+                self.ids.append(term.id)
             case IdsTerm():
-                self.others.append(resources.c.id.in_(sorted(term.ids)))
+                self.ids += term.ids
             case PersonTerm():
                 self.others.append(resources.c.sid.in_(sorted(sids[term.pseudonym])))
             case KeyedTerm():
@@ -254,6 +261,15 @@ class _Told:
         return True
 
 
+def reference_tokens(tx: Transaction, resource_type: str, by: str, names: Sequence[str]) -> list[int] | None:
+    """The token of each of some references, as ``Type/id``; ``None`` where not everything that refers so has one."""
+    if not is_hashed(ReferenceTerm(None, ""), resource_type, by):
+        return None
+    if by in ANEW and not generations.has(tx, generations.TEXTS):
+        return None
+    return named_tokens(tx.keys.tokens, resource_type, by, names)
+
+
 def _text_tokens(tx: Transaction, resource_type: str, criterion: Criterion, term: TextTerm) -> list[int] | None:
     """The token that whatever a text finds has."""
     if not generations.has(tx, generations.TEXTS):
@@ -264,12 +280,10 @@ def _text_tokens(tx: Transaction, resource_type: str, criterion: Criterion, term
 
 def _tokens(tx: Transaction, resource_type: str, name: str, term: Term) -> list[int] | None:
     """The tokens of which whatever a term finds has one; ``None`` where it may have none."""
+    if isinstance(term, AmongTerm):
+        return reference_tokens(tx, resource_type, name, sorted(term.names))
     if name in ANEW and not generations.has(tx, generations.TEXTS):
         return None
-    if isinstance(term, AmongTerm):
-        if not is_hashed(ReferenceTerm(None, ""), resource_type, name):
-            return None
-        return named_tokens(tx.keys.tokens, resource_type, name, sorted(term.names))
     return tokens_asked(tx.keys.tokens, resource_type, name, term) if is_hashed(term, resource_type, name) else None
 
 
@@ -300,4 +314,4 @@ def _changed(term: DateTerm) -> ColumnElement[bool] | None:
 def _is_begun(term: DateTerm) -> ColumnElement[bool] | None:
     """That the row's clinical date is as a short date that is asked for so may have begun."""
     span = begun(term)
-    return None if span is None else resources.c.instant.between(*map(instant_text, span))
+    return None if span is None else resources.c.instant.between(instant_text(span[0]), instant_text(span[1]))

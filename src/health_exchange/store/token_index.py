@@ -5,6 +5,7 @@ in a table of their own, in the order pages are read.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, distinct, exists, func, literal, select
 
@@ -95,6 +96,21 @@ def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[boo
     found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
     # As an array, which is made before anything else: joined to it, all rows might be walked past.
     return resources.c.rid == func.any(func.array(found.scalar_subquery()))
+
+
+def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:
+    """Those of some tokens that a row has which has a token of each group, too; of ``resources`` more may be said."""
+    if not _is_in_rows(tx):
+        rows = select(tokens.c.token).distinct().join(resources, resources.c.rid == tokens.c.rid)
+        return rows.where(tokens.c.token.in_(wanted), *(has_token(tx, group) for group in groups))
+    alone = [group[0] for group in groups if len(group) == 1]
+    each = func.unnest(literal(wanted, TokenList), type_=BigInteger).column_valued("each")
+    all_of_them = func.array_append(literal(alone, TokenList), each, type_=TokenList())
+    # Joined, and not asked whether there is one: PostgreSQL would expect to meet that one soon, and walk.
+    found = select(each).distinct().select_from(resources)
+    return found.where(
+        resources.c.tokens.bool_op("@>")(all_of_them), *(has_token(tx, group) for group in groups if len(group) > 1)
+    )
 
 
 def leads_in_order(tx: Transaction, groups: Sequence[Sequence[int]]) -> bool:
