@@ -16,7 +16,15 @@ from health_exchange.search.finding import find
 from health_exchange.search.narrowing import narrowed
 from health_exchange.search.permission import Permitted
 from health_exchange.search.query import parse_over_types, parse_pairs
-from health_exchange.search.tokens import ANEW, HASHED, indexed_for, tokens_in, tokens_of, year_tokens_asked
+from health_exchange.search.tokens import (
+    ANEW,
+    HASHED,
+    QUARTERS,
+    indexed_for,
+    quarter_tokens_asked,
+    tokens_in,
+    tokens_of,
+)
 from health_exchange.store import generations, node_state, token_index
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.resources import CURRENT, opened
@@ -120,7 +128,7 @@ def test_the_generation_after_this_one_begins_at_the_first_row(
         assert store.read_now(generations.is_current)
 
 
-def test_rows_that_lack_years_alone_are_found_by_all_other_tokens_before_and_by_years_afterwards(
+def test_rows_that_lack_quarters_alone_are_found_by_all_other_tokens_before_and_by_quarters_afterwards(
     store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_records(keep)
@@ -129,15 +137,15 @@ def test_rows_that_lack_years_alone_are_found_by_all_other_tokens_before_and_by_
         keep({**observation(number), "effectiveDateTime": f"{2000 + number}-01-01"}, person=BO)
     coded = (("code", "bare"), ("date", "2020-01-01"))
 
-    def without_years(tx: Transaction) -> None:
+    def without_quarters(tx: Transaction) -> None:
         for row in tx.execute(CURRENT.add_columns(resources.c.tokens)).all():
-            years = year_tokens_asked(tx.keys.tokens, "Observation", ["4548-4", "HBA1C", "bare"], range(2000, 2050))
-            old = [token for token in row.tokens if token not in years]
+            made = quarter_tokens_asked(tx.keys.tokens, "Observation", ["4548-4", "HBA1C", "bare"], QUARTERS)
+            old = [token for token in row.tokens if token not in made]
             token_index.exchange(tx, row.rid, row.tokens, old)
             tx.execute(update(resources).where(resources.c.rid == row.rid).values(tokens=old))
         node_state.set_cursor(tx, "token-generation", generations.TEXTS)
 
-    store.write_now(without_years)
+    store.write_now(without_quarters)
     monkeypatch.setattr(candidates, "SCAN_MAX", 4)
     monkeypatch.setattr(candidates, "BATCH", 2)
     for is_anew in (False, True):
@@ -145,7 +153,7 @@ def test_rows_that_lack_years_alone_are_found_by_all_other_tokens_before_and_by_
         assert store.read_now(lambda tx: generations.has(tx, generations.TEXTS))
         assert ask(store, permit(5), ("family", "wáng"), kind="Patient") == ["p2"]
         query = parse_pairs("Observation", coded)
-        asked = store.read_now(lambda tx, query=query: narrowed(tx, query, {}, None).code_and_year)  # type: ignore[misc]  # bound in this loop
+        asked = store.read_now(lambda tx, query=query: narrowed(tx, query, {}, None).code_and_quarter)  # type: ignore[misc]  # bound in this loop
         assert bool(asked) is is_anew
         assert ask(store, permit(5), *coded) == ["o20"]
         if not is_anew:

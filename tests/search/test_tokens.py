@@ -46,8 +46,8 @@ def test_every_form_a_query_may_name_has_its_token() -> None:
 def test_no_token_is_kept_that_another_finds_as_well() -> None:
     codes = ["=4548-4", "http://loinc.org\n4548-4", "=bare"]
     kept = [("code", form) for form in codes]
-    # Each code with the year, which is that of UTC.
-    kept += [("code-date", "2024\n4548-4"), ("code-date", "2024\nbare")]
+    # Each code with the quarter, counted through: the second of 2024.
+    kept += [("code-date", "8097\n4548-4"), ("code-date", "8097\nbare")]
     kept += [("status", "=final"), ("identifier", "=L1"), ("identifier", "urn:lab\nL1"), ("subject", "Patient/p1")]
     assert tokens_of(KEY, "Observation", extract(OBSERVATION)) == sorted(
         token_of(KEY, "Observation", name, form) for name, form in kept

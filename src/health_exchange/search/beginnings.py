@@ -1,8 +1,8 @@
-"""When what is searched for by date may have begun, as far as the index knows: by clinical date, and by year of a code.
+"""When what is searched for by date may have begun, as the index knows it: by clinical date, and by code and quarter.
 
 Pure. A date that is short (``fhir.parameters.short_instant``) is told by the row's clinical date, and, of what has a
-code, by a token of the code and the year of that date; every date that is not has one token, whenever it began (ADR 38,
-49). Whatever is said here of a date is said too widely rather than too narrowly.
+code, by a token of the code and the quarter of that date. All others have one token, whenever they began (ADR 38, 49).
+Whatever is said here of a date is said too widely rather than too narrowly.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from health_exchange.model.secrecy import Secret
 from health_exchange.search.spans import EARLIEST, LATEST, Comparator
 from health_exchange.search.terms import Criterion, DateTerm, SearchQuery, TokenTerm
-from health_exchange.search.tokens import has_years, year_tokens_asked, years_between
-from health_exchange.store.token_index import TOGETHER_MAX
+from health_exchange.search.tokens import QUARTERS, has_quarters, quarter_tokens_asked, quarters_between
 
+ASKED_MAX = 400
+"""As many tokens are looked up at less cost than that of the rows which they leave out."""
 _SHORT = timedelta(days=2)
 """A date that is short ends at most so long after its instant, or before it."""
 
@@ -35,7 +36,7 @@ def begun(term: DateTerm) -> tuple[datetime, datetime] | None:
             return None
 
 
-def code_and_year_tokens(key: Secret, query: SearchQuery, coded: Criterion) -> Sequence[int]:
+def code_and_quarter_tokens(key: Secret, query: SearchQuery, coded: Criterion) -> Sequence[int]:
     """The tokens one of which whatever has a code and a date as they are asked for has.
 
     None where no date is asked for by which there are few of them, or the codes are not known as texts.
@@ -45,27 +46,25 @@ def code_and_year_tokens(key: Secret, query: SearchQuery, coded: Criterion) -> S
         query: What is asked of one type.
         coded: That of its criteria which asks for the code, without a modifier.
     """
-    years = _years(query)
+    quarters = _quarters(query)
     is_known = all(isinstance(term, TokenTerm) and term.code for term in coded.terms)
-    if years is None or not is_known or not has_years(query.type):
+    if not is_known or len(quarters) == len(QUARTERS) or not has_quarters(query.type):
         return ()
     codes = {term.code for term in coded.terms if isinstance(term, TokenTerm)}
-    if len(codes) * (len(years) + 1) > TOGETHER_MAX:
+    if len(codes) * (len(quarters) + 1) > ASKED_MAX:
         return ()
-    return sorted(year_tokens_asked(key, query.type, codes, years))
+    return sorted(quarter_tokens_asked(key, query.type, codes, quarters))
 
 
-def _years(query: SearchQuery) -> set[int] | None:
-    """In which years whatever has a short date as it is asked for may have begun; ``None`` for whenever."""
-    years: set[int] | None = None
+def _quarters(query: SearchQuery) -> set[int]:
+    """As of which quarters whatever has a short date as it is asked for may count."""
+    quarters = set(QUARTERS)
     for criterion in query.criteria:
         spans = [begun(term) for term in criterion.terms if isinstance(term, DateTerm)]
-        if criterion.name == "date" and not criterion.modifier and len(spans) == len(criterion.terms):
-            if None in spans:
-                continue
-            of_this = {year for span in spans if span is not None for year in years_between(*span)}
-            years = of_this if years is None else years & of_this
-    return years
+        is_told = len(spans) == len(criterion.terms) and None not in spans
+        if criterion.name == "date" and not criterion.modifier and is_told:
+            quarters &= {each for span in spans if span is not None for each in quarters_between(*span)}
+    return quarters
 
 
 def _earlier(moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.search.beginnings import begun, code_and_year_tokens
+from health_exchange.search.beginnings import begun, code_and_quarter_tokens
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.terms import (
@@ -45,7 +45,7 @@ from health_exchange.store import generations
 from health_exchange.store import subjects as people
 from health_exchange.store.among import is_among
 from health_exchange.store.schema import resources
-from health_exchange.store.token_index import found_by, has_token
+from health_exchange.store.token_index import TOGETHER_MAX, found_by, has_token
 from health_exchange.store.transaction import Transaction
 
 FEW_TOKENS = 8
@@ -60,8 +60,8 @@ class Narrowing:
 
     Attributes:
         tokens: Of every group, a match has at least one token; the group that fewest rows have comes first.
-        code: That of them in whose place ``code_and_year`` leads to fewer rows, where the index is asked.
-        code_and_year: A match has at least one of these tokens.
+        code: That of them in whose place ``code_and_quarter`` leads to fewer rows, where the index is asked.
+        code_and_quarter: A match has at least one of these tokens.
         others: What else no match fails.
         type: That it is of this type, where its tokens do not say so or its name leads to it.
         is_named: Whether ids lead to what is left.
@@ -72,7 +72,7 @@ class Narrowing:
 
     tokens: list[Sequence[int]] = field(default_factory=list)
     code: Sequence[int] = ()
-    code_and_year: Sequence[int] = ()
+    code_and_quarter: Sequence[int] = ()
     others: list[ColumnElement[bool]] = field(default_factory=list)
     type: str = ""
     is_named: bool = False
@@ -81,11 +81,16 @@ class Narrowing:
     is_exact: bool = True
 
     @property
+    def has_many(self) -> bool:
+        """Whether a group has so many tokens that looking them up is most of the work."""
+        return any(len(group) > TOGETHER_MAX for group in self.tokens)
+
+    @property
     def leading(self) -> list[Sequence[int]]:
         """The groups of tokens that lead to the fewest rows."""
-        if not self.code_and_year:
+        if not self.code_and_quarter:
             return self.tokens
-        return [self.code_and_year, *(group for group in self.tokens if group is not self.code)]
+        return [self.code_and_quarter, *(group for group in self.tokens if group is not self.code)]
 
     def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
         """As conditions of a statement that begins with the index."""
@@ -160,8 +165,8 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
     found.tokens += frequent
     if codes and not found.is_rare:
         criterion, found.code = codes[0]
-        dated = code_and_year_tokens(tx.keys.tokens, query, criterion)
-        found.code_and_year = dated if dated and generations.has(tx, generations.YEARS) else ()
+        dated = code_and_quarter_tokens(tx.keys.tokens, query, criterion)
+        found.code_and_quarter = dated if dated and generations.has(tx, generations.QUARTERS) else ()
     if found.is_named or not found.tokens:
         found.type = query.type
     return found

@@ -8,7 +8,7 @@ Every token is paid for in each row and its index, so no form has one that anoth
 has its typed form only, a code without a system the one without regard to systems, who is found as ``subject`` is found
 as ``patient`` by the same token, and a family name as a name. Texts have tokens of how they begin. Who belongs to a
 Patient as whose record it is has no second token for it; a date that lasts a day at most has none at all (ADR 38), but
-what has a code besides has one of both: of the code and the year, or of the code and a date that is long (ADR 49).
+what has a code besides has one of both: of the code and the quarter, or of the code and a long date (ADR 49).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,11 +51,13 @@ _REMEMBERED_MAX = 200
 """Characters of a value whose hashes are remembered; a code has fewer, and whatever is longer would fill the memory."""
 _PATIENT, _SUBJECT = "patient", "subject"
 _MEMBER, _LONG = "_compartment", "date"
-_CODE, _CODE_AND_YEAR = "code", "code-date"
-_LONG_YEAR = "long"
-"""Stands for the year of a date that is long."""
+_CODE, _CODE_AND_QUARTER = "code", "code-date"
+_LONG_QUARTER = "long"
+"""Stands for the quarter of a date that is long."""
 FIRST_YEAR, LAST_YEAR = 1970, 2049
-"""Years that have tokens of their own; what was before or comes after counts as of the first or the last."""
+QUARTERS = range(4 * FIRST_YEAR, 4 * LAST_YEAR + 4)
+"""The quarters of years that have tokens of their own, counted through; what was before or comes after counts as of the
+first or the last."""
 _BEGINNINGS, _WIDE_BEGINNINGS = (8, 5, 3, 2), (8, 5, 3, 2, 1)
 """Lengths of the beginnings of a text that have tokens. One character says much where words are one or two long."""
 _WIDE = "\u2e80"
@@ -115,29 +117,30 @@ def long_token(key: Secret, resource_type: str) -> int:
     return token_of(key, resource_type, _LONG, "")
 
 
-def year_tokens_asked(key: Secret, resource_type: str, codes: Iterable[str], years: Iterable[int]) -> list[int]:
-    """The tokens of which whatever has one of some codes and began in one of some years has one.
+def quarter_tokens_asked(key: Secret, resource_type: str, codes: Iterable[str], quarters: Iterable[int]) -> list[int]:
+    """The tokens of which whatever has one of some codes and began in one of some quarters has one.
 
     Whatever has a long date has one, too, whenever it began.
 
     Args:
         key: The node's token key.
-        resource_type: One that :func:`has_years`.
+        resource_type: One that :func:`has_quarters`.
         codes: Without regard to their systems.
-        years: As :func:`years_between` gives them.
+        quarters: As :func:`quarters_between` gives them.
     """
-    named = [*map(str, years), _LONG_YEAR]
-    return [_year_token(key.raw, resource_type, code, year) for code in codes for year in named]
+    named = [*map(str, quarters), _LONG_QUARTER]
+    return [_quarter_token(key.raw, resource_type, code, each) for code in codes for each in named]
 
 
-def years_between(first: datetime, last: datetime) -> range:
-    """As which years what began between two instants may count."""
-    return range(_bounded(first.astimezone(UTC).year), _bounded(last.astimezone(UTC).year) + 1)
+def quarters_between(first: datetime, last: datetime) -> range:
+    """As of which quarters what began between two instants may count."""
+    one, other = (each.astimezone(UTC) for each in (first, last))
+    return range(_quarter(one.year, one.month), _quarter(other.year, other.month) + 1)
 
 
 @cache
-def has_years(resource_type: str) -> bool:
-    """Whether what is of a type has tokens of its codes and the year that it began in."""
+def has_quarters(resource_type: str) -> bool:
+    """Whether what is of a type has tokens of its codes and the quarter that it began in."""
     return is_dated(resource_type) and _CODE in hashed_for(resource_type)
 
 
@@ -228,25 +231,25 @@ def _owner(resource_type: str) -> str:
 def _dated(key: Secret, resource_type: str, dates: Sequence[SearchValue], codes: Iterable[str]) -> Iterator[int]:
     """The tokens that a resource has for its ``date``, alone and with each of its codes."""
     instant = short_instant(dates)
-    year = _LONG_YEAR if instant is None else str(_bounded(int(instant[:4])))
+    quarter = _LONG_QUARTER if instant is None else str(_quarter(int(instant[:4]), int(instant[5:7])))
     if instant is None:
         yield long_token(key, resource_type)
     for code in codes:
-        make = _remembered_year_token if len(code) <= _REMEMBERED_MAX else _year_token
-        yield make(key.raw, resource_type, code, year)
+        make = _remembered_quarter_token if len(code) <= _REMEMBERED_MAX else _quarter_token
+        yield make(key.raw, resource_type, code, quarter)
 
 
-def _year_token(key: bytes, resource_type: str, code: str, year: str) -> int:
-    """The token of a code, whatever its system, and a year."""
-    return token_of(Secret(key), resource_type, _CODE_AND_YEAR, f"{year}\n{code}")
+def _quarter_token(key: bytes, resource_type: str, code: str, quarter: str) -> int:
+    """The token of a code, whatever its system, and a quarter."""
+    return token_of(Secret(key), resource_type, _CODE_AND_QUARTER, f"{quarter}\n{code}")
 
 
-_remembered_year_token = lru_cache(maxsize=1 << 16)(_year_token)
+_remembered_quarter_token = lru_cache(maxsize=1 << 16)(_quarter_token)
 
 
-def _bounded(year: int) -> int:
-    """As which year one counts."""
-    return min(max(year, FIRST_YEAR), LAST_YEAR)
+def _quarter(year: int, month: int) -> int:
+    """As of which quarter a month counts."""
+    return min(max(4 * year + (month - 1) // 3, QUARTERS[0]), QUARTERS[-1])
 
 
 def _beginnings(text: str) -> Iterator[str]:

@@ -12,10 +12,10 @@ from health_exchange.store import node_state
 from health_exchange.store.database import Database
 from health_exchange.store.transaction import Transaction
 
-TEXTS, YEARS = 2, 3
-GENERATION = YEARS
+TEXTS, QUARTERS = 2, 3
+GENERATION = QUARTERS
 """Counts what ``search.tokens`` makes: 1 had codes, identifiers and persons, 2 also texts, encounters, compartments and
-long dates (``TEXTS``), 3 also codes with years (``YEARS``)."""
+long dates (``TEXTS``), 3 also codes with quarters of years (``QUARTERS``)."""
 _GENERATION, _PLACE = "token-generation", "tokens-anew"
 _THROUGH: WeakKeyDictionary[Database, dict[int, float]] = WeakKeyDictionary()
 """When databases were first seen with all rows of a generation, which none of them loses again."""
