@@ -18,7 +18,7 @@ from typing import Protocol
 import psycopg
 from benchmarks.machine import processor_seconds
 
-_SETTINGS = ("max_connections=200", "shared_buffers=256MB", "max_wal_size=4GB", "checkpoint_timeout=30min", "jit=off")
+_SETTINGS = ("max_connections=200", "shared_buffers=2GB", "max_wal_size=4GB", "checkpoint_timeout=30min", "jit=off")
 _SIZES = """
 SELECT c.relname, pg_relation_size(c.oid) + coalesce(pg_relation_size(nullif(c.reltoastrelid, 0)), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public'

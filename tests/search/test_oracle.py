@@ -28,6 +28,7 @@ EVERYTHING = 5
 """The level of who may see all there is."""
 FAMILIES = ("Li", "Wang", "Müller", "muller-Zhao", "王")
 CODES = ("a", "b", "c")
+MONTHS = 24
 STATUSES = ("final", "amended")
 SORTS = (
     *("", "_id", "-_id", "date,-_id", "-date,_id", "date", "-date"),
@@ -56,6 +57,7 @@ class Result:
     code: str
     status: str
     month: int
+    is_precise: bool
     value: int | None
     level: int
 
@@ -74,7 +76,8 @@ def results(dice: Random, of: Sequence[Person]) -> list[Result]:
             dice.choice(of),
             dice.choice(CODES),
             dice.choice(STATUSES),
-            dice.randint(1, 12),
+            dice.randint(1, MONTHS),
+            dice.random() < 0.7,
             dice.choice((None, 1, 2, 3)),
             dice.choice((3, 3, 5)),
         )
@@ -95,13 +98,18 @@ def keep_all(keep: Keep, of: Sequence[Person], them: Sequence[Result]) -> None:
                 "status": each.status,
                 "code": {"coding": [{"system": "urn:c", "code": each.code}]},
                 "subject": {"reference": f"Patient/{each.of.id}"},
-                "effectiveDateTime": f"2024-{each.month:02}",
+                "effectiveDateTime": written(each.month) + ("-15" if each.is_precise else ""),
                 "component": [{"code": {}, "valueQuantity": duration(each)}],
                 **({"valueQuantity": {"value": each.value}} if each.value is not None else {}),
             },
             person=owners[each.of.id],
             sensitivity=each.level,
         )
+
+
+def written(month: int) -> str:
+    """A month of two years."""
+    return f"{2023 + (month - 1) // 12}-{(month - 1) % 12 + 1:02}"
 
 
 def duration(each: Result) -> dict[str, object]:
@@ -115,11 +123,11 @@ def begins(text: str, prefix: str) -> bool:
 
 
 @st.composite
-def questions(draw: st.DrawFn, level: int) -> tuple[tuple[str, str], Holds]:
-    """A parameter with its value, and what it means."""
+def questions(draw: st.DrawFn, level: int, kind: str = "") -> tuple[tuple[str, str], Holds]:
+    """A parameter with its value, and what it means; the parameter of a kind where one is named."""
     code, status, family = (draw(st.sampled_from(each)) for each in (CODES, STATUSES, FAMILIES))
-    month, value, person = draw(st.integers(1, 12)), draw(st.integers(1, 3)), f"p{draw(st.integers(0, 4))}"
-    date = f"2024-{month:02}"
+    month, value, person = draw(st.integers(1, MONTHS)), draw(st.integers(1, 3)), f"p{draw(st.integers(0, 4))}"
+    date = written(month)
     prefix = family[: draw(st.integers(1, len(family)))]
     options: list[tuple[tuple[str, str], Holds]] = [
         (("code", code), lambda each: each.code == code),
@@ -155,7 +163,7 @@ def questions(draw: st.DrawFn, level: int) -> tuple[tuple[str, str], Holds]:
         (("patient.family:exact", family), lambda each: seen(each.of, level) and each.of.family == family),
         (("subject:Patient._id", person), lambda each: seen(each.of, level) and each.of.id == person),
     ]
-    return draw(st.sampled_from(options))
+    return draw(st.sampled_from([each for each in options if kind in {"", each[0][0]}]))
 
 
 def seen(person: Person, level: int) -> bool:
@@ -174,7 +182,8 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
     wipe(store)
     keep_all(keep, of, them)
     permitted = permit(level)
-    asked = data.draw(st.lists(questions(level), max_size=3))
+    both = st.tuples(questions(level, "code"), questions(level, "date")).map(list)
+    asked = data.draw(st.lists(questions(level), max_size=3) | both)
     count, sort = (
         data.draw(st.integers(1, 6)),
         data.draw(st.sampled_from(SORTS)),
@@ -237,7 +246,7 @@ def in_order(them: Sequence[Result], sort: str) -> list[str]:
     ordered = sorted(them, key=lambda each: each.id, reverse=sort in {"", "date", "-date"} or sort.endswith("-_id"))
     first = sort.partition(",")[0]
     ranks: dict[str, Callable[[Result], int | str]] = {
-        "date": lambda each: each.month,
+        "date": lambda each: 2 * each.month + each.is_precise,
         "component-value-quantity": lambda each: each.month,
         "code": lambda each: each.code,
         "status": lambda each: each.status,

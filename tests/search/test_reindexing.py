@@ -13,9 +13,18 @@ from health_exchange.fhir.parameters import settle, written_values
 from health_exchange.search import candidates, reindexing
 from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.finding import find
+from health_exchange.search.narrowing import narrowed
 from health_exchange.search.permission import Permitted
-from health_exchange.search.query import parse_over_types
-from health_exchange.search.tokens import ANEW, HASHED, indexed_for, tokens_in, tokens_of
+from health_exchange.search.query import parse_over_types, parse_pairs
+from health_exchange.search.tokens import (
+    ANEW,
+    HASHED,
+    QUARTERS,
+    indexed_for,
+    quarter_tokens_asked,
+    tokens_in,
+    tokens_of,
+)
 from health_exchange.store import generations, node_state, token_index
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.resources import CURRENT, opened
@@ -117,6 +126,50 @@ def test_the_generation_after_this_one_begins_at_the_first_row(
             steps += 1
         assert steps
         assert store.read_now(generations.is_current)
+
+
+def test_rows_that_lack_quarters_alone_are_found_by_all_other_tokens_before_and_by_quarters_afterwards(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_records(keep)
+    for number in range(10, 40):
+        keep({"resourceType": "Patient", "id": f"p{number}", "name": [{"family": "Zhao"}]}, person=BO)
+        keep({**observation(number), "effectiveDateTime": f"{2000 + number}-01-01"}, person=BO)
+    coded = (("code", "bare"), ("date", "2020-01-01"))
+
+    def without_quarters(tx: Transaction) -> None:
+        for row in tx.execute(CURRENT.add_columns(resources.c.tokens)).all():
+            made = quarter_tokens_asked(tx.keys.tokens, "Observation", ["4548-4", "HBA1C", "bare"], QUARTERS)
+            old = [token for token in row.tokens if token not in made]
+            token_index.exchange(tx, row.rid, row.tokens, old)
+            tx.execute(update(resources).where(resources.c.rid == row.rid).values(tokens=old))
+        node_state.set_cursor(tx, "token-generation", generations.TEXTS)
+
+    store.write_now(without_quarters)
+    monkeypatch.setattr(candidates, "SCAN_MAX", 4)
+    monkeypatch.setattr(candidates, "BATCH", 2)
+    for is_anew in (False, True):
+        assert store.read_now(generations.is_current) is is_anew
+        assert store.read_now(lambda tx: generations.has(tx, generations.TEXTS))
+        assert ask(store, permit(5), ("family", "wáng"), kind="Patient") == ["p2"]
+        query = parse_pairs("Observation", coded)
+        asked = store.read_now(lambda tx, query=query: narrowed(tx, query, {}, None).code_and_quarter)  # type: ignore[misc]  # bound in this loop
+        assert bool(asked) is is_anew
+        assert ask(store, permit(5), *coded) == ["o20"]
+        if not is_anew:
+            step_through(store)
+
+
+def test_a_step_ends_where_its_bodies_are_large(store: Store, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        keep({"resourceType": "Patient", "id": f"p{number}", "name": [{"family": "Zhao"}]}, person=BO)
+    take_back(store)
+    monkeypatch.setattr(reindexing, "BODY_BYTES", 1)
+    steps = []
+    while (done := store.write_now(reindexing.step)) is not None:
+        steps.append(done.rows)
+    assert steps == [1, 1, 1, 1]
+    assert store.read_now(generations.is_current)
 
 
 def test_who_began_before_all_rows_had_their_tokens_does_not_go_by_them(store: Store, keep: Keep) -> None:

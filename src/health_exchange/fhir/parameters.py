@@ -113,19 +113,20 @@ def is_dated(resource_type: str) -> bool:
     return resource_type not in _INSTANTS and "date" in offered_for(resource_type) and is_read(resource_type, "date")
 
 
-def is_short(values: Sequence[SearchValue]) -> bool:
-    """Whether the dates of a resource are one date that begins at its clinical date and lasts a day at most.
+def short_instant(values: Sequence[SearchValue]) -> str | None:
+    """When a resource began whose dates are one that lasts a day at most: its clinical date; ``None`` of all others.
 
     Args:
         values: Those of its parameter ``date``.
     """
     if len(values) != 1 or not values[0].start or not values[0].end:
-        return False
+        return None
     start, end = _TIME.fullmatch(values[0].start), _TIME.fullmatch(values[0].end)
     if start is None or end is None or start[3] is None or not _FIRST_YEAR < start[1] < _LAST_YEAR:
-        return False
+        return None
     # The zone is compared too: the same day in two zones may be two days long.
-    return start.group(1, 2, 3, 6) == end.group(1, 2, 3, 6) and _instant(values[0].start) is not None
+    is_one_day = start.group(1, 2, 3, 6) == end.group(1, 2, 3, 6)
+    return _instant(values[0].start) if is_one_day else None
 
 
 def written_values(decoded: Mapping[str, Any], wanted: frozenset[str]) -> list[SearchValue]:

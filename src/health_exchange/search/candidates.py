@@ -16,14 +16,14 @@ from sqlalchemy import ColumnElement, func, select
 from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.search.matching import Matcher
-from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, sids_of
+from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, reference_tokens, sids_of
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.terms import SearchQuery
 from health_exchange.search.tokens import HASHED
-from health_exchange.store.among import among, rows_among
+from health_exchange.store.among import among, is_among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token, leads_in_order, led_by, tokened
+from health_exchange.store.token_index import has_token, leads_in_order, led_by, names_few, together, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -156,13 +156,36 @@ def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: 
 def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
     """Ids of what a query finds, some ``at_most``; ``None`` where bodies would have to tell."""
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
-    if not narrowing.is_exact or not narrowing.tokens:
+    if not narrowing.is_exact or not (narrowing.tokens or narrowing.is_named):
         return None
     statement = select(resources.c.id)
     if narrowing.needs_subjects:
         statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
     found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
     return list(found.scalars())
+
+
+def referred_to(
+    tx: Transaction, query: SearchQuery, permitted: Permitted, by: str, names: Sequence[str]
+) -> set[str] | None:
+    """To which of some resources one that a query finds refers; ``None`` where bodies would have to tell.
+
+    Args:
+        tx: The transaction.
+        query: What refers to them; its chains are followed already.
+        permitted: What the caller may see.
+        by: The reference.
+        names: Each as ``Type/id``.
+    """
+    narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
+    references = reference_tokens(tx, query.type, by, names)
+    if not narrowing.is_exact or narrowing.is_named or references is None:
+        return None
+    statement = together(tx, references, narrowing.tokens).where(resources.c.deleted.is_(False), *narrowing.others)
+    if narrowing.needs_subjects:
+        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
+    there = set(tx.execute(statement).scalars())
+    return {name for name, token in zip(names, references, strict=True) if token in there}
 
 
 def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -> int:
@@ -190,7 +213,7 @@ def _batches(
     tx: Transaction, query: SearchQuery, narrowing: Narrowing, after: int | None, limit: int
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, newest row first, as many at a time as are opened together."""
-    if narrowing.is_rare or leads_in_order(tx, narrowing.tokens):
+    if narrowing.is_rare or narrowing.has_many or leads_in_order(tx, narrowing.tokens):
         yield from _by_index(tx, narrowing, after, limit)
         return
     if after is None:
@@ -215,6 +238,8 @@ def _by_index(
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, all of them named by the index and then put in order."""
     walks = leads_in_order(tx, narrowing.tokens) and not narrowing.is_named
+    if walks and narrowing.code_and_quarter:
+        walks = not names_few(tx, narrowing.code_and_quarter)
     while True:
         if walks:
             named = led_by(tx, narrowing.tokens, after).where(*narrowing.others)
@@ -233,6 +258,21 @@ def _by_index(
         if len(batch) < limit:
             return
         after, limit = batch[-1].rid, min(BATCH, 2 * limit)
+        if not walks:
+            yield from _named_once(tx, narrowing, after)
+            return
+
+
+def _named_once(tx: Transaction, narrowing: Narrowing, after: int) -> Iterator[Sequence[StoredResource]]:
+    """The candidates below a row: one statement names as many as may be opened, for naming them is most of the work."""
+    named = select(resources.c.rid).where(*narrowing.found(tx), resources.c.rid < after, resources.c.deleted.is_(False))
+    if narrowing.needs_subjects:
+        named = named.join(subjects, subjects.c.sid == resources.c.sid)
+    # One batch more than may be opened, by which whoever opens them learns that there are more.
+    ordered = named.order_by((resources.c.rid + 0).desc()).limit(SCAN_MAX + BATCH)
+    rids = tx.execute(ordered).scalars().all()
+    for start in range(0, len(rids), BATCH):
+        yield _rows(tx, [is_among(resources.c.rid, rids[start : start + BATCH])], resources.c.rid.desc(), BATCH)
 
 
 def _is_rare(tx: Transaction, query: SearchQuery) -> bool:

@@ -12,7 +12,15 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from health_exchange.fhir.parameter_table import located, parameters_of
-from health_exchange.search.candidates import Budget, ScanError, Sieve, TooCostlyError, ids_found, matches_of
+from health_exchange.search.candidates import (
+    Budget,
+    ScanError,
+    Sieve,
+    TooCostlyError,
+    ids_found,
+    matches_of,
+    referred_to,
+)
 from health_exchange.search.comparing import named_by
 from health_exchange.search.matching import decoded
 from health_exchange.search.permission import Permitted
@@ -119,7 +127,7 @@ class _Walk:
 
     def _matches(self, query: SearchQuery) -> Iterator[StoredResource]:
         """What a query without chains finds; raises ``TooWideError`` where too much has to be opened."""
-        found = matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted)
+        found = self._all(query)
         problem = None
         try:
             yield from found
@@ -144,18 +152,39 @@ class _Walk:
         if isinstance(step, ChainTerm):
             parameter = parameters_of(kept[0].type)[name]
             named = {each.rid: {named_by(value.value) for value in located(decoded(each), parameter)} for each in kept}
-            prefix = f"{step.type}/"
-            ids = {each.removeprefix(prefix) for names in named.values() for each in names if each.startswith(prefix)}
-            near = Criterion(name="_id", terms=(IdsTerm(frozenset(ids)),))
+            there = self._there(step, frozenset[str]().union(*named.values()))
         else:
             named = {each.rid: {f"{each.type}/{each.id}"} for each in kept}
-            names = frozenset[str]().union(*named.values())
-            near = Criterion(name=step.by, terms=(AmongTerm(names),))
-        query = self.followed(SearchQuery(type=step.type, criteria=(near, step.criterion)))
-        there: set[str] = set()
-        for each in matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted):
-            there |= {f"{each.type}/{each.id}"} if isinstance(step, ChainTerm) else _referred(each, step)
+            there = self._referred(step, frozenset[str]().union(*named.values()))
         return {rid for rid, names in named.items() if names & there}
+
+    def _there(self, step: ChainTerm, names: frozenset[str]) -> set[str]:
+        """Those of some names that are of what meets the criterion of a step."""
+        prefix = f"{step.type}/"
+        ids = frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        near = Criterion(name="_id", terms=(IdsTerm(ids),))
+        query = self.followed(SearchQuery(type=step.type, criteria=(near, step.criterion)))
+        found = ids_found(self._tx, query, self._permitted, len(ids))
+        if found is None:
+            found = [kept.id for kept in self._all(query)]
+        else:
+            self._budget.spend(len(ids))
+        return {f"{prefix}{each}" for each in found}
+
+    def _referred(self, step: HasTerm, names: frozenset[str]) -> set[str]:
+        """Those of some names that something which meets the criterion of a step refers to."""
+        far = self.followed(SearchQuery(type=step.type, criteria=(step.criterion,)))
+        found = referred_to(self._tx, far, self._permitted, step.by, sorted(names))
+        if found is not None:
+            self._budget.spend(len(names))
+            return found
+        near = Criterion(name=step.by, terms=(AmongTerm(names),))
+        query = msgspec.structs.replace(far, criteria=(near, *far.criteria))
+        return set[str]().union(*(_referred(kept, step) for kept in self._all(query)))
+
+    def _all(self, query: SearchQuery) -> Iterator[StoredResource]:
+        """What a query without chains finds."""
+        return matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted)
 
 
 def _too_wide(term: ChainTerm | HasTerm) -> TooWideError:

@@ -205,7 +205,7 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: Found
     narrowing = narrowed(tx, plain, sids_of(tx, plain), permitted)
     insists = query.total is Total.ACCURATE or not query.count
     most = SCAN_MAX if insists else min(SCAN_MAX, UNASKED_MAX)
-    if narrowing.is_exact:
+    if narrowing.is_exact and (insists or not narrowing.has_many):
         count = counted(tx, narrowing, None if insists else most + 1)
         return None if count > most and not insists else count
     if not insists:

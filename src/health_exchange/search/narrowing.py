@@ -6,15 +6,16 @@ every row has them (``store.generations``).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, false, or_
 
 from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
+from health_exchange.search.beginnings import begun, code_and_quarter_tokens
 from health_exchange.search.permission import Permitted, is_permitted
-from health_exchange.search.spans import EARLIEST, LATEST, Comparator
+from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.terms import (
     AmongTerm,
     CompartmentTerm,
@@ -42,16 +43,15 @@ from health_exchange.search.tokens import (
 )
 from health_exchange.store import generations
 from health_exchange.store import subjects as people
+from health_exchange.store.among import is_among
 from health_exchange.store.schema import resources
-from health_exchange.store.token_index import found_by, has_token
+from health_exchange.store.token_index import TOGETHER_MAX, found_by, has_token
 from health_exchange.store.transaction import Transaction
 
 FEW_TOKENS = 8
 """As many alternatives are compared with a row at little cost."""
 FEW_REFERENCES = 100
 """Alternatives of a reference or an identifier that still have few rows together."""
-_SHORT = timedelta(days=2)
-"""A date that is short (``fhir.parameters.is_short``) ends at most so long after its instant, or before it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +60,8 @@ class Narrowing:
 
     Attributes:
         tokens: Of every group, a match has at least one token; the group that fewest rows have comes first.
+        code: That of them in whose place ``code_and_quarter`` leads to fewer rows, where the index is asked.
+        code_and_quarter: A match has at least one of these tokens.
         others: What else no match fails.
         type: That it is of this type, where its tokens do not say so or its name leads to it.
         is_named: Whether ids lead to what is left.
@@ -69,6 +71,8 @@ class Narrowing:
     """
 
     tokens: list[Sequence[int]] = field(default_factory=list)
+    code: Sequence[int] = ()
+    code_and_quarter: Sequence[int] = ()
     others: list[ColumnElement[bool]] = field(default_factory=list)
     type: str = ""
     is_named: bool = False
@@ -76,9 +80,21 @@ class Narrowing:
     is_rare: bool = False
     is_exact: bool = True
 
+    @property
+    def has_many(self) -> bool:
+        """Whether a group has so many tokens that looking them up is most of the work."""
+        return any(len(group) > TOGETHER_MAX for group in self.tokens)
+
+    @property
+    def leading(self) -> list[Sequence[int]]:
+        """The groups of tokens that lead to the fewest rows."""
+        if not self.code_and_quarter:
+            return self.tokens
+        return [self.code_and_quarter, *(group for group in self.tokens if group is not self.code)]
+
     def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
         """As conditions of a statement that begins with the index."""
-        tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.tokens)
+        tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.leading)
         return [*tokens, *([resources.c.type == self.type] if self.type else []), *self.others]
 
     def met(self, tx: Transaction) -> list[ColumnElement[bool]]:
@@ -130,6 +146,7 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
     """What the index says of one type."""
     found = Narrowing()
     frequent: list[Sequence[int]] = []
+    codes: list[tuple[Criterion, Sequence[int]]] = []
     for criterion in query.criteria:
         told = _Told()
         if not all(told.tells(tx, query.type, criterion, term, sids) for term in criterion.terms):
@@ -137,14 +154,19 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
             continue
         found.is_exact = found.is_exact and told.is_exact
         is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_REFERENCES
-        if told.tokens and not told.others:
-            (found.tokens if is_rare else frequent).append(sorted(set(told.tokens)))
+        if told.tokens and not told.others and not told.ids:
+            (found.tokens if is_rare else frequent).append(group := sorted(set(told.tokens)))
+            codes += [(criterion, group)] if criterion.name == "code" else []
         else:
             found.others.append(told.condition(tx))
             found.is_named = found.is_named or all(isinstance(term, IdTerm | IdsTerm) for term in criterion.terms)
         found.is_rare = found.is_rare or (is_rare and not told.is_walked)
     # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
     found.tokens += frequent
+    if codes and not found.is_rare:
+        criterion, found.code = codes[0]
+        dated = code_and_quarter_tokens(tx.keys.tokens, query, criterion)
+        found.code_and_quarter = dated if dated and generations.has(tx, generations.QUARTERS) else ()
     if found.is_named or not found.tokens:
         found.type = query.type
     return found
@@ -156,19 +178,25 @@ class _Told:
 
     Attributes:
         tokens: Alternatives that are tokens.
+        ids: Alternatives that are ids.
         others: All others.
         is_exact: Whether the criterion is met by whatever is found.
         is_walked: Whether some alternative may be met by very many rows.
     """
 
     tokens: list[int] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
     others: list[ColumnElement[bool]] = field(default_factory=list)
     is_exact: bool = True
     is_walked: bool = False
 
     def condition(self, tx: Transaction) -> ColumnElement[bool]:
         """All alternatives."""
-        return or_(false(), *([has_token(tx, self.tokens)] if self.tokens else []), *self.others)
+        tokens = [has_token(tx, self.tokens)] if self.tokens else []
+        # As one value: however many there are, they are one statement.
+        ids: list[ColumnElement[bool]] = [is_among(resources.c.id, sorted(set(self.ids)))] if self.ids else []
+        each = [*tokens, *ids, *self.others]
+        return each[0] if len(each) == 1 else or_(false(), *each)
 
     def tells(  # an alternative with what it is one of
         self, tx: Transaction, resource_type: str, criterion: Criterion, term: Term, sids: Mapping[str, frozenset[int]]
@@ -181,9 +209,9 @@ class _Told:
             case _ if criterion.modifier:
                 return False
             case IdTerm():
-                self.others.append(resources.c.id == term.id)
+                self.ids.append(term.id)
             case IdsTerm():
-                self.others.append(resources.c.id.in_(sorted(term.ids)))
+                self.ids += term.ids
             case PersonTerm():
                 self.others.append(resources.c.sid.in_(sorted(sids[term.pseudonym])))
             case KeyedTerm():
@@ -209,8 +237,8 @@ class _Told:
         """Add a date."""
         if name == "_lastUpdated":
             dated = _changed(term)
-        elif name == "date" and is_dated(resource_type) and generations.is_current(tx):
-            dated = _begun(term)
+        elif name == "date" and is_dated(resource_type) and generations.has(tx, generations.TEXTS):
+            dated = _is_begun(term)
             if dated is not None:
                 dated = or_(dated, has_token(tx, [long_token(tx.keys.tokens, resource_type)]))
         else:
@@ -226,7 +254,7 @@ class _Told:
             self.others.append(resources.c.id == term.id)
         if not compartment_of(resource_type):
             self.others.append(false())
-        elif not generations.is_current(tx):
+        elif not generations.has(tx, generations.TEXTS):
             names = [f"Patient/{term.id}"]
             if own != set(compartment_of(resource_type)):
                 return False
@@ -238,9 +266,18 @@ class _Told:
         return True
 
 
+def reference_tokens(tx: Transaction, resource_type: str, by: str, names: Sequence[str]) -> list[int] | None:
+    """The token of each of some references, as ``Type/id``; ``None`` where not everything that refers so has one."""
+    if not is_hashed(ReferenceTerm(None, ""), resource_type, by):
+        return None
+    if by in ANEW and not generations.has(tx, generations.TEXTS):
+        return None
+    return named_tokens(tx.keys.tokens, resource_type, by, names)
+
+
 def _text_tokens(tx: Transaction, resource_type: str, criterion: Criterion, term: TextTerm) -> list[int] | None:
     """The token that whatever a text finds has."""
-    if not generations.is_current(tx):
+    if not generations.has(tx, generations.TEXTS):
         return None
     token = text_token_asked(tx.keys.tokens, resource_type, criterion.name, criterion.modifier, term)
     return None if token is None else [token]
@@ -248,12 +285,10 @@ def _text_tokens(tx: Transaction, resource_type: str, criterion: Criterion, term
 
 def _tokens(tx: Transaction, resource_type: str, name: str, term: Term) -> list[int] | None:
     """The tokens of which whatever a term finds has one; ``None`` where it may have none."""
-    if name in ANEW and not generations.is_current(tx):
-        return None
     if isinstance(term, AmongTerm):
-        if not is_hashed(ReferenceTerm(None, ""), resource_type, name):
-            return None
-        return named_tokens(tx.keys.tokens, resource_type, name, sorted(term.names))
+        return reference_tokens(tx, resource_type, name, sorted(term.names))
+    if name in ANEW and not generations.has(tx, generations.TEXTS):
+        return None
     return tokens_asked(tx.keys.tokens, resource_type, name, term) if is_hashed(term, resource_type, name) else None
 
 
@@ -281,24 +316,7 @@ def _changed(term: DateTerm) -> ColumnElement[bool] | None:
             return None
 
 
-def _begun(term: DateTerm) -> ColumnElement[bool] | None:
-    """When a short date that is asked for so may have begun."""
-    earliest, latest = instant_text(_earlier(term.start)), instant_text(_later(term.end))
-    match term.comparator:
-        case Comparator.GT | Comparator.GE | Comparator.SA:
-            # Whatever lies above or within begins at most as much before the end as it lasts.
-            return resources.c.instant >= min(earliest, instant_text(_earlier(term.end)))
-        case Comparator.LT | Comparator.LE | Comparator.EB:
-            return resources.c.instant <= latest
-        case Comparator.EQ:
-            return and_(resources.c.instant >= earliest, resources.c.instant <= latest)
-        case Comparator.NE | Comparator.AP:
-            return None
-
-
-def _earlier(moment: datetime) -> datetime:
-    return max(moment, EARLIEST + _SHORT) - _SHORT
-
-
-def _later(moment: datetime) -> datetime:
-    return min(moment, LATEST - _SHORT) + _SHORT
+def _is_begun(term: DateTerm) -> ColumnElement[bool] | None:
+    """That the row's clinical date is as a short date that is asked for so may have begun."""
+    span = begun(term)
+    return None if span is None else resources.c.instant.between(instant_text(span[0]), instant_text(span[1]))

@@ -9,7 +9,7 @@ and processes of another run, which may be of an earlier release, have written f
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, func, select, update
 
 from health_exchange.crypto.sealing import SealBrokenError
 from health_exchange.search.tokens import tokens_in
@@ -18,13 +18,19 @@ from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import resources
 from health_exchange.store.transaction import Transaction
 
-ROWS = 100
-"""Rows of one step: what a write that comes meanwhile waits for."""
-_NEXT: Any = (
-    CURRENT.add_columns(resources.c.tokens)
+ROWS, BODY_BYTES = 100, 1 << 20
+"""Rows of one step and bytes of their sealed bodies, of which the last may have more: what a write that comes meanwhile
+waits for."""
+_AHEAD = (
+    select(resources.c.rid, func.coalesce(func.length(resources.c.body), 0).label("body_bytes"))
     .where(resources.c.rid > bindparam("start"))
     .order_by(resources.c.rid)
     .limit(bindparam("count"))
+)
+_NEXT: Any = (
+    CURRENT.add_columns(resources.c.tokens)
+    .where(resources.c.rid > bindparam("start"), resources.c.rid <= bindparam("last"))
+    .order_by(resources.c.rid)
 )
 _LIST = update(resources).where(resources.c.rid == bindparam("row"))
 
@@ -43,10 +49,12 @@ class Step(NamedTuple):
 
 def step(tx: Transaction) -> Step | None:
     """Give the next rows their tokens; ``None`` where there are no more, and searches go by the new tokens from now."""
-    rows = tx.execute(_NEXT, {"start": generations.place(tx), "count": ROWS}).all()
-    if not rows:
+    start = generations.place(tx)
+    last = _last(tx, start)
+    if last is None:
         generations.settle(tx)
         return None
+    rows = tx.execute(_NEXT, {"start": start, "last": last}).all()
     unopened = 0
     listed = {row.rid: row.tokens for row in rows}
     apart = token_index.unlisted(tx, [rid for rid, found in listed.items() if found is None])
@@ -63,5 +71,15 @@ def step(tx: Transaction) -> Step | None:
         if row.tokens is None or sorted(former) != now:
             token_index.exchange(tx, row.rid, former, now)
             tx.execute(_LIST.values(tokens=now), {"row": row.rid})
-    generations.move(tx, rows[-1].rid)
+    generations.move(tx, last)
     return Step(rows=len(rows), unopened=unopened)
+
+
+def _last(tx: Transaction, start: int) -> int | None:
+    """The last row of the step that begins behind a row; ``None`` where none is left."""
+    last, body_bytes = None, 0
+    for row in tx.execute(_AHEAD, {"start": start, "count": ROWS}):
+        if body_bytes >= BODY_BYTES:
+            break
+        last, body_bytes = row.rid, body_bytes + row.body_bytes
+    return last

@@ -7,10 +7,12 @@ forms are compared again on the opened body (``search.matching``).
 Every token is paid for in each row and its index, so no form has one that another's finds as well (ADR 31): a reference
 has its typed form only, a code without a system the one without regard to systems, who is found as ``subject`` is found
 as ``patient`` by the same token, and a family name as a name. Texts have tokens of how they begin. Who belongs to a
-Patient as whose record it is has no second token for it; a date that lasts a day at most has none at all (ADR 38).
+Patient as whose record it is has no second token for it; a date that lasts a day at most has none at all (ADR 38), but
+what has a code besides has one of both: of the code and the quarter, or of the code and a long date (ADR 49).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
@@ -21,10 +23,10 @@ from health_exchange.fhir.parameters import (
     SearchValue,
     is_dated,
     is_read,
-    is_short,
     offered_for,
     resource_types,
     settle,
+    short_instant,
     written_values,
 )
 from health_exchange.model.secrecy import Secret
@@ -49,6 +51,13 @@ _REMEMBERED_MAX = 200
 """Characters of a value whose hashes are remembered; a code has fewer, and whatever is longer would fill the memory."""
 _PATIENT, _SUBJECT = "patient", "subject"
 _MEMBER, _LONG = "_compartment", "date"
+_CODE, _CODE_AND_QUARTER = "code", "code-date"
+_LONG_QUARTER = "long"
+"""Stands for the quarter of a date that is long."""
+FIRST_YEAR, LAST_YEAR = 1970, 2049
+QUARTERS = range(4 * FIRST_YEAR, 4 * LAST_YEAR + 4)
+"""The quarters of years that have tokens of their own, counted through; what was before or comes after counts as of the
+first or the last."""
 _BEGINNINGS, _WIDE_BEGINNINGS = (8, 5, 3, 2), (8, 5, 3, 2, 1)
 """Lengths of the beginnings of a text that have tokens. One character says much where words are one or two long."""
 _WIDE = "\u2e80"
@@ -108,6 +117,33 @@ def long_token(key: Secret, resource_type: str) -> int:
     return token_of(key, resource_type, _LONG, "")
 
 
+def quarter_tokens_asked(key: Secret, resource_type: str, codes: Iterable[str], quarters: Iterable[int]) -> list[int]:
+    """The tokens of which whatever has one of some codes and began in one of some quarters has one.
+
+    Whatever has a long date has one, too, whenever it began.
+
+    Args:
+        key: The node's token key.
+        resource_type: One that :func:`has_quarters`.
+        codes: Without regard to their systems.
+        quarters: As :func:`quarters_between` gives them.
+    """
+    named = [*map(str, quarters), _LONG_QUARTER]
+    return [_quarter_token(key.raw, resource_type, code, each) for code in codes for each in named]
+
+
+def quarters_between(first: datetime, last: datetime) -> range:
+    """As of which quarters what began between two instants may count."""
+    one, other = (each.astimezone(UTC) for each in (first, last))
+    return range(_quarter(one.year, one.month), _quarter(other.year, other.month) + 1)
+
+
+@cache
+def has_quarters(resource_type: str) -> bool:
+    """Whether what is of a type has tokens of its codes and the quarter that it began in."""
+    return is_dated(resource_type) and _CODE in hashed_for(resource_type)
+
+
 def is_hashed(term: Term, resource_type: str, parameter: str) -> TypeGuard[TokenTerm | ReferenceTerm]:
     """Whether whatever a term finds has a token by which it is found."""
     if parameter not in HASHED or parameter not in offered_for(resource_type):
@@ -138,6 +174,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
     found: set[int] = set()
     hashed, texts, members = hashed_for(resource_type), _texts_for(resource_type), compartment_of(resource_type)
     dates: list[SearchValue] = []
+    codes: set[str] = set()
     owners: set[str] = set()
     patients: set[str] = set()
     for value in values:
@@ -145,6 +182,8 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
             is_known = value.param != _IDENTIFIER and _characters(value) <= _REMEMBERED_MAX
             make = _remembered if is_known else _tokens
             found.update(make(key.raw, resource_type, value))
+            if value.param == _CODE and value.code:
+                codes.add(value.code)
             if value.param == _owner(resource_type) and value.reference:
                 owners.add(value.reference)
         elif value.param in texts and value.code:
@@ -155,8 +194,8 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
         if value.reference and value.param in members and value.reference.startswith("Patient/"):
             patients.add(value.reference)
     found.update(token_of(key, resource_type, _MEMBER, patient) for patient in patients - owners)
-    if dates and is_dated(resource_type) and not is_short(dates):
-        found.add(long_token(key, resource_type))
+    if dates and is_dated(resource_type):
+        found.update(_dated(key, resource_type, dates, codes))
     return sorted(found)
 
 
@@ -187,6 +226,30 @@ def _texts_for(resource_type: str) -> frozenset[str]:
 def _owner(resource_type: str) -> str:
     """The hashed parameter that says whose record a resource is; empty where none does."""
     return next((name for name in (_SUBJECT, _PATIENT) if name in hashed_for(resource_type)), "")
+
+
+def _dated(key: Secret, resource_type: str, dates: Sequence[SearchValue], codes: Iterable[str]) -> Iterator[int]:
+    """The tokens that a resource has for its ``date``, alone and with each of its codes."""
+    instant = short_instant(dates)
+    quarter = _LONG_QUARTER if instant is None else str(_quarter(int(instant[:4]), int(instant[5:7])))
+    if instant is None:
+        yield long_token(key, resource_type)
+    for code in codes:
+        make = _remembered_quarter_token if len(code) <= _REMEMBERED_MAX else _quarter_token
+        yield make(key.raw, resource_type, code, quarter)
+
+
+def _quarter_token(key: bytes, resource_type: str, code: str, quarter: str) -> int:
+    """The token of a code, whatever its system, and a quarter."""
+    return token_of(Secret(key), resource_type, _CODE_AND_QUARTER, f"{quarter}\n{code}")
+
+
+_remembered_quarter_token = lru_cache(maxsize=1 << 16)(_quarter_token)
+
+
+def _quarter(year: int, month: int) -> int:
+    """As of which quarter a month counts."""
+    return min(max(4 * year + (month - 1) // 3, QUARTERS[0]), QUARTERS[-1])
 
 
 def _beginnings(text: str) -> Iterator[str]:

@@ -8,7 +8,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Dialect, Row, Select, Text, TypeDecorator, bindparam
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Dialect,
+    Row,
+    Select,
+    Text,
+    TypeDecorator,
+    bindparam,
+    literal,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -54,6 +66,12 @@ def among(column: ColumnElement[Any], parameter: str) -> Among:
     """That ``column`` is one of the values given as ``parameter``, however many."""
     item = BigInteger if isinstance(column.type, BigInteger) else Text
     return Among(column, bindparam(parameter, type_=Many(item)))
+
+
+def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> Among:
+    """That ``column`` is one of ``values``, however many, which are given as one parameter."""
+    item = BigInteger if isinstance(column.type, BigInteger) else Text
+    return Among(column, literal(values, Many(item)))
 
 
 class PairAmong(FunctionElement[bool]):

@@ -12,24 +12,32 @@ from health_exchange.store import node_state
 from health_exchange.store.database import Database
 from health_exchange.store.transaction import Transaction
 
-GENERATION = 2
-"""Counts what ``search.tokens`` makes: 1 had codes, identifiers and persons, 2 also texts, encounters, compartments."""
+TEXTS, QUARTERS = 2, 3
+GENERATION = QUARTERS
+"""Counts what ``search.tokens`` makes: 1 had codes, identifiers and persons, 2 also texts, encounters, compartments and
+long dates (``TEXTS``), 3 also codes with quarters of years (``QUARTERS``)."""
 _GENERATION, _PLACE = "token-generation", "tokens-anew"
-_THROUGH: WeakKeyDictionary[Database, float] = WeakKeyDictionary()
-"""When databases were first seen with all rows of this generation, which none of them loses again."""
+_THROUGH: WeakKeyDictionary[Database, dict[int, float]] = WeakKeyDictionary()
+"""When databases were first seen with all rows of a generation, which none of them loses again."""
 SNAPSHOT_S = 300.0
 """Longer than any transaction lasts: one that began before all rows were gone through does not see them so."""
 
 
+def has(tx: Transaction, generation: int) -> bool:
+    """Whether every row has the tokens that were made up to a generation, as this transaction sees them."""
+    seen_at = _THROUGH.setdefault(tx.database, {})
+    if generation in seen_at and monotonic() - seen_at[generation] > SNAPSHOT_S:
+        return True
+    # What a later release has noted says nothing of the rows that this one wrote since.
+    if not generation <= node_state.cursor(tx, _GENERATION) <= GENERATION:
+        return False
+    seen_at.setdefault(generation, monotonic())
+    return True
+
+
 def is_current(tx: Transaction) -> bool:
     """Whether every row has the tokens of this generation, as this transaction sees them."""
-    seen_at = _THROUGH.get(tx.database)
-    if seen_at is not None and monotonic() - seen_at > SNAPSHOT_S:
-        return True
-    if node_state.cursor(tx, _GENERATION) != GENERATION:
-        return False
-    _THROUGH.setdefault(tx.database, monotonic())
-    return True
+    return has(tx, GENERATION)
 
 
 def settle(tx: Transaction) -> None:

@@ -5,6 +5,7 @@ in a table of their own, in the order pages are read.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, distinct, exists, func, literal, select
 
@@ -15,6 +16,8 @@ from health_exchange.store.transaction import Transaction
 
 TOGETHER_MAX = 64
 """As many alternatives are looked up at once."""
+FEW = 5_000
+"""So many rows are put in order at little cost."""
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -95,9 +98,31 @@ def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[boo
     return resources.c.rid == func.any(func.array(found.scalar_subquery()))
 
 
+def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:
+    """Those of some tokens that a row has which has a token of each group, too; of ``resources`` more may be said."""
+    if not _is_in_rows(tx):
+        rows = select(tokens.c.token).distinct().join(resources, resources.c.rid == tokens.c.rid)
+        return rows.where(tokens.c.token.in_(wanted), *(has_token(tx, group) for group in groups))
+    alone = [group[0] for group in groups if len(group) == 1]
+    each = func.unnest(literal(wanted, TokenList), type_=BigInteger).column_valued("each")
+    all_of_them = func.array_append(literal(alone, TokenList), each, type_=TokenList())
+    # Joined, and not asked whether there is one: PostgreSQL would expect to meet that one soon, and walk.
+    found = select(each).distinct().select_from(resources)
+    return found.where(
+        resources.c.tokens.bool_op("@>")(all_of_them), *(has_token(tx, group) for group in groups if len(group) > 1)
+    )
+
+
 def leads_in_order(tx: Transaction, groups: Sequence[Sequence[int]]) -> bool:
     """Whether the index names rows in the order of their numbers: SQLite's does, those of one token."""
     return not _is_in_rows(tx) and bool(groups) and len(groups[0]) == 1
+
+
+def names_few(tx: Transaction, group: Sequence[int]) -> bool:
+    """Whether few rows have a token of a group, where :func:`leads_in_order`: they are sorted at less cost then."""
+    some = select(tokens.c.rid).where(tokens.c.token.in_(group)).limit(FEW).subquery()
+    count: int = tx.execute(select(func.count()).select_from(some)).scalar_one()
+    return count < FEW
 
 
 def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> Select[tuple[int]]:
