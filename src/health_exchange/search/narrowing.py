@@ -42,7 +42,9 @@ from health_exchange.search.tokens import (
 )
 from health_exchange.store import generations
 from health_exchange.store import subjects as people
+from health_exchange.store.among import among_values
 from health_exchange.store.schema import resources
+from health_exchange.store.shapes import Condition
 from health_exchange.store.token_index import found_by, has_token
 from health_exchange.store.transaction import Transaction
 
@@ -76,12 +78,12 @@ class Narrowing:
     is_rare: bool = False
     is_exact: bool = True
 
-    def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
+    def found(self, tx: Transaction) -> list[Condition]:
         """As conditions of a statement that begins with the index."""
         tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.tokens)
         return [*tokens, *([resources.c.type == self.type] if self.type else []), *self.others]
 
-    def met(self, tx: Transaction) -> list[ColumnElement[bool]]:
+    def met(self, tx: Transaction) -> list[Condition]:
         """As conditions of a statement that walks past rows."""
         # As an expression, so that SQLite does not walk past all of the type instead.
         of_type = [resources.c.type.concat("") == self.type] if self.type else []
@@ -183,9 +185,9 @@ class _Told:
             case IdTerm():
                 self.others.append(resources.c.id == term.id)
             case IdsTerm():
-                self.others.append(resources.c.id.in_(sorted(term.ids)))
+                self.others.append(among_values(resources.c.id, sorted(term.ids)))
             case PersonTerm():
-                self.others.append(resources.c.sid.in_(sorted(sids[term.pseudonym])))
+                self.others.append(among_values(resources.c.sid, sorted(sids[term.pseudonym])))
             case KeyedTerm():
                 self.tokens.append(term.token)
             case DateTerm():

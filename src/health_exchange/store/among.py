@@ -52,8 +52,17 @@ class Among(FunctionElement[bool]):
 
 def among(column: ColumnElement[Any], parameter: str) -> Among:
     """That ``column`` is one of the values given as ``parameter``, however many."""
-    item = BigInteger if isinstance(column.type, BigInteger) else Text
-    return Among(column, bindparam(parameter, type_=Many(item)))
+    return Among(column, bindparam(parameter, type_=_many_of(column)))
+
+
+def among_values(column: ColumnElement[Any], values: Sequence[Any]) -> Among:
+    """That ``column`` is one of these values, in a statement that is made for them."""
+    return Among(column, bindparam(None, values, type_=_many_of(column), unique=True))
+
+
+def _many_of(column: ColumnElement[Any]) -> Many:
+    """The type of many values that a column may have."""
+    return Many(BigInteger if isinstance(column.type, BigInteger) else Text)
 
 
 class PairAmong(FunctionElement[bool]):
@@ -79,7 +88,7 @@ def rows_among(
 ) -> Sequence[Row[Any]]:
     """The rows of a statement with :func:`among` in it; none are asked for where there are no values."""
     listed = list(set(values))
-    return tx.execute(statement, {parameter: listed, **others}).all() if listed else ()
+    return tx.rows(statement, {parameter: listed, **others}) if listed else ()
 
 
 @compiles(Among, "postgresql")
