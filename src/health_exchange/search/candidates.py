@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import BigInteger, Select, bindparam, func, select
 
 from health_exchange.fhir.parameters import offered_for
 from health_exchange.model.errors import Category, ExchangeError
@@ -20,10 +20,11 @@ from health_exchange.search.narrowing import FEW_TOKENS, Narrowing, narrowed, re
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.terms import SearchQuery
 from health_exchange.search.tokens import HASHED
-from health_exchange.store.among import among, is_among, rows_among
+from health_exchange.store.among import among, among_values
 from health_exchange.store.resources import CURRENT, StoredResource, opened
-from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token, leads_in_order, led_by, names_few, together, tokened
+from health_exchange.store.schema import resources, subjects, tokens
+from health_exchange.store.shapes import rows_of
+from health_exchange.store.token_index import LED, has_token, leads_in_order, led_by, names_few, together, tokened
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -33,6 +34,8 @@ LOOKED_AT_MAX = 20_000
 """Most resources that all steps of a search's chains together may open or name; and all of what includes others."""
 WALK = 10_000
 """Rows that are walked past before the index is asked."""
+_MOST = bindparam("most", type_=BigInteger)
+"""How many rows a statement gives."""
 
 
 class TooCostlyError(ExchangeError):
@@ -140,17 +143,21 @@ def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: 
         descending: Whether the latest comes first.
         at_most: How many.
     """
-    is_long = has_token(tx, [long])
+    conditions = [has_token(tx, [long]), *narrowing.found(tx)]
+    rows = rows_of(tx, _dated, conditions, narrowing.needs_subjects, descending, most=at_most)
+    return [Dated(row.rid, row.instant, bool(row.is_long)) for row in rows]
+
+
+def _dated(conditions: Sequence[Any], needs_subjects: bool, descending: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    is_long, *found = conditions
     instant = resources.c.instant.desc() if descending else resources.c.instant.asc()
     statement = select(resources.c.rid, resources.c.instant, is_long.label("is_long"))
-    if narrowing.needs_subjects:
-        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
-    statement = (
-        statement.where(resources.c.deleted.is_(False), *narrowing.found(tx))
+    return (
+        _with_rights(statement, needs_subjects)
+        .where(resources.c.deleted.is_(False), *found)
         .order_by(resources.c.instant.is_(None), instant, resources.c.rid.desc())
-        .limit(at_most)
+        .limit(_MOST)
     )
-    return [Dated(row.rid, row.instant, bool(row.is_long)) for row in tx.execute(statement)]
 
 
 def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
@@ -158,11 +165,13 @@ def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
     if not narrowing.is_exact or not (narrowing.tokens or narrowing.is_named):
         return None
-    statement = select(resources.c.id)
-    if narrowing.needs_subjects:
-        statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
-    found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
-    return list(found.scalars())
+    rows = rows_of(tx, _ids, narrowing.found(tx), narrowing.needs_subjects, most=at_most)
+    return [row.id for row in rows]
+
+
+def _ids(conditions: Sequence[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    statement = _with_rights(select(resources.c.id), needs_subjects)
+    return statement.where(resources.c.deleted.is_(False), *conditions).limit(_MOST)
 
 
 def referred_to(
@@ -192,14 +201,18 @@ def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -
     """How many rows the index leaves; no more than ``at_most`` are counted."""
     if at_most is None and narrowing.tokens and not narrowing.others and not narrowing.type:
         return tokened(tx, narrowing.tokens)
-    rows = select(resources.c.rid).where(resources.c.deleted.is_(False), *narrowing.found(tx))
-    if narrowing.needs_subjects:
-        rows = rows.join(subjects, subjects.c.sid == resources.c.sid)
-    if at_most is None:
-        count: int = tx.execute(rows.with_only_columns(func.count())).scalar_one()
-        return count
-    found: int = tx.execute(select(func.count()).select_from(rows.limit(at_most).subquery())).scalar_one()
-    return found
+    is_bound = at_most is not None
+    bound = {} if at_most is None else {"most": at_most}
+    [row] = rows_of(tx, _number, narrowing.found(tx), narrowing.needs_subjects, is_bound, **bound)
+    return int(row.number)
+
+
+def _number(conditions: Sequence[Any], needs_subjects: bool, is_bound: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    rows = _with_rights(select(resources.c.rid), needs_subjects).where(resources.c.deleted.is_(False), *conditions)
+    number = func.count().label("number")
+    if not is_bound:
+        return rows.with_only_columns(number)
+    return select(number).select_from(rows.limit(_MOST).subquery())
 
 
 def too_costly(resource_type: str) -> ScanError:
@@ -223,7 +236,7 @@ def _batches(
     while after > 0:
         floor = max(after - walk, 0)
         above = [resources.c.rid >= floor, resources.c.rid < after]
-        batch = _rows(tx, [*narrowing.met(tx), *above], resources.c.rid.desc(), limit)
+        batch = _opened(tx, rows_of(tx, _walked, [*narrowing.met(tx), *above], most=limit))
         if batch:
             yield batch
         is_full = len(batch) == limit
@@ -242,17 +255,10 @@ def _by_index(
         walks = not names_few(tx, narrowing.code_and_quarter)
     while True:
         if walks:
-            named = led_by(tx, narrowing.tokens, after).where(*narrowing.others)
+            found = [*led_by(tx, narrowing.tokens, after), *narrowing.others]
         else:
-            below = [] if after is None else [resources.c.rid < after]
-            # As an expression, so that no database takes it for cheap to walk past all rows in their order.
-            order = (resources.c.rid + 0).desc()
-            named = select(resources.c.rid).where(*narrowing.found(tx), *below).order_by(order)
-        if narrowing.needs_subjects:
-            named = named.join(subjects, subjects.c.sid == resources.c.sid)
-        # Within bounds, so that none joins more than is asked for.
-        named = named.where(resources.c.deleted.is_(False)).limit(limit).correlate(None)
-        batch = _rows(tx, [resources.c.rid.in_(named)], resources.c.rid.desc(), limit)
+            found = [*narrowing.found(tx), *([] if after is None else [resources.c.rid < after])]
+        batch = _opened(tx, rows_of(tx, _named, found, walks, narrowing.needs_subjects, most=limit))
         if batch:
             yield batch
         if len(batch) < limit:
@@ -265,14 +271,12 @@ def _by_index(
 
 def _named_once(tx: Transaction, narrowing: Narrowing, after: int) -> Iterator[Sequence[StoredResource]]:
     """The candidates below a row: one statement names as many as may be opened, for naming them is most of the work."""
-    named = select(resources.c.rid).where(*narrowing.found(tx), resources.c.rid < after, resources.c.deleted.is_(False))
-    if narrowing.needs_subjects:
-        named = named.join(subjects, subjects.c.sid == resources.c.sid)
     # One batch more than may be opened, by which whoever opens them learns that there are more.
-    ordered = named.order_by((resources.c.rid + 0).desc()).limit(SCAN_MAX + BATCH)
-    rids = tx.execute(ordered).scalars().all()
+    found = [*narrowing.found(tx), resources.c.rid < after]
+    rids = [row.rid for row in rows_of(tx, _names, found, narrowing.needs_subjects, most=SCAN_MAX + BATCH)]
     for start in range(0, len(rids), BATCH):
-        yield _rows(tx, [is_among(resources.c.rid, rids[start : start + BATCH])], resources.c.rid.desc(), BATCH)
+        part = [among_values(resources.c.rid, rids[start : start + BATCH])]
+        yield _opened(tx, rows_of(tx, _walked, part, most=BATCH))
 
 
 def _is_rare(tx: Transaction, query: SearchQuery) -> bool:
@@ -283,15 +287,44 @@ def _is_rare(tx: Transaction, query: SearchQuery) -> bool:
     return number < WALK
 
 
-def _rows(
-    tx: Transaction, where: Sequence[ColumnElement[bool]], order: ColumnElement[Any], limit: int
-) -> list[StoredResource]:
-    """Rows, opened."""
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by(order).limit(limit)
-    return [opened(tx, row) for row in tx.execute(statement)]
+def _walked(conditions: Sequence[Any]) -> Select[Any]:
+    """Rows that are walked past, newest first."""
+    statement: Select[Any] = CURRENT.where(resources.c.deleted.is_(False), *conditions)
+    return statement.order_by(resources.c.rid.desc()).limit(_MOST)
+
+
+def _named(conditions: Sequence[Any], walks: bool, needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    """Rows that the index names, newest first."""
+    if not walks:
+        named = _names(conditions, needs_subjects)
+    else:
+        led = select(tokens.c.rid).select_from(LED).where(*conditions, resources.c.deleted.is_(False))
+        named = _with_rights(led, needs_subjects).order_by(tokens.c.rid.desc()).limit(_MOST)
+    return _walked([resources.c.rid.in_(named.correlate(None))])
+
+
+def _names(conditions: Sequence[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    """Their numbers, within bounds, so that none joins more than is asked for."""
+    named = select(resources.c.rid).where(resources.c.deleted.is_(False), *conditions)
+    # As an expression, so that no database takes it for cheap to walk past all rows in their order.
+    return _with_rights(named, needs_subjects).order_by((resources.c.rid + 0).desc()).limit(_MOST)
+
+
+def _with_rights(statement: Select[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # of a shape
+    """A statement with whose its rows are, where rights ask for it."""
+    return statement.join(subjects, subjects.c.sid == resources.c.sid) if needs_subjects else statement
+
+
+def _opened(tx: Transaction, rows: Sequence[Any]) -> list[StoredResource]:
+    return [opened(tx, row) for row in rows]
 
 
 def opened_rows(tx: Transaction, rids: Sequence[int], permitted: Permitted) -> list[StoredResource]:
     """Rows by their numbers, those that the caller may see."""
-    statement = CURRENT.where(among(resources.c.rid, "rids"), resources.c.deleted.is_(False), is_permitted(permitted))
-    return [opened(tx, row) for row in rows_among(tx, statement, "rids", rids)]
+    rights = [] if permitted.is_whole else [is_permitted(permitted)]
+    return _opened(tx, rows_of(tx, _of_rids, rights, rids=rids)) if rids else []
+
+
+def _of_rids(conditions: Sequence[Any]) -> Select[Any]:
+    statement: Select[Any] = CURRENT.where(among(resources.c.rid, "rids"), resources.c.deleted.is_(False), *conditions)
+    return statement

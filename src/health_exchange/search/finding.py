@@ -12,7 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
@@ -42,6 +42,7 @@ from health_exchange.store import generations
 from health_exchange.store import subjects as people
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
+from health_exchange.store.shapes import rows_of
 from health_exchange.store.transaction import Transaction
 
 CONDITIONAL_MAX = 1_000
@@ -234,9 +235,7 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     query = parse_text(resource_type, query_text)
     sids = sids_of(tx, query)
     matcher = Matcher(query, sids, tx.keys.tokens)
-    where = narrowed(tx, query, sids, None).found(tx)
-    statement: Any = CURRENT.where(resources.c.deleted.is_(False), *where).order_by((resources.c.rid + 0).desc())
-    rows = tx.execute(statement.limit(CONDITIONAL_MAX + 1)).all()
+    rows = rows_of(tx, _conditional, narrowed(tx, query, sids, None).found(tx))
     if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
     return [kept.id for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
@@ -300,14 +299,18 @@ def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> 
         BadSearchError: As :func:`find_ids`.
     """
     query = parse_text(resource_type, query_text)
-    rows = tx.execute(
-        select(resources.c.rid, resources.c.version)
-        .join(subjects, subjects.c.sid == resources.c.sid)
-        .where(resources.c.deleted.is_(False), *narrowed(tx, query, sids_of(tx, query), None).found(tx))
-        .order_by((resources.c.rid + 0).desc())
-        .limit(CONDITIONAL_MAX + 1)
-    )
+    rows = rows_of(tx, _conditional_versions, narrowed(tx, query, sids_of(tx, query), None).found(tx))
     return tuple((row.rid, row.version) for row in rows)
+
+
+def _conditional(conditions: Sequence[Any], statement: Any = CURRENT) -> Select[Any]:  # noqa: ANN401  # a SELECT
+    found: Select[Any] = statement.where(resources.c.deleted.is_(False), *conditions)
+    return found.order_by((resources.c.rid + 0).desc()).limit(CONDITIONAL_MAX + 1)
+
+
+def _conditional_versions(conditions: Sequence[Any]) -> Select[Any]:
+    versions = select(resources.c.rid, resources.c.version).join(subjects, subjects.c.sid == resources.c.sid)
+    return _conditional(conditions, versions)
 
 
 def of_subjects(tx: Transaction, sids: Iterable[int], permitted: Permitted, limit: int) -> list[StoredResource]:

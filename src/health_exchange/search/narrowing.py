@@ -43,8 +43,9 @@ from health_exchange.search.tokens import (
 )
 from health_exchange.store import generations
 from health_exchange.store import subjects as people
-from health_exchange.store.among import is_among
+from health_exchange.store.among import among_values
 from health_exchange.store.schema import resources
+from health_exchange.store.shapes import Condition
 from health_exchange.store.token_index import TOGETHER_MAX, found_by, has_token
 from health_exchange.store.transaction import Transaction
 
@@ -73,7 +74,7 @@ class Narrowing:
     tokens: list[Sequence[int]] = field(default_factory=list)
     code: Sequence[int] = ()
     code_and_quarter: Sequence[int] = ()
-    others: list[ColumnElement[bool]] = field(default_factory=list)
+    others: list[Condition] = field(default_factory=list)
     type: str = ""
     is_named: bool = False
     needs_subjects: bool = False
@@ -92,12 +93,12 @@ class Narrowing:
             return self.tokens
         return [self.code_and_quarter, *(group for group in self.tokens if group is not self.code)]
 
-    def found(self, tx: Transaction) -> list[ColumnElement[bool]]:
+    def found(self, tx: Transaction) -> list[Condition]:
         """As conditions of a statement that begins with the index."""
         tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.leading)
         return [*tokens, *([resources.c.type == self.type] if self.type else []), *self.others]
 
-    def met(self, tx: Transaction) -> list[ColumnElement[bool]]:
+    def met(self, tx: Transaction) -> list[Condition]:
         """As conditions of a statement that walks past rows."""
         # As an expression, so that SQLite does not walk past all of the type instead.
         of_type = [resources.c.type.concat("") == self.type] if self.type else []
@@ -186,16 +187,16 @@ class _Told:
 
     tokens: list[int] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
-    others: list[ColumnElement[bool]] = field(default_factory=list)
+    others: list[Condition] = field(default_factory=list)
     is_exact: bool = True
     is_walked: bool = False
 
-    def condition(self, tx: Transaction) -> ColumnElement[bool]:
+    def condition(self, tx: Transaction) -> Condition:
         """All alternatives."""
         tokens = [has_token(tx, self.tokens)] if self.tokens else []
         # As one value: however many there are, they are one statement.
-        ids: list[ColumnElement[bool]] = [is_among(resources.c.id, sorted(set(self.ids)))] if self.ids else []
-        each = [*tokens, *ids, *self.others]
+        ids = [among_values(resources.c.id, sorted(set(self.ids)))] if self.ids else []
+        each: list[Condition] = [*tokens, *ids, *self.others]
         return each[0] if len(each) == 1 else or_(false(), *each)
 
     def tells(  # an alternative with what it is one of
@@ -213,7 +214,7 @@ class _Told:
             case IdsTerm():
                 self.ids += term.ids
             case PersonTerm():
-                self.others.append(resources.c.sid.in_(sorted(sids[term.pseudonym])))
+                self.others.append(among_values(resources.c.sid, sorted(sids[term.pseudonym])))
             case KeyedTerm():
                 self.tokens.append(term.token)
             case DateTerm():

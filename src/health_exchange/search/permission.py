@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, or_, select, true
 
-from health_exchange.model.sensitivity import ResourceClass, SensitiveCategory, Sensitivity
+from health_exchange.model.sensitivity import ResourceClass, class_of
+from health_exchange.store.among import among, among_values, rows_among
 from health_exchange.store.schema import classes, resources, subjects
 from health_exchange.store.transaction import Transaction
 
@@ -34,26 +35,14 @@ class Permitted:
 
 def classes_of(tx: Transaction, resource_type: str | None = None) -> dict[int, ResourceClass]:
     """Every class that this node has met, or those of one type, by number."""
-    statement = select(classes)
-    if resource_type is not None:
-        statement = statement.where(classes.c.type == resource_type)
-    return {
-        row.class_id: ResourceClass(
-            type=row.type,
-            sensitivity=Sensitivity(row.sensitivity),
-            category=SensitiveCategory(row.category),
-            jurisdiction=row.jurisdiction,
-        )
-        for row in tx.execute(statement)
-    }
+    rows = tx.rows(_CLASSES, {}) if resource_type is None else tx.rows(_CLASSES_OF_TYPE, {"of_type": resource_type})
+    return {row.class_id: class_of(row.type, row.sensitivity, row.category, row.jurisdiction) for row in rows}
 
 
 def consents_of(tx: Transaction, sids: Iterable[int] | None = None) -> list[str]:
     """Every consent class that a subject here has, or that one of ``sids`` has."""
-    if sids is None:
-        return sorted(tx.execute(_CONSENTS).scalars())
-    statement = select(subjects.c.consent).distinct().where(subjects.c.sid.in_(list(sids)))
-    return sorted(tx.execute(statement).scalars())
+    rows = tx.rows(_CONSENTS, {}) if sids is None else rows_among(tx, _CONSENTS_OF_SUBJECTS, "sids", sids)
+    return sorted(row.consent for row in rows)
 
 
 def _each_consent() -> Select[Any]:
@@ -65,6 +54,9 @@ def _each_consent() -> Select[Any]:
 
 
 _CONSENTS = _each_consent()
+_CONSENTS_OF_SUBJECTS = select(subjects.c.consent).distinct().where(among(subjects.c.sid, "sids"))
+_CLASSES = select(classes)
+_CLASSES_OF_TYPE = _CLASSES.where(classes.c.type == bindparam("of_type"))
 
 
 def is_permitted(permitted: Permitted) -> ColumnElement[bool]:
@@ -78,7 +70,10 @@ def is_permitted(permitted: Permitted) -> ColumnElement[bool]:
     return or_(
         false(),
         *(
-            and_(subjects.c.consent.concat("").in_(consents), resources.c.class_id.in_(sorted(numbers)))
+            and_(
+                among_values(subjects.c.consent.concat(""), consents),
+                among_values(resources.c.class_id, sorted(numbers)),
+            )
             for numbers, consents in texts.items()
         ),
     )

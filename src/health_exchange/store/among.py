@@ -8,19 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    ColumnElement,
-    Dialect,
-    Row,
-    Select,
-    Text,
-    TypeDecorator,
-    bindparam,
-    literal,
-)
+from sqlalchemy import ARRAY, BigInteger, Boolean, ColumnElement, Dialect, Row, Select, Text, TypeDecorator, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -64,14 +52,17 @@ class Among(FunctionElement[bool]):
 
 def among(column: ColumnElement[Any], parameter: str) -> Among:
     """That ``column`` is one of the values given as ``parameter``, however many."""
-    item = BigInteger if isinstance(column.type, BigInteger) else Text
-    return Among(column, bindparam(parameter, type_=Many(item)))
+    return Among(column, bindparam(parameter, type_=_many_of(column)))
 
 
-def is_among(column: ColumnElement[Any], values: Sequence[Any]) -> Among:
-    """That ``column`` is one of ``values``, however many, which are given as one parameter."""
-    item = BigInteger if isinstance(column.type, BigInteger) else Text
-    return Among(column, literal(values, Many(item)))
+def among_values(column: ColumnElement[Any], values: Sequence[Any]) -> Among:
+    """That ``column`` is one of these values, in a statement that is made for them."""
+    return Among(column, bindparam(None, values, type_=_many_of(column), unique=True))
+
+
+def _many_of(column: ColumnElement[Any]) -> Many:
+    """The type of many values that a column may have."""
+    return Many(BigInteger if isinstance(column.type, BigInteger) else Text)
 
 
 class PairAmong(FunctionElement[bool]):
@@ -97,7 +88,7 @@ def rows_among(
 ) -> Sequence[Row[Any]]:
     """The rows of a statement with :func:`among` in it; none are asked for where there are no values."""
     listed = list(set(values))
-    return tx.execute(statement, {parameter: listed, **others}).all() if listed else ()
+    return tx.rows(statement, {parameter: listed, **others}) if listed else ()
 
 
 @compiles(Among, "postgresql")

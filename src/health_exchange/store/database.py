@@ -79,6 +79,9 @@ class Database(Protocol):
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert many whole rows, their values in the order of the table's columns."""
 
+    def fetch(self, connection: Connection, text: str, values: Sequence[object]) -> Sequence[tuple[object, ...]]:
+        """All rows of a SELECT, straight from the driver, whose errors come as SQLAlchemy raises them."""
+
     def claim(self) -> None:
         """Be this database's node as long as the process lives; again after it may have slipped.
 

@@ -14,8 +14,8 @@ _PUT = update(node_state).where(_OURS).values(value=bindparam("now"))
 
 def get(tx: Transaction, name: str) -> bytes | None:
     """What was kept under ``name``."""
-    kept: bytes | None = tx.execute(_GET, {"fact": name}).scalar_one_or_none()
-    return kept
+    rows = tx.rows(_GET, {"fact": name})
+    return rows[0].value if rows else None
 
 
 def put(tx: Transaction, name: str, value: bytes) -> None:

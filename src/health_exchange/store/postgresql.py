@@ -133,6 +133,18 @@ class PostgresqlDatabase:
         except psycopg.Error as error:
             raise wrapped(error) from None
 
+    def fetch(self, connection: Connection, text: str, values: Sequence[object]) -> Sequence[tuple[object, ...]]:
+        """As ``Database.fetch``."""
+        driver = _driver(connection)
+        try:
+            return driver.execute(text, values).fetchall()
+        except psycopg.Error as error:
+            if driver.closed:
+                # What else is in the pool is as old as this one.
+                self.engine.dispose()
+                connection.invalidate()
+            raise wrapped(error, is_dead=connection.invalidated) from None
+
     def claim(self) -> None:
         """As ``Database.claim``, by an advisory lock that the server takes back when the connection ends.
 

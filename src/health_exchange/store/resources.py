@@ -249,7 +249,7 @@ def currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tupl
     if not named:
         return {}
     types, ids = zip(*named, strict=True)
-    return {(row.type, row.id): opened(tx, row) for row in tx.execute(_NAMED, {"types": types, "ids": ids})}
+    return {(row.type, row.id): opened(tx, row) for row in tx.rows(_NAMED, {"types": types, "ids": ids})}
 
 
 def _is_name(resource_type: str, resource_id: str) -> bool:
@@ -322,7 +322,7 @@ def of_subject(tx: Transaction, sid: int, resource_type: str | None = None, limi
     return [opened(tx, row) for row in tx.execute(statement.order_by(resources.c.rid).limit(limit))]
 
 
-def opened(tx: Transaction, row: Row[Any]) -> StoredResource:
+def opened(tx: Transaction, row: Any) -> StoredResource:  # noqa: ANN401  # of SQLAlchemy, or with the same names
     """A row of :data:`CURRENT` with its body opened."""
     sealed = sealed_body(tx, row)
     return stored(row, sealed.open() if sealed is not None else None)

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import IO, cast
 
 from sqlalchemy import Connection, StaticPool, Table, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from health_exchange.store.database import LIMITED, READ_S, DatabaseTakenError
 from health_exchange.store.statements import insert_text
@@ -43,9 +44,13 @@ class SqliteDatabase:
         def _begin(connection: Connection) -> None:
             options = connection.get_execution_options()
             writes = options.get("writes", False)
-            driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+            driver = _driver(connection)
             driver.set_progress_handler(_ending(monotonic() + READ_S) if options.get(LIMITED) else None, _STEPS)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            if writes:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                # Waits for nobody and reads nothing yet, so it cannot fail.
+                driver.execute("BEGIN")
 
     def begin_write(self, _connection: Connection) -> None:
         """BEGIN IMMEDIATE has waited already; the file's lock does not slip from a living process."""
@@ -54,6 +59,13 @@ class SqliteDatabase:
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """As ``Database.insert``."""
         connection.exec_driver_sql(insert_text(table, connection.dialect), list(rows))
+
+    def fetch(self, connection: Connection, text: str, values: Sequence[object]) -> Sequence[tuple[object, ...]]:
+        """As ``Database.fetch``."""
+        try:
+            return _driver(connection).execute(text, values).fetchall()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(None, None, error, sqlite3.Error, hide_parameters=True) from None
 
     def claim(self) -> None:
         """As ``Database.claim``, by a lock on a file beside the database, which the kernel takes back from the dead.
@@ -88,6 +100,11 @@ class SqliteDatabase:
         self.engine.dispose()
         if self._lock is not None:
             self._lock.close()
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection under SQLAlchemy's."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _ending(at: float) -> Callable[[], bool]:

@@ -102,13 +102,12 @@ def directory_subject(tx: Transaction) -> Subject:
 
 def by_anchor(tx: Transaction, anchor: str) -> Subject | None:
     """The subject of a Patient at its origin."""
-    row = tx.execute(_BY_ANCHOR, {"anchor": anchor}).one_or_none()
-    return _read(tx, row) if row is not None else None
+    return next((_read(tx, row) for row in tx.rows(_BY_ANCHOR, {"anchor": anchor})), None)
 
 
 def subjects_of(tx: Transaction, pseudonym: Pseudonym | None) -> Sequence[Subject]:
     """All subjects known by ``pseudonym``: at an origin one person may have several Patients."""
-    return [_read(tx, row) for row in tx.execute(_BY_PSEUDONYM, {"pseudonym": pseudonym})]
+    return [_read(tx, row) for row in tx.rows(_BY_PSEUDONYM, {"pseudonym": pseudonym})]
 
 
 def by_sids(tx: Transaction, sids: Iterable[int]) -> dict[int, Subject]:

@@ -4,20 +4,41 @@ PostgreSQL indexes the lists themselves (GIN), so that nothing has to be kept. S
 in a table of their own, in the order pages are read.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, distinct, exists, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    literal,
+    select,
+)
 
-from health_exchange.store.among import among, rows_among
+from health_exchange.store.among import Among, Many, among, among_values, rows_among
 from health_exchange.store.schema import resources, tokens
+from health_exchange.store.shapes import Condition, Shaped, rows_of
 from health_exchange.store.token_lists import TokenList
 from health_exchange.store.transaction import Transaction
+
+Value: TypeAlias = BindParameter[Any]
+"""A parameter of a condition."""
+Make: TypeAlias = Callable[[Value], ColumnElement[bool]]
 
 TOGETHER_MAX = 64
 """As many alternatives are looked up at once."""
 FEW = 5_000
 """So many rows are put in order at little cost."""
+LED = tokens.join(resources, resources.c.rid == tokens.c.rid)
+"""Rows in the order in which SQLite's index names them."""
+_ONE, _MANY = (BigInteger(),), (Many(BigInteger),)
+_LISTED, _TWO_LISTED = (TokenList(),), (TokenList(), TokenList())
 _LISTS = select(resources.c.rid, resources.c.tokens).where(among(resources.c.rid, "rids"))
 _UNLISTED = select(tokens).where(among(tokens.c.rid, "rids")).order_by(tokens.c.token)
 _DROP = delete(tokens).where(tokens.c.token == bindparam("of_token"), tokens.c.rid == bindparam("of_row"))
@@ -57,16 +78,16 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
     return found
 
 
-def has_token(tx: Transaction, wanted: Sequence[int]) -> ColumnElement[bool]:
+def has_token(tx: Transaction, wanted: Sequence[int]) -> Condition:
     """That a row has one of these tokens; on SQLite a look into each row that is walked past, unless they are many."""
     if _is_in_rows(tx):
-        return resources.c.tokens.bool_op("&&")(literal(wanted, TokenList))
+        return Shaped(_shares, (wanted,), _LISTED)
     if len(wanted) > TOGETHER_MAX:
-        return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(wanted)))
-    return exists().where(tokens.c.token.in_(wanted), tokens.c.rid == resources.c.rid).correlate(resources)
+        return Shaped(_named_by, (wanted,), _MANY)
+    return Shaped(_beside, (wanted[0],), _ONE) if len(wanted) == 1 else Shaped(_beside_any, (wanted,), _MANY)
 
 
-def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnElement[bool]]:
+def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[Condition]:
     """That a row has a token of each group, for a statement that begins with the rows that the index names.
 
     Tokens without alternatives are asked for together, so that PostgreSQL reads long lists only where short ones lead.
@@ -77,32 +98,23 @@ def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[ColumnEle
         groups: None of them empty; the one that fewest rows have first.
     """
     if not _is_in_rows(tx):
-        first = [resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token.in_(groups[0])))] if groups else []
+        first = [_leading(_named_by_one, _named_by, groups[0])] if groups else []
         return [*first, *(has_token(tx, group) for group in groups[1:])]
     alone = [group[0] for group in groups if len(group) == 1]
     several = [group for group in groups if len(group) > 1]
     longest = max(several, key=len, default=())
     if len(longest) > TOGETHER_MAX:
-        return [_one_by_one(longest, alone), *(has_token(tx, group) for group in several if group is not longest)]
-    together = [resources.c.tokens.bool_op("@>")(literal(alone, TokenList))] if alone else []
+        one_by_one = Shaped(_one_by_one, (longest, alone), _TWO_LISTED)
+        return [one_by_one, *(has_token(tx, group) for group in several if group is not longest)]
+    together = [Shaped(_holds, (alone,), _LISTED)] if alone else []
     return [*together, *(has_token(tx, group) for group in several)]
-
-
-def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[bool]:
-    """That a row has one of many tokens and all of some others: looked up one by one, whatever PostgreSQL estimates."""
-    row = resources.alias()
-    each = func.unnest(literal(group, TokenList), type_=BigInteger).column_valued("each")
-    wanted = func.array_append(literal(alone, TokenList), each, type_=TokenList())
-    found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
-    # As an array, which is made before anything else: joined to it, all rows might be walked past.
-    return resources.c.rid == func.any(func.array(found.scalar_subquery()))
 
 
 def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:
     """Those of some tokens that a row has which has a token of each group, too; of ``resources`` more may be said."""
     if not _is_in_rows(tx):
         rows = select(tokens.c.token).distinct().join(resources, resources.c.rid == tokens.c.rid)
-        return rows.where(tokens.c.token.in_(wanted), *(has_token(tx, group) for group in groups))
+        return rows.where(among_values(tokens.c.token, wanted), *(has_token(tx, group) for group in groups))
     alone = [group[0] for group in groups if len(group) == 1]
     each = func.unnest(literal(wanted, TokenList), type_=BigInteger).column_valued("each")
     all_of_them = func.array_append(literal(alone, TokenList), each, type_=TokenList())
@@ -120,33 +132,103 @@ def leads_in_order(tx: Transaction, groups: Sequence[Sequence[int]]) -> bool:
 
 def names_few(tx: Transaction, group: Sequence[int]) -> bool:
     """Whether few rows have a token of a group, where :func:`leads_in_order`: they are sorted at less cost then."""
-    some = select(tokens.c.rid).where(tokens.c.token.in_(group)).limit(FEW).subquery()
-    count: int = tx.execute(select(func.count()).select_from(some)).scalar_one()
-    return count < FEW
+    [row] = rows_of(tx, _count_some, [_leading(_leads, _leads_any, group)])
+    return int(row.number) < FEW
 
 
-def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> Select[tuple[int]]:
-    """Rows that have a token of each group, newest first, where :func:`leads_in_order`; those under a number."""
+def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> list[Condition]:
+    """That a row of :data:`LED` has a token of each group, where :func:`leads_in_order`; of those under a number."""
     [lead] = groups[0]
-    named = select(tokens.c.rid).join(resources, resources.c.rid == tokens.c.rid).where(tokens.c.token == lead)
-    if below is not None:
-        named = named.where(tokens.c.rid < below)
-    return named.where(*(has_token(tx, group) for group in groups[1:])).order_by(tokens.c.rid.desc())
+    under = [] if below is None else [Shaped(_under, (below,), _ONE)]
+    return [Shaped(_leads, (lead,), _ONE), *under, *(has_token(tx, group) for group in groups[1:])]
 
 
 def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
     """How many rows have a token of each group; what is deleted has none, so nothing but the index is read."""
     if _is_in_rows(tx):
-        rows = select(func.count()).select_from(resources).where(*found_by(tx, groups))
+        [row] = rows_of(tx, _count, found_by(tx, groups))
     else:
-        also = tokens.alias()
-        others = [
-            exists().where(also.c.token.in_(group), also.c.rid == tokens.c.rid).correlate(tokens)
-            for group in groups[1:]
-        ]
-        rows = select(func.count(distinct(tokens.c.rid))).where(tokens.c.token.in_(groups[0]), *others)
-    count: int = tx.execute(rows).scalar_one()
-    return count
+        others = [_leading(_also, _also_any, group) for group in groups[1:]]
+        [row] = rows_of(tx, _count_led, [_leading(_leads, _leads_any, groups[0]), *others])
+    return int(row.number)
+
+
+def _leading(one: Make, many: Make, group: Sequence[int]) -> Shaped:
+    """A condition on one token or, made otherwise, on many."""
+    return Shaped(one, (group[0],), _ONE) if len(group) == 1 else Shaped(many, (group,), _MANY)
+
+
+def _count(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return select(func.count().label("number")).select_from(resources).where(*conditions)
+
+
+def _count_some(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    some = select(tokens.c.rid).where(*conditions).limit(FEW).subquery()
+    return select(func.count().label("number")).select_from(some)
+
+
+def _count_led(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return select(func.count(distinct(tokens.c.rid)).label("number")).where(*conditions)
+
+
+def _shares(listed: Value) -> ColumnElement[bool]:
+    return resources.c.tokens.bool_op("&&")(listed)
+
+
+def _holds(listed: Value) -> ColumnElement[bool]:
+    return resources.c.tokens.bool_op("@>")(listed)
+
+
+def _one_by_one(group: Value, alone: Value) -> ColumnElement[bool]:
+    """That a row has one of many tokens and all of some others: looked up one by one, whatever PostgreSQL estimates."""
+    row = resources.alias()
+    each = func.unnest(group, type_=BigInteger).column_valued("each")
+    wanted = func.array_append(alone, each, type_=TokenList())
+    found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
+    # As an array, which is made before anything else: joined to it, all rows might be walked past.
+    return resources.c.rid == func.any(func.array(found.scalar_subquery()))
+
+
+def _beside(token: Value) -> ColumnElement[bool]:
+    return _is_beside(tokens.c.token == token)
+
+
+def _beside_any(listed: Value) -> ColumnElement[bool]:
+    return _is_beside(Among(tokens.c.token, listed))
+
+
+def _is_beside(is_wanted: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(is_wanted, tokens.c.rid == resources.c.rid).correlate(resources)
+
+
+def _named_by_one(token: Value) -> ColumnElement[bool]:
+    return resources.c.rid.in_(select(tokens.c.rid).where(tokens.c.token == token))
+
+
+def _named_by(listed: Value) -> ColumnElement[bool]:
+    return resources.c.rid.in_(select(tokens.c.rid).where(Among(tokens.c.token, listed)))
+
+
+def _leads(token: Value) -> ColumnElement[bool]:
+    return tokens.c.token == token
+
+
+def _leads_any(listed: Value) -> ColumnElement[bool]:
+    return Among(tokens.c.token, listed)
+
+
+def _under(number: Value) -> ColumnElement[bool]:
+    return tokens.c.rid < number
+
+
+def _also(token: Value) -> ColumnElement[bool]:
+    also = tokens.alias()
+    return exists().where(also.c.token == token, also.c.rid == tokens.c.rid).correlate(tokens)
+
+
+def _also_any(listed: Value) -> ColumnElement[bool]:
+    also = tokens.alias()
+    return exists().where(Among(also.c.token, listed), also.c.rid == tokens.c.rid).correlate(tokens)
 
 
 def _is_in_rows(tx: Transaction) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     CursorResult,
     Executable,
+    Select,
     Table,
     UpdateBase,
     bindparam,
@@ -24,7 +25,7 @@ from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store.database import Database, TooSlowError
 from health_exchange.store.schema import sequences
-from health_exchange.store.statements import compiled
+from health_exchange.store.statements import Prepared, compiled, prepared
 
 _ALLOCATE = (
     update(sequences)
@@ -149,11 +150,28 @@ class Transaction:
         Raises:
             TooSlowError: The transaction has taken as long as it may.
         """
-        if self.ends_at is not None and monotonic() > self.ends_at:
-            raise TooSlowError
+        self._check_time()
         if isinstance(statement, UpdateBase):
             self.touched.add(statement.table.description)
         return self.connection.execute(statement, parameters or {})
+
+    def rows(self, statement: Select[Any], parameters: Mapping[str, object]) -> Sequence[Any]:
+        """The rows of a SELECT that was made once at import, compiled once and straight from the driver.
+
+        Raises:
+            TooSlowError: As :meth:`execute`.
+        """
+        return self.fetch(prepared(statement, self.connection.dialect), parameters)
+
+    def fetch(self, statement: Prepared, parameters: Mapping[str, object]) -> Sequence[Any]:
+        """As :meth:`rows`."""
+        self._check_time()
+        return statement.rows(self.database.fetch(self.connection, statement.text, statement.values(parameters)))
+
+    def _check_time(self) -> None:
+        """Raise where the transaction has taken as long as it may."""
+        if self.ends_at is not None and monotonic() > self.ends_at:
+            raise TooSlowError
 
     def insert_many(self, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert whole rows, their values in the order of the table's columns and as the driver wants them."""
