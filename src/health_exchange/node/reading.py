@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.node.callers import Caller
+from health_exchange.node.journal import log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import most_open, question_of, refusal
-from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding, told
+from health_exchange.node.seeing import ABSENT, Answer, asked, enter, entry_of, hiding
 from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
@@ -76,8 +77,11 @@ class Reading:
         return await self._read(Wanted(caller, resource_type, resource_id, version))
 
     async def _read(self, wanted: Wanted) -> Kept:
-        answer = await self._parts.store.read_each(self._each, wanted)
-        return kept_of((await told(self._parts, wanted.caller, answer)).kept[0])
+        # Found where its entry in the log is written, so that both are one way to the database and one commit.
+        answer = await self._parts.store.write_each(self._each, wanted)
+        if answer.error is not None:
+            raise answer.error
+        return kept_of(answer.kept[0])
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
         """The answer, once its entry in the log is durable."""
@@ -88,14 +92,16 @@ class Reading:
         await enter(self._parts, caller, answer)
 
     def _each(self, tx: Transaction, asked: Sequence[Wanted]) -> list[Answer]:
-        """One resource for each who asks, or why not."""
+        """One resource for each who asks, or why not; entered in the log."""
         current = resources.currents(tx, {(each.type, each.id) for each in asked})
         versions = [self._version_of(tx, each, current.get((each.type, each.id))) for each in asked]
         owners = subjects.by_sids(tx, {kept.sid for kept in (*current.values(), *versions) if kept is not None})
-        return [
+        answers = [
             self._one(each, kept, current.get((each.type, each.id)), owners)
             for each, kept in zip(asked, versions, strict=True)
         ]
+        log_each(tx, [entry_of(self._parts, each.caller, answer) for each, answer in zip(asked, answers, strict=True)])
+        return answers
 
     def _version_of(self, tx: Transaction, asked: Wanted, now: StoredResource | None) -> StoredResource | None:
         """The version that is asked for."""
