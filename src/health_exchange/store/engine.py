@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import ExchangeError, UnavailableError
+from health_exchange.model.errors import ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
