@@ -11,17 +11,21 @@ from typing import NamedTuple
 
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
 from health_exchange.node.callers import Caller
+from health_exchange.node.journal import log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import most_open, question_of, refusal
-from health_exchange.node.seeing import ABSENT, Answer, asked, enter, hiding, told
+from health_exchange.node.seeing import ABSENT, Answer, asked, enter, entry_of, hiding
 from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action
 from health_exchange.policy.questions import decision_on
 from health_exchange.store import resources, subjects
+from health_exchange.store.bodies import SealedBody
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
+
+GONE = "it was here and has been deleted"
 
 
 class GoneError(ExchangeError):
@@ -41,12 +45,18 @@ class Kept:
 
 
 class Wanted(NamedTuple):
-    """One resource that somebody asks for; the current version where none is named."""
+    """One resource that somebody asks for."""
 
     caller: Caller
     type: str
     id: str
-    version: int | None = None
+
+
+class Found(NamedTuple):
+    """What he is answered, and the body as it is kept; ``None`` where there is none."""
+
+    answer: Answer
+    body: SealedBody | None
 
 
 class Reading:
@@ -69,15 +79,18 @@ class Reading:
             ForbiddenError: The caller may see no resource of this type.
             GoneError: It was deleted.
         """
-        return await self._read(Wanted(caller, resource_type, resource_id))
+        # Found where its entry in the log is written: one way to the database, and one commit for all who wait.
+        found = await self._parts.store.write_each(self._each, Wanted(caller, resource_type, resource_id))
+        if found.answer.error is not None or found.body is None:
+            raise found.answer.error or GoneError(GONE)
+        body = await self._parts.workers.run(SealedBody.open, found.body, work_bytes=len(found.body.sealed))
+        return kept_of(found.answer.kept[0], body)
 
     async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
         """One version, current or former; raises as :meth:`read`."""
-        return await self._read(Wanted(caller, resource_type, resource_id, version))
-
-    async def _read(self, wanted: Wanted) -> Kept:
-        answer = await self._parts.store.read_each(self._each, wanted)
-        return kept_of((await told(self._parts, wanted.caller, answer)).kept[0])
+        wanted = Wanted(caller, resource_type, resource_id)
+        kept = (await asked(self._parts, caller, lambda tx: self._version(tx, wanted, version))).kept[0]
+        return kept_of(kept)
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
         """The answer, once its entry in the log is durable."""
@@ -87,24 +100,32 @@ class Reading:
         """Make the entry durable."""
         await enter(self._parts, caller, answer)
 
-    def _each(self, tx: Transaction, asked: Sequence[Wanted]) -> list[Answer]:
-        """One resource for each who asks, or why not."""
-        current = resources.currents(tx, {(each.type, each.id) for each in asked})
-        versions = [self._version_of(tx, each, current.get((each.type, each.id))) for each in asked]
-        owners = subjects.by_sids(tx, {kept.sid for kept in (*current.values(), *versions) if kept is not None})
-        return [
-            self._one(each, kept, current.get((each.type, each.id)), owners)
-            for each, kept in zip(asked, versions, strict=True)
-        ]
+    def _each(self, tx: Transaction, asked: Sequence[Wanted]) -> list[Found]:
+        """What each who asks finds, entered in the log; not opened, because whoever writes next waits for this."""
+        current = resources.sealed_currents(tx, {(each.type, each.id) for each in asked})
+        owners = subjects.by_sids(tx, {kept.sid for kept, _body in current.values()})
+        found = []
+        for each in asked:
+            kept, body = current.get((each.type, each.id), (None, None))
+            found.append(Found(self._one(each, kept, kept, owners, is_here=body is not None), body))
+        log_each(tx, [entry_of(self._parts, each.caller, one.answer) for each, one in zip(asked, found, strict=True)])
+        return found
 
-    def _version_of(self, tx: Transaction, asked: Wanted, now: StoredResource | None) -> StoredResource | None:
-        """The version that is asked for."""
-        if asked.version is None or now is None:
-            return now
-        return resources.version(tx, asked.type, asked.id, asked.version)
+    def _version(self, tx: Transaction, wanted: Wanted, number: int) -> Answer:
+        """One version, or why not."""
+        now = resources.current(tx, wanted.type, wanted.id)
+        kept = resources.version(tx, wanted.type, wanted.id, number)
+        owners = subjects.by_sids(tx, {each.sid for each in (now, kept) if each is not None})
+        return self._one(wanted, kept, now, owners, is_here=kept is not None and kept.body is not None)
 
     def _one(
-        self, wish: Wanted, wanted: StoredResource | None, now: StoredResource | None, owners: Mapping[int, Subject]
+        self,
+        wish: Wanted,
+        wanted: StoredResource | None,
+        now: StoredResource | None,
+        owners: Mapping[int, Subject],
+        *,
+        is_here: bool,
     ) -> Answer:
         """One resource, or why not."""
         caller = wish.caller
@@ -128,11 +149,11 @@ class Reading:
         if hidden is not None:
             error = NotFoundError(ABSENT) if general.allowed else refusal(general)
             return _refused(*hidden, error=error, subjects=whose, summary=name)
-        gone = wanted.deleted or wanted.body is None
+        gone = wanted.deleted or not is_here
         return Answer(
             action=Action.READ,
             outcome="allowed",
-            error=GoneError("it was here and has been deleted") if gone else None,
+            error=GoneError(GONE) if gone else None,
             kept=() if gone else (wanted,),
             policy=general.digest,
             subjects=whose,
@@ -140,6 +161,7 @@ class Reading:
         )
 
 
-def kept_of(kept: StoredResource) -> Kept:
-    """A version that is not deleted, on its way out."""
-    return Kept(body=kept.body or b"", version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))
+def kept_of(kept: StoredResource, body: bytes | None = None) -> Kept:
+    """A version that is not deleted, on its way out; its body where it was opened elsewhere."""
+    opened = kept.body or b"" if body is None else body
+    return Kept(body=opened, version=kept.version, changed_at=datetime.fromisoformat(kept.changed_at))

@@ -6,7 +6,7 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from health_exchange.audit.entries import Facts
+from health_exchange.audit.entries import AuditEntry, Facts
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.node.callers import Caller
@@ -109,7 +109,12 @@ async def _at_length(parts: NodeParts, caller: Caller, ask: Callable[[Transactio
 
 async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:
     """Make the entry of an answer durable."""
-    entry = journal(
+    await parts.store.write_each(log_each, entry_of(parts, caller, answer))
+
+
+def entry_of(parts: NodeParts, caller: Caller, answer: Answer) -> AuditEntry:
+    """What the log says of an answer."""
+    return journal(
         parts,
         caller,
         kind="refuse" if answer.outcome == "refused" else "read",
@@ -121,7 +126,6 @@ async def enter(parts: NodeParts, caller: Caller, answer: Answer) -> None:
         summary=answer.summary,
         facts=answer.facts,
     )
-    await parts.store.write_each(log_each, entry)
 
 
 def hiding(

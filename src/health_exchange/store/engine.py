@@ -5,7 +5,6 @@ together: questions of one kind that wait share a transaction and its statements
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError
 
 from health_exchange.model.clock import Clock
-from health_exchange.model.errors import ExchangeError, UnavailableError
+from health_exchange.model.errors import ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
 from health_exchange.store import migrations, node_state
@@ -26,7 +25,7 @@ from health_exchange.store.lane import Lane
 from health_exchange.store.meters import Meters
 from health_exchange.store.opening import open_database
 from health_exchange.store.transaction import KeyRing, StoreKeys, Transaction
-from health_exchange.store.waiting import Outcome, Waiting, tell
+from health_exchange.store.waiting import Waiting
 from health_exchange.store.writer import Work, Writer
 
 __all__ = ["Store", "StoreKeys", "Transaction"]
@@ -35,8 +34,6 @@ T = TypeVar("T")
 Q = TypeVar("Q")
 
 READERS = 2
-TOGETHER_MAX = 64
-"""Most questions that share one read."""
 
 
 class Store:
@@ -55,10 +52,6 @@ class Store:
         self._writer = Writer(database, self._transaction, clock, inline=inline)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._lane = Lane()
-        # Of its own, so that what is quick never waits for anything else.
-        self._quick = ThreadPoolExecutor(1, thread_name_prefix="store-quick")
-        self._questions: dict[object, deque[tuple[Any, Waiting[Any]]]] = {}
-        self._called: set[object] = set()
 
     @classmethod
     def open(  # the parts of a store, each named at the only call
@@ -172,20 +165,6 @@ class Store:
             return await self._lane.run(asker, partial(self.read_now, fn, limited=True))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, fn)
 
-    async def read_each(self, fn: Callable[[Transaction, Sequence[Q]], Sequence[T]], question: Q) -> T:
-        """What ``fn`` returns for a question; it is called once for all questions that wait, and is to be quick."""
-        if self._inline:
-            return self.read_now(lambda tx: fn(tx, [question]))[0]
-        if self._closed:
-            raise UnavailableError("the store is closed")
-        waiting: Waiting[T] = Waiting(asyncio.get_running_loop())
-        self._questions.setdefault(fn, deque()).append((question, waiting))
-        if fn not in self._called:
-            self._called.add(fn)
-            self._quick.submit(self._answer, fn)
-        value: T = await waiting.future
-        return value
-
     def read_now(self, fn: Callable[[Transaction], T], *, limited: bool = False) -> T:
         """As :meth:`read`, for callers without an event loop."""
         try:
@@ -216,7 +195,6 @@ class Store:
         self._closed = True
         self._writer.close()
         self._readers.shutdown()
-        self._quick.shutdown()
         self._lane.close()
         self._database.close()
 
@@ -225,30 +203,6 @@ class Store:
         self._writer.do(Work(fn, item, waiting, is_shared=is_shared))
         value: T = waiting.future.result() if self._inline else await waiting.future
         return value
-
-    def _answer(self, fn: Callable[[Transaction, Sequence[Any]], Sequence[Any]]) -> None:
-        """Answer what waits, in a thread."""
-        # First: who asks from now on calls again, because this call may have looked already.
-        self._called.discard(fn)
-        waiting = self._questions[fn]
-        while waiting:
-            asked = [waiting.popleft() for _ in range(min(len(waiting), TOGETHER_MAX))]
-            tell(self._answers(fn, asked))
-
-    def _answers(
-        self, fn: Callable[[Transaction, Sequence[Any]], Sequence[Any]], asked: Sequence[tuple[Any, Waiting[Any]]]
-    ) -> list[Outcome]:
-        """What to tell; where they fail together, each is tried by itself, unless nobody can be answered now."""
-        asked = [each for each in asked if not each[1].has_left]
-        if not asked:
-            return []
-        try:
-            values = self.read_now(lambda tx: fn(tx, [question for question, _waiting in asked]))
-            return [Outcome(waiting, value) for (_question, waiting), value in zip(asked, values, strict=True)]
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits
-            if len(asked) == 1 or isinstance(error, UnavailableError):
-                return [Outcome(waiting, problem=error) for _question, waiting in asked]
-            return [outcome for each in asked for outcome in self._answers(fn, [each])]
 
     def _read_once(self, fn: Callable[[Transaction], T], *, limited: bool) -> T:
         with self._database.engine.connect() as connection:

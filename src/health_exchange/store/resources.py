@@ -83,6 +83,7 @@ class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
 
 
+Sealed = tuple[StoredResource, SealedBody | None]
 _FIELDS = ("rid", *VERSION_COLUMNS)
 _CURRENT_COLUMNS = (*VERSION_COLUMNS, "tokens")
 _UPDATE = (
@@ -245,16 +246,21 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
 
 def currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
     """As :func:`current`, for several names (type and id) at once; absent where there never was one."""
-    named = [place for place in places if _is_name(*place)]
+    return {(row.type, row.id): opened(tx, row) for row in _named(tx, places)}
+
+
+def sealed_currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], Sealed]:
+    """As :func:`currents`, with their bodies beside them as they are kept."""
+    return {(row.type, row.id): (stored(row, None), sealed_body(tx, row)) for row in _named(tx, places)}
+
+
+def _named(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> Sequence[Row[Any]]:
+    # A database stumbles over texts that are no names.
+    named = [place for place in places if (text := "".join(place)).isascii() and "\0" not in text]
     if not named:
-        return {}
+        return ()
     types, ids = zip(*named, strict=True)
-    return {(row.type, row.id): opened(tx, row) for row in tx.rows(_NAMED, {"types": types, "ids": ids})}
-
-
-def _is_name(resource_type: str, resource_id: str) -> bool:
-    """Whether anything may be kept under a type and an id: a database stumbles over texts that are neither."""
-    return (resource_type + resource_id).isascii() and "\0" not in resource_type + resource_id
+    return tx.rows(_NAMED, {"types": types, "ids": ids})
 
 
 def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
@@ -280,7 +286,7 @@ def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     return {row.rid: opened(tx, row) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
 
 
-def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, tuple[StoredResource, SealedBody | None]]:
+def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, Sealed]:
     """Current versions by row number, with their bodies beside them as they are kept."""
     return {row.rid: (stored(row, None), sealed_body(tx, row)) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
 
@@ -385,11 +391,8 @@ def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, 
     """Class numbers: digests, so that they are the same whoever writes first."""
     numbers = {found: _class_id(found) for found in wanted}
     kept = {row.class_id for row in rows_among(tx, _KEPT_CLASSES, "numbers", numbers.values())}
-    rows = [
-        (number, new.type, int(new.sensitivity), new.category.value, new.jurisdiction)
-        for new, number in numbers.items()
-        if number not in kept
-    ]
+    fresh = [(new, number) for new, number in numbers.items() if number not in kept]
+    rows = [(number, new.type, int(new.sensitivity), new.category.value, new.jurisdiction) for new, number in fresh]
     tx.insert_many(classes, rows)
     return numbers
 
