@@ -4,7 +4,6 @@ None of these is secret on its own, but a ``Pseudonym`` is personal information:
 never in a log line.
 """
 
-from datetime import datetime
 from typing import NewType
 
 Pseudonym = NewType("Pseudonym", str)
@@ -19,19 +18,20 @@ StreamId = NewType("StreamId", str)
 RequestId = NewType("RequestId", str)
 """UUID of one request, carried across hops and into audit entries."""
 
-UUID_RANDOM_BYTES = 10
-_VARIANT = "89ab"
+TOGETHER_BYTES, UUID_RANDOM_BYTES = 6, 10
+_VARIANTS = "89ab"
 
 
-def uuid_at(at: datetime, random: bytes) -> str:
-    """A UUID of version 7: what is made one after another stands together in an index.
+def uuid_among(together: bytes, random: bytes) -> str:
+    """A UUID of version 8: what is made together begins alike, so that it stands together in an index.
+
+    It tells nothing else: neither when it was made, nor how many were.
 
     Args:
-        at: When it is made; its milliseconds come first.
-        random: ``UUID_RANDOM_BYTES`` bytes.
+        together: ``TOGETHER_BYTES`` random bytes, the same for all that are made together.
+        random: ``UUID_RANDOM_BYTES`` bytes of its own.
 
-    Source: RFC 9562, section 5.7.
+    Source: RFC 9562, section 5.8.
     """
-    head, tail = f"{int(at.timestamp() * 1000):012x}", random.hex()
-    variant = _VARIANT[random[1] & 3]
-    return f"{head[:8]}-{head[8:]}-7{tail[:3]}-{variant}{tail[4:7]}-{tail[7:19]}"
+    head, tail = together.hex(), random.hex()
+    return f"{head[:8]}-{head[8:]}-8{tail[:3]}-{_VARIANTS[random[1] & 3]}{tail[4:7]}-{tail[7:19]}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
-from health_exchange.model.identifiers import UUID_RANDOM_BYTES, uuid_at
+from health_exchange.model.identifiers import TOGETHER_BYTES, UUID_RANDOM_BYTES, uuid_among
 from health_exchange.model.randomness import Randomness
 from health_exchange.node.resolution import (
     DanglingReferenceError,
@@ -299,10 +299,10 @@ def _plan(
     # Two conditions that mean the same would find what the other creates, if that were kept already.
     by_meaning: dict[Meaning, Place] = {}
     planned = []
-    at, random = tx.clock.now(), randomness(UUID_RANDOM_BYTES * len(requests))
+    together, random = randomness(TOGETHER_BYTES), randomness(UUID_RANDOM_BYTES * len(requests))
     for number, request in enumerate(requests):
         own = random[UUID_RANDOM_BYTES * number : UUID_RANDOM_BYTES * (number + 1)]
-        fresh = Place(type=request.type, id=uuid_at(at, own))
+        fresh = Place(type=request.type, id=uuid_among(together, own))
         condition = _condition_of(request)
         if condition is None:
             place = fresh if request.id is None else Place(type=request.type, id=request.id)
