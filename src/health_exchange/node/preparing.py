@@ -5,7 +5,7 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -115,15 +115,15 @@ class Preparation:
         """
         if not self.snapshot.still_holds(tx):
             raise StaleReadError("another request was faster", retry_after_s=0.1)
-        held: dict[str, str] = {}
-        sids: dict[str, int] = {}
+        owners: dict[str, Subject] = {}
         left = set()
         for anchor in dict.fromkeys(version.draft.anchor for version in self.versions if version.draft.anchor):
-            was = subjects.by_anchor(tx, anchor) if anchor in self.claims else None
-            subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor))
+            was = subjects.by_anchor(tx, anchor)
+            subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor), was)
             if was is not None and was.pseudonym and (was.pseudonym, was.state) != (subject.pseudonym, subject.state):
                 left.add(was.pseudonym)
-            sids[anchor], held[anchor] = subject.sid, persons.why_held(self.parts, subject)
+            owners[anchor] = subject
+        sids = {anchor: subject.sid for anchor, subject in owners.items()}
         stale = False
         try:
             known = resources.heads(tx, self._named())
@@ -142,7 +142,8 @@ class Preparation:
             persons.apply_consents(tx, sid)
         for pseudonym in left:
             persons.apply_consents_of(tx, pseudonym)
-        self._log(tx, sids)
+        self._log(tx, owners.values())
+        held = {anchor: persons.why_held(self.parts, subject) for anchor, subject in owners.items()}
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
 
@@ -175,7 +176,7 @@ class Preparation:
             expected=self.snapshot.version_of(place),
         )
 
-    def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
+    def _log(self, tx: Transaction, owners: Iterable[Subject]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
         changes = Counter(_change(version) for version in self.versions)
@@ -189,7 +190,8 @@ class Preparation:
                     action="write",
                     outcome="allowed",
                     policy=self.digest,
-                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    subjects={pseudonym for owner in owners if (pseudonym := owner.pseudonym) is not None}
+                    | {*persons.pseudonyms_of(tx, self._found())},
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
