@@ -5,7 +5,7 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -127,7 +127,7 @@ class Preparation:
         stale = False
         try:
             known = resources.heads(tx, self._named())
-            resources.put_many(tx, [self._new(version, sids) for version in self.versions], known)
+            resources.put_many(tx, list(self._new(sids)), known)
         except StaleVersionError:
             stale = True
         if stale:
@@ -159,22 +159,24 @@ class Preparation:
         """Whether there was a version of it before."""
         return version.planned.place in self.snapshot.standing
 
-    def _new(self, version: Version, sids: Mapping[str, int]) -> NewVersion:
-        """The version as the store keeps it."""
-        place, draft, found = version.planned.place, version.draft, version.planned.request.found
-        return NewVersion(
-            type=place.type,
-            id=place.id,
-            sid=sids[draft.anchor] if draft.anchor else None,
-            origin=str(self.parts.address),
-            version=version.number,
-            resource_class=version.resource_class,
-            changed_at=_text(self.at),
-            instant=found.instant if found is not None else None,
-            tokens=draft.tokens,
-            packed=draft.packed,
-            expected=self.snapshot.version_of(place),
-        )
+    def _new(self, sids: Mapping[str, int]) -> Iterator[NewVersion]:
+        """The versions as the store keeps them."""
+        origin, changed_at = str(self.parts.address), _text(self.at)
+        for version in self.versions:
+            place, draft, found = version.planned.place, version.draft, version.planned.request.found
+            yield NewVersion(
+                type=place.type,
+                id=place.id,
+                sid=sids[draft.anchor] if draft.anchor else None,
+                origin=origin,
+                version=version.number,
+                resource_class=version.resource_class,
+                changed_at=changed_at,
+                instant=found.instant if found is not None else None,
+                tokens=draft.tokens,
+                packed=draft.packed,
+                expected=self.snapshot.version_of(place),
+            )
 
     def _log(self, tx: Transaction, owners: Iterable[Subject]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
@@ -253,14 +255,14 @@ async def _versions(
         last_updated=last_updated,
         key=parts.keys.tokens,
     )
-    work_bytes = sum(len(each.raw) for each in written)
+    work_bytes, own = sum(len(each.raw) for each in written), str(parts.address)
     drafts = iter((await parts.workers.run(draft_versions, drafting, work_bytes=work_bytes)).drafts)
     return tuple(
         Version(
             planned=each,
             number=_next_version(parts, snapshot, each),
             draft=next(drafts) if found is not None else Draft(packed=None, anchor=owner.anchor if owner else None),
-            resource_class=class_of(each.place.type, found.sensitivity, found.category, str(parts.address))
+            resource_class=class_of(each.place.type, found.sensitivity, found.category, own)
             if found is not None
             else snapshot.standing[each.place].resource_class,
         )

@@ -150,6 +150,8 @@ def targets(
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
         for text in request.references:
+            if text in rewriting:
+                continue
             place = places.get(text)
             if place is None and (conditional := _CONDITIONAL.fullmatch(text)):
                 place = found[conditional[1], conditional[2]]
