@@ -3,8 +3,11 @@
 import asyncio
 from datetime import timedelta
 from functools import partial
+from random import Random
 
+import msgspec
 import pytest
+from sqlalchemy import func, insert, select
 from tests.store.troubles import (
     SECRET,
     SetClock,
@@ -17,6 +20,7 @@ from health_exchange.store import answered
 from health_exchange.store.answered import KeptAnswer
 from health_exchange.store.database import WriteConflictError
 from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.schema import answered as answers
 
 
 def test_an_answer_comes_back_under_its_key_only(store: Store) -> None:
@@ -28,6 +32,20 @@ def test_an_answer_comes_back_under_its_key_only(store: Store) -> None:
 def test_an_empty_answer_is_an_answer(store: Store) -> None:
     store.write_now(lambda tx: answered.keep(tx, "r1", b"d" * 32, b""))
     assert store.read_now(lambda tx: answered.answer_of(tx, "r1")) == KeptAnswer(digest=b"d" * 32, body=b"")
+
+
+def test_an_answer_about_many_is_kept_in_little_room_and_comes_back_whole(store: Store) -> None:
+    body = msgspec.msgpack.encode([{"status": 201, "type": "Observation", "id": f"{each:036x}"} for each in range(500)])
+    store.write_now(lambda tx: answered.keep(tx, "r1", b"d" * 32, body))
+    assert store.read_now(lambda tx: answered.answer_of(tx, "r1")) == KeptAnswer(digest=b"d" * 32, body=body)
+    assert store.read_now(lambda tx: answered.mentioning(tx, lambda kept: kept == body)) == ["r1"]
+    assert store.read_now(lambda tx: tx.execute(select(func.length(answers.c.body))).scalar_one()) < len(body) / 5
+
+
+def test_an_answer_that_was_kept_as_it_is_comes_back(store: Store, clock: SetClock) -> None:
+    row = {"key": "r1", "digest": b"d" * 32, "body": b"\x90", "kept_at": clock.at.isoformat()}
+    store.write_now(lambda tx: tx.execute(insert(answers).values(row)))
+    assert store.read_now(lambda tx: answered.answer_of(tx, "r1")) == KeptAnswer(digest=b"d" * 32, body=b"\x90")
 
 
 def test_the_slower_of_two_requests_fails_with_all_it_did(store: Store) -> None:
@@ -79,6 +97,7 @@ def test_a_locked_database_keeps_no_answer(store: Store, database: str) -> None:
 def test_a_full_disk_keeps_no_answer(sqlite_store: Store) -> None:
     def write(tx: Transaction) -> None:
         answered.keep(tx, "r1", b"d" * 32, b"small")
-        answered.keep(tx, "r2", b"d" * 32, SECRET * 100_000)
+        # What comes again and again would be kept in little room.
+        answered.keep(tx, "r2", b"d" * 32, SECRET + Random(1).randbytes(2_000_000))
 
     check_all_or_nothing_on_a_full_disk(sqlite_store, write)

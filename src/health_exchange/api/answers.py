@@ -9,8 +9,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import cache, lru_cache
 from http import HTTPStatus
 
+import msgspec
+from msgspec import Raw
 from starlette.responses import Response
 
 from health_exchange.api.bodies import FHIR_JSON, is_known_to_client
@@ -24,6 +27,7 @@ from health_exchange.node.bundle_reads import ReadResult
 from health_exchange.node.reading import Kept
 from health_exchange.node.writes import WriteResult
 
+_ENCODER = msgspec.json.Encoder()
 _SAID = {
     HTTPStatus.OK: "the resource is kept as it was sent, or was here already",
     HTTPStatus.CREATED: "the resource was created",
@@ -121,34 +125,34 @@ def _entry(result: WriteResult | ExchangeError, reference: str, returns: Return,
     """One entry."""
     if isinstance(result, ExchangeError):
         status, outcome = _status(status_of(result)), outcome_of(result, reference)
-        return join_object({"response": join_object({"status": status, "outcome": outcome})})
-    response: dict[str, JsonBytes] = {"status": _status(HTTPStatus(result.status))}
+        return _ENCODER.encode({"response": {"status": status, "outcome": Raw(outcome)}})
+    response: dict[str, object] = {"status": _status(HTTPStatus(result.status))}
     if result.version:
-        response |= {"location": quote(_place(result)), "etag": quote(etag(result.version))}
+        response |= {"location": _place(result), "etag": etag(result.version)}
     changed_at = result.changed_at or (kept.changed_at if kept is not None else None)
     if changed_at is not None:
         response["lastModified"] = _instant(changed_at)
     if result.held or returns is Return.OUTCOME:
-        response["outcome"] = _outcome(result)
-    members: dict[str, JsonBytes] = {"response": join_object(response)}
+        response["outcome"] = Raw(_outcome(result))
+    members: dict[str, object] = {"response": response}
     if kept is not None and returns is Return.REPRESENTATION:
-        members = {"resource": kept.body, **members}
-    return join_object(members)
+        members = {"resource": Raw(kept.body), **members}
+    return _ENCODER.encode(members)
 
 
 def _read(result: ReadResult) -> bytes:
     """The entry of a read: what it found, or that the client has it already."""
     if result.kept is None:
-        return join_object({"resource": result.body, "response": join_object({"status": _status(HTTPStatus.OK)})})
+        return _ENCODER.encode({"resource": Raw(result.body), "response": {"status": _status(HTTPStatus.OK)}})
     kept, asked = result.kept, result.request
     has = is_known_to_client(asked.if_none_match, asked.known_before, version=kept.version, changed_at=kept.changed_at)
-    response: dict[str, JsonBytes] = {
+    response = {
         "status": _status(HTTPStatus.NOT_MODIFIED if has else HTTPStatus.OK),
-        "etag": quote(etag(kept.version)),
+        "etag": etag(kept.version),
         "lastModified": _instant(kept.changed_at),
     }
-    members: dict[str, JsonBytes] = {} if has else {"resource": result.body}
-    return join_object(members | {"response": join_object(response)})
+    members: dict[str, object] = {} if has else {"resource": Raw(result.body)}
+    return _ENCODER.encode(members | {"response": response})
 
 
 def _place(result: WriteResult) -> str:
@@ -170,9 +174,12 @@ def _outcome(result: WriteResult) -> bytes:
     return json.dumps({"resourceType": "OperationOutcome", "issue": [issue]}, separators=(",", ":")).encode()
 
 
-def _status(status: HTTPStatus) -> bytes:
-    return quote(f"{status.value} {status.phrase}")
+@cache
+def _status(status: HTTPStatus) -> str:
+    return f"{status.value} {status.phrase}"
 
 
-def _instant(at: datetime) -> bytes:
-    return quote(at.isoformat(timespec="milliseconds"))
+@lru_cache(maxsize=16)
+def _instant(at: datetime) -> str:
+    """An instant as Bundles carry it; what one transaction writes has all the same."""
+    return at.isoformat(timespec="milliseconds")

@@ -10,8 +10,10 @@ Source: FHIR R4, sections 2.3.0 "References" and 3.1.0.11.2 "Transaction process
 import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from typing import cast
 
 import msgspec
+from msgspec import Raw
 
 from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, kind_of, quote, text
 
@@ -36,6 +38,7 @@ _VALUE = re.compile(rb"(\s*:\s*)" + _STRING, re.DOTALL)
 _WHITESPACE = b" \t\r\n"
 _TEXT = msgspec.json.Decoder(str)
 _ANY = msgspec.json.Decoder()
+_ENCODER = msgspec.json.Encoder()
 
 
 def references(decoded: object) -> list[tuple[str, str]]:
@@ -47,8 +50,8 @@ def reference_texts(raw: bytes) -> list[str]:
     """Texts of all references of a validated resource, without repetition; their paths cost ten times as much."""
     if _needs_care(raw):
         return list(dict.fromkeys(text for _path, text in references(_ANY.decode(raw))))
-    found = [match[2] for rest in raw.split(_NAME)[1:] if (match := _VALUE.match(rest))]
-    return [_read(characters) for characters in dict.fromkeys(found)]
+    found = [_text_after_name(rest)[0] for rest in raw.split(_NAME)[1:]]
+    return [text for text in dict.fromkeys(found) if text is not None]
 
 
 def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
@@ -60,19 +63,18 @@ def rewrite_references(raw: bytes, mapping: Mapping) -> bytes:
     """
     if _needs_care(raw):
         return _rewritten(raw, mapping)
-    # Urns that are neither references nor systems may be uris.
-    urns = raw.count(b'"urn:uuid:') + raw.count(b'"urn:oid:') - raw.count(b'"system":"urn:oid:')
+    urns = raw.count(b'"urn:')
     head, *rests = raw.split(_NAME)
     pieces = [head]
     for rest in rests:
-        match = _VALUE.match(rest)
-        if match is not None:
-            value = _read(match[2])
-            urns -= _is_urn(value)
+        value, start, end = _text_after_name(rest)
+        if value is not None:
+            urns -= value.startswith("urn:")
             if (new := mapping(value)) is not None:
-                rest = match[1] + quote(new) + rest[match.end() :]  # noqa: PLW2901  # its value alone changes
+                rest = rest[:start] + quote(new) + rest[end:]  # noqa: PLW2901  # its value alone changes
         pieces.append(rest)
-    if not urns:
+    # Urns that are neither references nor systems may be uris.
+    if not urns or urns == raw.count(b'"system":"urn:'):
         return _NAME.join(pieces)
     if any(before.rstrip(_WHITESPACE).endswith(b"[") for before in raw.split(b'"urn:')[:-1]):
         return _rewritten(raw, mapping)
@@ -89,21 +91,22 @@ def set_identity(raw: bytes, *, id: str, version: int, last_updated: str, source
         last_updated: Text of an instant.
         source: Becomes ``meta.source``; the sender's stays where this is ``None``.
     """
-    members: dict[str, JsonBytes] = {**fields(raw)}
-    meta: dict[str, JsonBytes] = {**fields(members["meta"])} if "meta" in members else {}
+    members: dict[str, object] = {**fields(raw)}
+    meta: dict[str, object] = {**fields(cast("Raw", members["meta"]))} if "meta" in members else {}
     meta.pop("_versionId", None)
     meta.pop("_lastUpdated", None)
-    meta["versionId"] = quote(str(version))
-    meta["lastUpdated"] = quote(last_updated)
+    meta |= {"versionId": str(version), "lastUpdated": last_updated}
     if source is not None:
-        meta["source"] = quote(source)
+        meta["source"] = source
         meta.pop("_source", None)
-    own: dict[str, JsonBytes] = {"id": quote(id), "meta": join_object(meta)}
-    # Where they stand already, or else as early as they may, so that all other members keep their order.
-    head: dict[str, JsonBytes] = {"resourceType": b""} if next(iter(members), "") == "resourceType" else {}
-    head |= {name: b"" for name in own if name not in members}
+    own = {"id": id, "meta": meta}
     members.pop("_id", None)
-    return join_object(head | members | own)
+    if own.keys() <= members.keys():
+        return _ENCODER.encode(members | own)
+    # Where they stand already, or else as early as they may, so that all other members keep their order.
+    head: dict[str, object] = {"resourceType": b""} if next(iter(members), "") == "resourceType" else {}
+    head |= {name: b"" for name in own if name not in members}
+    return _ENCODER.encode(head | members | own)
 
 
 def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
@@ -129,6 +132,17 @@ def _needs_care(raw: bytes) -> bool:
     return (
         (b"\\" in raw and rb"\u00" in raw) or b'language"' in raw or b'"education"' in raw or b'"DetectedIssue"' in raw
     )
+
+
+def _text_after_name(rest: bytes) -> tuple[str | None, int, int]:
+    """The text that follows a member's name, and where it begins and ends; ``None`` where no text does."""
+    if rest.startswith(b':"'):
+        end = rest.find(b'"', 2)
+        characters = rest[2:end]
+        if b"\\" not in characters:
+            return characters.decode(), 1, end + 1
+    match = _VALUE.match(rest)
+    return (_read(match[2]), match.end(1), match.end()) if match else (None, 0, 0)
 
 
 def _replaced(match: re.Match[bytes], mapping: Mapping) -> bytes:

@@ -49,13 +49,23 @@ def best_identity(decoded: Mapping[str, object], *, where: str) -> Identity | No
     return found[0] if found else None
 
 
-def settle(tx: Transaction, parts: NodeParts, anchor: str, claim: Claim | None) -> Subject:
+def settle(tx: Transaction, parts: NodeParts, anchor: str, claim: Claim | None, was: Subject | None) -> Subject:
     """The subject behind ``anchor``, brought in line with what its Patient now says (``None``: it was not written).
 
     A first pseudonym releases what waited; another one than before is a correction. An identity whose pseudonym is not
     known yet waits, sealed, and nothing of the subject is sent meanwhile. An identity taken away holds what follows.
+
+    Args:
+        tx: The transaction.
+        parts: The node's.
+        anchor: Of the subject.
+        claim: What the Patient says.
+        was: The subject as it was; ``None`` for a new one.
     """
-    subject = subjects.find_or_make_subject(tx, anchor=anchor)
+    if was is None and (claim is None or claim.identity is None or claim.pseudonym is not None):
+        # Nothing is kept of him that waits, or that passes the sender again.
+        return subjects.make_subject(tx, anchor, claim.pseudonym if claim is not None else None)
+    subject = was or subjects.make_subject(tx, anchor)
     if claim is None:
         return subject
     if claim.identity is None:
@@ -94,13 +104,14 @@ def apply_consents(tx: Transaction, sid: int) -> None:
     # Whoever waits or has no identity now may be somebody else than the pseudonym it had says.
     is_known = own.state is SubjectState.KNOWN
     named = subjects.subjects_of(tx, own.pseudonym) if is_known and own.pseudonym is not None else ()
-    sids = {sid, *(subject.sid for subject in named if subject.state is SubjectState.KNOWN)}
-    kept = [each for one in sorted(sids) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
+    same = {own.sid: own} | {subject.sid: subject for subject in named if subject.state is SubjectState.KNOWN}
+    kept = [each for one in sorted(same) for each in resources.of_subject(tx, one, "Consent", CONSENTS_MAX)]
     decoded = [msgspec.json.decode(each.body, type=dict[str, object]) for each in kept if each.body is not None]
     said = consent_text(tx, decoded)
     changes_at = next_change(said, after=tx.clock.now())
-    for one in sids:
-        subjects.set_consent(tx, one, said, instant_text(changes_at) if changes_at is not None else None)
+    for subject in same.values():
+        if subject.consent != said:
+            subjects.set_consent(tx, subject.sid, said, instant_text(changes_at) if changes_at is not None else None)
 
 
 def apply_consents_of(tx: Transaction, pseudonym: Pseudonym | None) -> None:

@@ -5,7 +5,7 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -115,19 +115,19 @@ class Preparation:
         """
         if not self.snapshot.still_holds(tx):
             raise StaleReadError("another request was faster", retry_after_s=0.1)
-        held: dict[str, str] = {}
-        sids: dict[str, int] = {}
+        owners: dict[str, Subject] = {}
         left = set()
         for anchor in dict.fromkeys(version.draft.anchor for version in self.versions if version.draft.anchor):
-            was = subjects.by_anchor(tx, anchor) if anchor in self.claims else None
-            subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor))
+            was = subjects.by_anchor(tx, anchor)
+            subject = persons.settle(tx, self.parts, anchor, self.claims.get(anchor), was)
             if was is not None and was.pseudonym and (was.pseudonym, was.state) != (subject.pseudonym, subject.state):
                 left.add(was.pseudonym)
-            sids[anchor], held[anchor] = subject.sid, persons.why_held(self.parts, subject)
+            owners[anchor] = subject
+        sids = {anchor: subject.sid for anchor, subject in owners.items()}
         stale = False
         try:
             known = resources.heads(tx, self._named())
-            resources.put_many(tx, [self._new(version, sids) for version in self.versions], known)
+            resources.put_many(tx, list(self._new(sids)), known)
         except StaleVersionError:
             stale = True
         if stale:
@@ -142,7 +142,8 @@ class Preparation:
             persons.apply_consents(tx, sid)
         for pseudonym in left:
             persons.apply_consents_of(tx, pseudonym)
-        self._log(tx, sids)
+        self._log(tx, owners.values())
+        held = {anchor: persons.why_held(self.parts, subject) for anchor, subject in owners.items()}
         written = {version.planned.place: version for version in self.versions}
         return [self._result(each, written.get(each.place), held) for each in self.planned]
 
@@ -158,24 +159,26 @@ class Preparation:
         """Whether there was a version of it before."""
         return version.planned.place in self.snapshot.standing
 
-    def _new(self, version: Version, sids: Mapping[str, int]) -> NewVersion:
-        """The version as the store keeps it."""
-        place, draft, found = version.planned.place, version.draft, version.planned.request.found
-        return NewVersion(
-            type=place.type,
-            id=place.id,
-            sid=sids[draft.anchor] if draft.anchor else None,
-            origin=str(self.parts.address),
-            version=version.number,
-            resource_class=version.resource_class,
-            changed_at=_text(self.at),
-            instant=found.instant if found is not None else None,
-            tokens=draft.tokens,
-            packed=draft.packed,
-            expected=self.snapshot.version_of(place),
-        )
+    def _new(self, sids: Mapping[str, int]) -> Iterator[NewVersion]:
+        """The versions as the store keeps them."""
+        origin, changed_at = str(self.parts.address), _text(self.at)
+        for version in self.versions:
+            place, draft, found = version.planned.place, version.draft, version.planned.request.found
+            yield NewVersion(
+                type=place.type,
+                id=place.id,
+                sid=sids[draft.anchor] if draft.anchor else None,
+                origin=origin,
+                version=version.number,
+                resource_class=version.resource_class,
+                changed_at=changed_at,
+                instant=found.instant if found is not None else None,
+                tokens=draft.tokens,
+                packed=draft.packed,
+                expected=self.snapshot.version_of(place),
+            )
 
-    def _log(self, tx: Transaction, sids: Mapping[str, int]) -> None:
+    def _log(self, tx: Transaction, owners: Iterable[Subject]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
         changes = Counter(_change(version) for version in self.versions)
@@ -189,7 +192,8 @@ class Preparation:
                     action="write",
                     outcome="allowed",
                     policy=self.digest,
-                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    subjects={pseudonym for owner in owners if (pseudonym := owner.pseudonym) is not None}
+                    | {*persons.pseudonyms_of(tx, self._found())},
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
@@ -251,14 +255,14 @@ async def _versions(
         last_updated=last_updated,
         key=parts.keys.tokens,
     )
-    work_bytes = sum(len(each.raw) for each in written)
+    work_bytes, own = sum(len(each.raw) for each in written), str(parts.address)
     drafts = iter((await parts.workers.run(draft_versions, drafting, work_bytes=work_bytes)).drafts)
     return tuple(
         Version(
             planned=each,
             number=_next_version(parts, snapshot, each),
             draft=next(drafts) if found is not None else Draft(packed=None, anchor=owner.anchor if owner else None),
-            resource_class=class_of(each.place.type, found.sensitivity, found.category, str(parts.address))
+            resource_class=class_of(each.place.type, found.sensitivity, found.category, own)
             if found is not None
             else snapshot.standing[each.place].resource_class,
         )

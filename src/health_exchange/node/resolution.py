@@ -156,6 +156,8 @@ def targets(requests: Iterable[WriteRequest], places: Mapping[str, Place], base:
     rewriting = {text: str(place) for text, place in places.items() if text.startswith("urn:")}
     for request in requests:
         for text in request.references:
+            if text in rewriting:
+                continue
             place = places.get(text)
             if place is not None and text != str(place):
                 rewriting[text] = str(place)

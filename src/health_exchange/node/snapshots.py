@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from uuid import UUID
 
 import msgspec
 
 from health_exchange.fhir.references import rewrite_references
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
+from health_exchange.model.identifiers import TOGETHER_BYTES, UUID_RANDOM_BYTES, uuid_among
 from health_exchange.model.randomness import Randomness
 from health_exchange.node.resolution import (
     DanglingReferenceError,
@@ -306,8 +306,10 @@ def _plan(
     # Two conditions that mean the same would find what the other creates, if that were kept already.
     by_meaning: dict[Meaning, Place] = {}
     planned = []
-    for request in requests:
-        fresh = Place(type=request.type, id=str(UUID(bytes=randomness(16), version=4)))
+    together, random = randomness(TOGETHER_BYTES), randomness(UUID_RANDOM_BYTES * len(requests))
+    for number, request in enumerate(requests):
+        own = random[UUID_RANDOM_BYTES * number : UUID_RANDOM_BYTES * (number + 1)]
+        fresh = Place(type=request.type, id=uuid_among(together, own))
         condition = _condition_of(request)
         if condition is None:
             place = fresh if request.id is None else Place(type=request.type, id=request.id)

@@ -173,6 +173,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
     """
     found: set[int] = set()
     hashed, texts, members = hashed_for(resource_type), _texts_for(resource_type), compartment_of(resource_type)
+    owner = _owner(resource_type)
     dates: list[SearchValue] = []
     codes: set[str] = set()
     owners: set[str] = set()
@@ -184,7 +185,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
             found.update(make(key.raw, resource_type, value))
             if value.param == _CODE and value.code:
                 codes.add(value.code)
-            if value.param == _owner(resource_type) and value.reference:
+            if value.param == owner and value.reference:
                 owners.add(value.reference)
         elif value.param in texts and value.code:
             begins = _beginnings(value.code)
@@ -261,7 +262,7 @@ def _beginnings(text: str) -> Iterator[str]:
 
 def _characters(value: SearchValue) -> int:
     """How long the texts of a value are."""
-    return sum(len(text) for text in (value.system, value.code, value.reference) if text)
+    return len(value.system or "") + len(value.code or "") + len(value.reference or "")
 
 
 @cache

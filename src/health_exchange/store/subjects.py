@@ -91,6 +91,13 @@ def find_or_make_subject(
     found = by_anchor(tx, anchor) if anchor is not None else next(iter(subjects_of(tx, pseudonym)), None)
     if found is not None:
         return found
+    return make_subject(tx, anchor, pseudonym, state)
+
+
+def make_subject(
+    tx: Transaction, anchor: str | None, pseudonym: Pseudonym | None = None, state: str | None = None
+) -> Subject:
+    """As :func:`find_or_make_subject`, where there is none yet."""
     return _make(tx, tx.allocate("subjects"), anchor, pseudonym, state)
 
 
