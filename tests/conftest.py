@@ -4,8 +4,9 @@
 ``--racing``: how many conditional creates race; ``make drill`` takes a hundred thousand.
 """
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,8 @@ ON_BOTH_DATABASES = ("tests/federation/", "tests/api/")
 """Folders whose tests run a second time, on PostgreSQL."""
 ROWS_ON_POSTGRESQL = 2
 """So many of a table's rows do: rows differ in what is asked and told, not in how it is kept."""
+FAST_ON_BOTH_DATABASES = ("tests/search/",)
+"""Folders whose tests run on both in ``make check`` already: of a table one row, the others in ``make test``."""
 ALL_ROWS = (
     "tests/federation/test_faults.py",
     "tests/federation/test_lost_databases",
@@ -30,7 +33,7 @@ ALL_ROWS = (
 )
 pytest_plugins = ["tests.databases"]
 
-FAST_SEEDS = 8
+FAST_SEEDS = 4
 SLOW_SEEDS = 1000
 RACING = 4_000
 
@@ -57,22 +60,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> LoadS
     return _ByModule(config, log)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left_out = _further_rows(items)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    for item in _further_rows(items, FAST_ON_BOTH_DATABASES, beyond=1):
+        item.add_marker(pytest.mark.slow)
+    yield
+    left_out = _further_rows(items, ON_BOTH_DATABASES, beyond=ROWS_ON_POSTGRESQL)
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
     items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
 
 
-def _further_rows(items: Iterable[pytest.Item]) -> Mapping[pytest.Item, None]:
-    """What of tables of cases does not run again on PostgreSQL, in the order of ``items``, which is random."""
+def pytest_collection_finish() -> None:
+    # What was imported stays to the end: no later collection of garbage need walk through it.
+    gc.collect()
+    gc.freeze()
+
+
+def _further_rows(items: Iterable[pytest.Item], folders: tuple[str, ...], beyond: int) -> Mapping[pytest.Item, None]:
+    """What tables of cases ask of PostgreSQL after so many rows, in the order of ``items``."""
     left_out: dict[pytest.Item, None] = {}
     rows: Counter[str] = Counter()
     for item in items:
         test, _bracket, row = item.nodeid.partition("[")
-        if item.nodeid.startswith(ON_BOTH_DATABASES) and "postgresql" in row and not item.nodeid.startswith(ALL_ROWS):
+        if item.nodeid.startswith(folders) and "postgresql" in row and not item.nodeid.startswith(ALL_ROWS):
             rows[test] += 1
-            if rows[test] > ROWS_ON_POSTGRESQL:
+            if rows[test] > beyond:
                 left_out[item] = None
     return left_out

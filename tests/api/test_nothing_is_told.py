@@ -26,6 +26,8 @@ from health_exchange.policy.decisions import Principal
 
 FAST, SLOW, OVER_HTTP = 250, 33_400, 150
 PLACES = ("cn", "cn/33", COUNTY)
+FAST_PLACES = ("cn", pytest.param("cn/33", marks=pytest.mark.slow), COUNTY)
+"""A province keeps and answers as the nation does."""
 
 
 async def _twins(folder: Path, address: str) -> tuple[Door, Door]:
@@ -47,7 +49,7 @@ async def _compare(folder: Path, address: str, searches: int, seed: int) -> None
     assert found > searches // 50, "adversaries who find nothing learn nothing either"
 
 
-@pytest.mark.parametrize("address", PLACES)
+@pytest.mark.parametrize("address", FAST_PLACES)
 async def test_a_node_that_hides_and_its_twin_answer_some_hundred_adversarial_searches_alike(
     tmp_path: Path, address: str
 ) -> None:
@@ -72,9 +74,19 @@ async def test_a_node_that_hides_and_its_twin_answer_a_hundred_thousand_adversar
     await _compare(tmp_path, address, SLOW, seed=2)
 
 
-@pytest.mark.parametrize(("address", "who"), [*((address, "viewer") for address in PLACES), ("cn", "researcher")])
-async def test_over_http_status_headers_and_bodies_are_alike_too(tmp_path: Path, address: str, who: str) -> None:
-    knowing, ignorant = await _twins(tmp_path, address)
+@pytest.mark.parametrize("address", FAST_PLACES)
+async def test_over_http_status_headers_and_bodies_are_alike_too(tmp_path: Path, address: str) -> None:
+    await _compare_over_http(tmp_path, address, "viewer")
+
+
+@pytest.mark.slow
+async def test_they_are_for_a_researcher_too(tmp_path: Path) -> None:
+    await _compare_over_http(tmp_path, "cn", "researcher")
+
+
+async def _compare_over_http(folder: Path, address: str, who: str) -> None:
+    """Ask both the same over HTTP."""
+    knowing, ignorant = await _twins(folder, address)
     adversary, dice = Adversary(3), Random(4)
     tokens = [await door.headers(who) for door in (knowing, ignorant)]
     for _each in range(OVER_HTTP):

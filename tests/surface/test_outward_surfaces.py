@@ -10,6 +10,7 @@ import pytest
 from health_exchange.api.exchange_door import HANDLERS
 from health_exchange.api.operator_description import DESCRIBED
 from health_exchange.api.problems import PROBLEMS
+from health_exchange.cli.main import main
 from health_exchange.model.errors import Category
 from health_exchange.node.answering import LOOKUP_PATH
 from health_exchange.node.network import NetworkStatus
@@ -81,6 +82,13 @@ certificate_expiry_timestamp_seconds{certificate} key_age_seconds{key} turn_age_
 disk_free_bytes
 """
 """What dashboards and alarms are made of, after ``health_exchange_``."""
+
+
+def left_with(words: list[str]) -> object:
+    """The code with which the command leaves. What it raised instead would be a trace."""
+    with pytest.raises(SystemExit) as leaving:
+        main(words)
+    return leaving.value.code
 
 
 def test_the_exchange_operations_are_these() -> None:
@@ -167,13 +175,12 @@ def test_every_metric_is_explained_to_operators() -> None:
         (["samples", "generate"], "--seed|--people|--dir"),
     ],
 )
-def test_help_tells_every_word(words: list[str], told: str) -> None:
-    answer = subprocess.run(  # noqa: S603  # our own program
-        [sys.executable, "-m", "health_exchange", *words, "--help"], capture_output=True, text=True, check=True
-    )
+def test_help_tells_every_word(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert left_with([*words, "--help"]) == 0
 
+    text = capsys.readouterr().out
     for word in told.split("|"):
-        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", answer.stdout), word
+        assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text), word
 
 
 @pytest.mark.parametrize(
@@ -184,7 +191,6 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["node", "run"], 2, "--settings --standalone"),
         (["node", "token", "--dir", "/nowhere"], 2, "bad-settings"),
         (["node", "status", "--url", "http://10.0.0.1:1", "--ca", "/nowhere"], 2, "https://host:port"),
-        (["node", "status", "--url", "http://127.0.0.1:1"], 3, "does not answer"),
         (["node", "status", "--url", "https://127.0.0.1:1"], 2, "--ca is missing"),
         (["network", "status", "--url", "https://127.0.0.1:1", "--ca", "/nowhere"], 2, "/nowhere"),
         (["audit", "verify", "/nowhere"], 2, "no exported log"),
@@ -224,7 +230,27 @@ def test_help_tells_every_word(words: list[str], told: str) -> None:
         (["policy", "table", "--policies", "/nowhere"], 2, "bad-policy"),
     ],
 )
-def test_a_wrong_command_says_what_is_wrong_without_a_trace(words: list[str], code: int, told: str) -> None:
+def test_a_wrong_command_says_what_is_wrong(
+    words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert left_with(words) == code
+
+    assert told in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["rotate", "shares", "--help"], 0, "--overlap-hours"),
+        (["nonsense"], 2, "invalid choice"),
+        (["node", "run", "--settings", "/nowhere/node.toml"], 2, "bad-settings"),
+        (["node", "status", "--url", "http://127.0.0.1:1"], 3, "does not answer"),
+        (["policy", "explain", "viewer", "read", "level", "4", "TREAT"], 1, "smallest change"),
+    ],
+)
+def test_the_program_says_so_too_without_a_trace_and_leaves_with_that_code(
+    words: list[str], code: int, told: str
+) -> None:
     answer = subprocess.run(  # noqa: S603  # our own program
         [sys.executable, "-m", "health_exchange", *words], capture_output=True, text=True, check=False
     )

@@ -205,10 +205,13 @@ def _looked_at(policies: PolicySet) -> dict[tuple[str, Action], frozenset[Fact]]
 
 def _seen(situation: Situation, looked_at: frozenset[Fact]) -> Situation:
     """The one situation that stands for all that differ only in what nobody looks at."""
-    tier = situation.who.partition(" ")[2]
-    places = _NODES[Tier(tier)] if situation.who.startswith(PrincipalKind.NODE) else _PLACES
+    who, places = situation.who, _PLACES
+    if who.startswith(PrincipalKind.NODE):
+        tier = Tier(who.partition(" ")[2]) if looked_at & {Fact.TIER, Fact.PLACE} else next(iter(_NODES))
+        who, places = f"{PrincipalKind.NODE} {tier}", _NODES[tier]
     return replace(
         situation,
+        who=who,
         where=situation.where if Fact.PLACE in looked_at else next(iter(places)),
         reasoned=situation.reasoned and Fact.REASON in looked_at,
         consent=situation.consent if Fact.CONSENT in looked_at else "-",
