@@ -189,17 +189,16 @@ class Preparation:
                     action="write",
                     outcome="allowed",
                     policy=self.digest,
-                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
+                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found_or_written_over()}),
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
             ),
         )
 
-    def _found(self) -> set[int]:
-        """Subjects of what conditional creates found: that it is here was told."""
-        places = [planned.place for planned in self.planned if planned.is_found]
-        return {self.snapshot.standing[place].sid for place in places if place in self.snapshot.standing}
+    def _found_or_written_over(self) -> set[int]:
+        """Subjects of what stands at the places of the request: that it is here was told, or it is here no more."""
+        return {standing.sid for standing in self.snapshot.standing.values()}
 
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""
