@@ -287,3 +287,12 @@ async def test_an_update_gives_neither_id_nor_version_of_what_it_writes_over_uns
     assert (by_who_sees_it.headers["ETag"], by_who_sees_it.json()["id"]) == ('W/"3"', "hidden")
     assert (together.keys(), together["response"].keys()) == ({"response"}, {"status", "lastModified"})
     assert version_of(node, "hidden") == (5, False)
+
+
+@pytest.mark.parametrize("name", ["hidden-too", "of-hers"])
+async def test_the_entry_of_a_write_names_whose_record_it_has_become_no_more(node: Alone, name: str) -> None:
+    await put(node, condition("of-hers", "p2", "I10"))
+    written = await put(node, condition(name, "p1", "I10"))
+    entry = await last_of(node)
+
+    assert (written.status_code, entry.outcome, entry.action, len(entry.subjects)) == (200, "allowed", "write", 1)

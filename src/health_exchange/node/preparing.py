@@ -5,7 +5,7 @@ store's transaction and raises where the snapshot no longer holds.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -178,7 +178,7 @@ class Preparation:
                 expected=self.snapshot.version_of(place),
             )
 
-    def _log(self, tx: Transaction, owners: Iterable[Subject]) -> None:
+    def _log(self, tx: Transaction, owners: Collection[Subject]) -> None:
         """One audit entry for the whole request, with a row for each person it is about."""
         counts = Counter(version.planned.place.type for version in self.versions)
         changes = Counter(_change(version) for version in self.versions)
@@ -193,17 +193,16 @@ class Preparation:
                     outcome="allowed",
                     policy=self.digest,
                     subjects={pseudonym for owner in owners if (pseudonym := owner.pseudonym) is not None}
-                    | {*persons.pseudonyms_of(tx, self._found())},
+                    | {*persons.pseudonyms_of(tx, self._found_or_written_over() - {owner.sid for owner in owners})},
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
             ),
         )
 
-    def _found(self) -> set[int]:
-        """Subjects of what conditional creates found: that it is here was told."""
-        places = [planned.place for planned in self.planned if planned.is_found]
-        return {self.snapshot.standing[place].sid for place in places if place in self.snapshot.standing}
+    def _found_or_written_over(self) -> set[int]:
+        """Subjects of what stands at the places of the request: that it is here was told, or it is here no more."""
+        return {standing.sid for standing in self.snapshot.standing.values()}
 
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""
