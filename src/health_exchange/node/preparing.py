@@ -189,14 +189,14 @@ class Preparation:
                     action="write",
                     outcome="allowed",
                     policy=self.digest,
-                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found_or_written_over()}),
+                    subjects=persons.pseudonyms_of(tx, {*sids.values(), *self._found()}),
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
             ),
         )
 
-    def _found_or_written_over(self) -> set[int]:
+    def _found(self) -> set[int]:
         """Subjects of what stands at the places of the request: that it is here was told, or it is here no more."""
         return {standing.sid for standing in self.snapshot.standing.values()}
 
