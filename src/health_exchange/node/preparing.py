@@ -193,14 +193,14 @@ class Preparation:
                     outcome="allowed",
                     policy=self.digest,
                     subjects={pseudonym for owner in owners if (pseudonym := owner.pseudonym) is not None}
-                    | {*persons.pseudonyms_of(tx, self._found_or_written_over() - {owner.sid for owner in owners})},
+                    | {*persons.pseudonyms_of(tx, self._found() - {owner.sid for owner in owners})},
                     summary=", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "nothing new",
                 ),
                 changes=dict(sorted(changes.items())),
             ),
         )
 
-    def _found_or_written_over(self) -> set[int]:
+    def _found(self) -> set[int]:
         """Subjects of what stands at the places of the request: that it is here was told, or it is here no more."""
         return {standing.sid for standing in self.snapshot.standing.values()}
 
