@@ -1,13 +1,17 @@
 """HTTP as FHIR uses it: validators, preferences, formats, heads."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.api.door import FHIR, Door, issue_of
 from tests.federation.records import observation, patient, transaction
+
+from health_exchange.api.bodies import date_of
 
 
 @pytest.fixture
@@ -212,3 +216,8 @@ async def test_the_base_is_searched_with_and_without_a_slash(door: Door) -> None
     answers = [await door.send("GET", f"/fhir{slash}?_type=Patient") for slash in ("", "/")]
 
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+@given(st.datetimes(min_value=datetime(1900, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.timezones()))  # noqa: DTZ001  # hypothesis adds the zone
+def test_a_date_is_written_as_the_library_writes_it(at: datetime) -> None:
+    assert date_of(at) == format_datetime(at.astimezone(UTC), usegmt=True)

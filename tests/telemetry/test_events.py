@@ -38,3 +38,7 @@ def test_an_event_has_a_kebab_case_name(name: str) -> None:
 
 def test_every_listed_field_may_be_written() -> None:
     assert json.loads(event_line("everything", **dict.fromkeys(FIELDS, 1))).keys() == FIELDS | {"event"}
+
+
+def test_half_a_character_is_told_too() -> None:
+    assert json.loads(event_line("fault", detail="\ud800")) == {"event": "fault", "detail": "\ud800"}

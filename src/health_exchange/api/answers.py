@@ -8,7 +8,6 @@ Source: FHIR R4, sections 3.1.0.1.2, 3.1.0.6, 3.1.0.11.3 and 3.1.0.11.4.
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import format_datetime
 from functools import cache, lru_cache
 from http import HTTPStatus
 
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Raw
 from starlette.responses import Response
 
-from health_exchange.api.bodies import FHIR_JSON, is_known_to_client
+from health_exchange.api.bodies import FHIR_JSON, date_of, is_known_to_client
 from health_exchange.api.problems import outcome_of, status_of
 from health_exchange.api.wishes import Return
 from health_exchange.fhir.outcomes import operation_outcome
@@ -41,10 +40,7 @@ _READ_AS_ONE = 64
 
 def resource_answer(kept: Kept) -> Response:
     """One resource with its validators."""
-    response = Response(kept.body, media_type=FHIR_JSON)
-    response.headers["ETag"] = etag(kept.version)
-    response.headers["Last-Modified"] = format_datetime(kept.changed_at, usegmt=True)
-    return response
+    return Response(kept.body, headers=_validators(kept), media_type=FHIR_JSON)
 
 
 def meta_answer(kept: Kept) -> Response:
@@ -56,9 +52,7 @@ def meta_answer(kept: Kept) -> Response:
 
 def not_modified(kept: Kept) -> Response:
     """The answer to who has the resource already."""
-    response = resource_answer(kept)
-    validators = {name: response.headers[name] for name in ("ETag", "Last-Modified")}
-    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=validators)
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=_validators(kept))
 
 
 def written_answer(result: WriteResult, base: str, returns: Return, kept: Kept | None) -> Response:
@@ -82,7 +76,7 @@ def written_answer(result: WriteResult, base: str, returns: Return, kept: Kept |
         response.headers["ETag"] = etag(result.version)
     changed_at = result.changed_at or (kept.changed_at if kept is not None else None)
     if changed_at is not None:
-        response.headers["Last-Modified"] = format_datetime(changed_at, usegmt=True)
+        response.headers["Last-Modified"] = date_of(changed_at)
     if result.version and result.status != HTTPStatus.NO_CONTENT:
         response.headers["Location"] = f"{base}/{_place(result)}"
     if result.held:
@@ -153,6 +147,11 @@ def _read(result: ReadResult) -> bytes:
     }
     members: dict[str, object] = {} if has else {"resource": Raw(result.body)}
     return _ENCODER.encode(members | {"response": response})
+
+
+def _validators(kept: Kept) -> dict[str, str]:
+    """By what a client knows a version again."""
+    return {"ETag": etag(kept.version), "Last-Modified": date_of(kept.changed_at)}
 
 
 def _place(result: WriteResult) -> str:

@@ -18,6 +18,8 @@ FORM_BYTES_MAX = 64 << 10
 PARAMETERS_BYTES_MAX = 64 << 10
 """Of an operation's Parameters where they hold no resource."""
 FORM_FIELDS_MAX = 100
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SECOND = timedelta(seconds=1)
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 
@@ -113,6 +115,14 @@ def is_known_to_client(
         tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
         return "*" in tags or f'"{version}"' in tags
     return known_before is not None and changed_at < known_before
+
+
+def date_of(instant: datetime) -> str:
+    """An instant as a date of HTTP."""
+    at = instant.astimezone(UTC)
+    # Every answer has one, and the library writes it several times as slowly.
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
 
 
 def end_of(date: str) -> datetime | None:

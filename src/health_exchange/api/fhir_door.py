@@ -186,7 +186,8 @@ class FhirDoor:
             return problem_response(error, current_request_id())
 
     async def _read(self, request: Request, caller: Caller) -> Response:
-        refuse_parameters(Wishes.of(request).pairs, "a read")
+        if request.scope["query_string"]:
+            refuse_parameters(Wishes.of(request).pairs, "a read")
         kept = await self.reading.read(request.path_params["type"], request.path_params["id"], caller)
         return _unless_known(request, kept)
 

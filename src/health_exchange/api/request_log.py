@@ -4,14 +4,13 @@ Outermost, so that what fails anywhere inside is told under the same id, and eve
 asked stands in no line: it may name a record, or somebody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 
-from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from health_exchange.model.addresses import NodeAddress
 from health_exchange.store.meters import Meters
@@ -20,7 +19,7 @@ from health_exchange.telemetry.families import REQUEST_SECONDS, REQUESTS
 from health_exchange.telemetry.metrics import counted, observed
 from health_exchange.telemetry.trace import accepted_request_id, bound
 
-HEADER = "x-request-id"
+HEADER = b"x-request-id"
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
 """Asked every few seconds by machines; told only where they fail."""
 NO_ROUTE = "none"
@@ -32,29 +31,34 @@ class RequestLog:
 
     Args:
         app: Answers.
+        routes: Its routes, whose paths the lines tell.
         node: Whose listener it is.
         meters: Counts requests.
     """
 
-    def __init__(self, app: Starlette, node: NodeAddress, meters: Meters) -> None:
+    def __init__(self, app: ASGIApp, routes: Iterable[Route], node: NodeAddress, meters: Meters) -> None:
         self._app = app
         self._node = str(node)
         self._meters = meters
-        self._routes = _patterns(app)
+        self.routes = tuple(routes)
+        # By identity, because an endpoint of a door with mappings in it has no hash.
+        self._routes = {id(route.endpoint): route.path for route in self.routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and tell of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = accepted_request_id(Headers(scope=scope).get(HEADER, ""))
+        given = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        request_id = accepted_request_id(given.decode("latin-1"))
+        named = (HEADER, request_id.encode())
         status = int(HTTPStatus.INTERNAL_SERVER_ERROR)
 
         async def answered(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
         begun, broken_off = perf_counter(), ""
@@ -92,10 +96,10 @@ def known_method(method: str) -> str:
 
 def count_request(meters: Meters, door: str, method: str, route: str, status: int, elapsed_s: float) -> None:
     """Count a request and what it took."""
-    one = counted(REQUESTS, door=door, method=method, route=route, status=str(status))
-    meters.count({one: 1, **observed(REQUEST_SECONDS, elapsed_s, door=door)})
+    meters.count({_request(door, method, route, status): 1, **observed(REQUEST_SECONDS, elapsed_s, door=door)})
 
 
-def _patterns(app: Starlette) -> Mapping[int, str]:
-    """Paths by endpoint; by identity, because an endpoint of a door with mappings in it has no hash."""
-    return {id(route.endpoint): route.path for route in app.routes if isinstance(route, Route)}
+@lru_cache(maxsize=4096)
+def _request(door: str, method: str, route: str, status: int) -> str:
+    """Under which name a request is counted."""
+    return counted(REQUESTS, door=door, method=method, route=route, status=str(status))

@@ -17,8 +17,8 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import most_open, question_of, refusal
 from health_exchange.node.seeing import ABSENT, Answer, asked, enter, entry_of, hiding
 from health_exchange.node.seeing import refused as _refused
-from health_exchange.policy.decisions import Action
-from health_exchange.policy.questions import decision_on
+from health_exchange.policy.decisions import Action, Decision
+from health_exchange.policy.questions import Question, decision_on
 from health_exchange.store import resources, subjects
 from health_exchange.store.bodies import SealedBody
 from health_exchange.store.engine import Transaction
@@ -129,10 +129,9 @@ class Reading:
     ) -> Answer:
         """One resource, or why not."""
         caller = wish.caller
-        asked = question_of(caller, Action.READ, most_open(self._parts, wish.type))
-        general = decision_on(self._parts.policies, asked)
         name = f"1 {wish.type}"
         if now is None or wanted is None:
+            asked, general = self._in_general(wish)
             if not general.allowed:
                 return _refused(asked, general, summary=name)
             return Answer(
@@ -147,6 +146,7 @@ class Reading:
         whose = tuple(sorted({owner.pseudonym for owner in both if owner.pseudonym is not None}))
         hidden = hiding(self._parts, caller, owners, wanted, now)
         if hidden is not None:
+            _asked, general = self._in_general(wish)
             error = NotFoundError(ABSENT) if general.allowed else refusal(general)
             return _refused(*hidden, error=error, subjects=whose, summary=name)
         gone = wanted.deleted or not is_here
@@ -155,10 +155,15 @@ class Reading:
             outcome="allowed",
             error=GoneError(GONE) if gone else None,
             kept=() if gone else (wanted,),
-            policy=general.digest,
+            policy=self._parts.policies.digest,
             subjects=whose,
             summary=f"{name}, deleted" if gone else name,
         )
+
+    def _in_general(self, wish: Wanted) -> tuple[Question, Decision]:
+        """Whether the caller may know anything of the type: what he is told of what he may not see."""
+        asked = question_of(wish.caller, Action.READ, most_open(self._parts, wish.type))
+        return asked, decision_on(self._parts.policies, asked)
 
 
 def kept_of(kept: StoredResource, body: bytes | None = None) -> Kept:

@@ -30,7 +30,8 @@ class Meters:
     def count(self, amounts: Mapping[str, int]) -> None:
         """Count more."""
         with self._lock:
-            self._waiting.update(amounts)
+            for name, amount in amounts.items():
+                self._waiting[name] += amount
 
     @property
     def is_waiting(self) -> bool:

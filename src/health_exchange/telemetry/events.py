@@ -9,6 +9,8 @@ import json
 import re
 import sys
 
+import msgspec
+
 from health_exchange.telemetry.trace import FieldValue, bound_fields
 
 FIELDS = frozenset(
@@ -34,7 +36,6 @@ FIELDS = frozenset(
 """Every field that a line may carry. ``route`` is a pattern (``/fhir/{type}/{id}``), never a path as asked; ``ticket``
 is the name of a look-up, under which logs of all nodes hold it."""
 
-_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
@@ -57,4 +58,9 @@ def event_line(name: str, **fields: FieldValue) -> str:
     if not written.keys() <= FIELDS:
         unknown = sorted(written.keys() - FIELDS)
         raise ValueError(f"no line may carry the fields {', '.join(unknown)}")
-    return _ENCODE({"event": name, **written})
+    line = {"event": name, **written}
+    try:
+        return msgspec.json.encode(line).decode()
+    except UnicodeEncodeError:
+        # Half a character, which no UTF-8 has: told all the same, and several times as slowly.
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))

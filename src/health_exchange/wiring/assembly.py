@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -309,10 +308,8 @@ def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False
         *PolicyDoor(door=door, refusals=Refusals(parts)).routes(),
         *status_page_routes(parts),
     ]
-    around = [*([Middleware(NearOnly)] if is_open else []), Middleware(SoundUrls)]
-    app = Starlette(exception_handlers=_HANDLERS, middleware=around)
-    app.router = Routes(routes)
-    return RequestLog(app, parts.address, parts.store.meters)
+    sound = SoundUrls(Routes(routes, _HANDLERS))
+    return RequestLog(NearOnly(sound) if is_open else sound, routes, parts.address, parts.store.meters)
 
 
 def _person_routes(node: Node, door: FhirDoor) -> list[Route]:
