@@ -23,7 +23,15 @@ from health_exchange.search.tokens import HASHED
 from health_exchange.store.among import among, is_among, rows_among
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects
-from health_exchange.store.token_index import has_token, leads_in_order, led_by, names_few, together, tokened
+from health_exchange.store.token_index import (
+    finds_as_many,
+    has_token,
+    leads_in_order,
+    led_by,
+    names_few,
+    together,
+    tokened,
+)
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -40,6 +48,10 @@ class TooCostlyError(ExchangeError):
 
     category = Category.INCORRECT
     code = "too-costly"
+
+
+class TooWideError(TooCostlyError):
+    """There is too much at the far end of a step of a chain to go from there."""
 
 
 class ScanError(TooCostlyError):
@@ -153,16 +165,24 @@ def dated_rows(tx: Transaction, narrowing: Narrowing, long: int, *, descending: 
     return [Dated(row.rid, row.instant, bool(row.is_long)) for row in tx.execute(statement)]
 
 
-def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
-    """Ids of what a query finds, some ``at_most``; ``None`` where bodies would have to tell."""
+def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> Sequence[str] | None:
+    """Ids of what a query finds; ``None`` where bodies would have to tell.
+
+    Raises:
+        TooWideError: There are more than ``at_most``.
+    """
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
     if not narrowing.is_exact or not (narrowing.tokens or narrowing.is_named):
         return None
-    statement = select(resources.c.id)
+    statement = select(resources.c.id).where(resources.c.deleted.is_(False), *narrowing.found(tx))
     if narrowing.needs_subjects:
         statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
-    found = tx.execute(statement.where(resources.c.deleted.is_(False), *narrowing.found(tx)).limit(at_most))
-    return list(found.scalars())
+    if narrowing.is_long and finds_as_many(tx, statement, at_most + 1):
+        raise too_wide(query.type, at_most)
+    found = tx.execute(statement.limit(at_most + 1)).scalars().all()
+    if len(found) > at_most:
+        raise too_wide(query.type, at_most)
+    return found
 
 
 def referred_to(
@@ -198,8 +218,24 @@ def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -
     if at_most is None:
         count: int = tx.execute(rows.with_only_columns(func.count())).scalar_one()
         return count
+    if narrowing.is_long and finds_as_many(tx, rows, at_most):
+        return at_most
     found: int = tx.execute(select(func.count()).select_from(rows.limit(at_most).subquery())).scalar_one()
     return found
+
+
+def too_wide(resource_type: str, at_most: int) -> TooWideError:
+    """Says what would help."""
+    return TooWideError(f"a step of the chain finds more than {at_most} of {resource_type}; say more about them")
+
+
+def ids_of_type(tx: Transaction, resource_type: str, permitted: Permitted, at_most: int) -> Sequence[str] | None:
+    """Ids of all resources of a type that the caller may see; ``None`` where there are more than ``at_most``."""
+    rows = select(resources.c.id).where(resources.c.type == resource_type, resources.c.deleted.is_(False))
+    if not permitted.is_whole:
+        rows = rows.join(subjects, subjects.c.sid == resources.c.sid).where(is_permitted(permitted))
+    found = tx.execute(rows.limit(at_most + 1)).scalars().all()
+    return found if len(found) <= at_most else None
 
 
 def too_costly(resource_type: str) -> ScanError:

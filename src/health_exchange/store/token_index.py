@@ -7,7 +7,19 @@ in a table of their own, in the order pages are read.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, delete, distinct, exists, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    literal,
+    select,
+    text,
+)
 
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.schema import resources, tokens
@@ -96,6 +108,21 @@ def _one_by_one(group: Sequence[int], alone: Sequence[int]) -> ColumnElement[boo
     found = select(row.c.rid).where(row.c.tokens.bool_op("@>")(wanted)).correlate(None)
     # As an array, which is made before anything else: joined to it, all rows might be walked past.
     return resources.c.rid == func.any(func.array(found.scalar_subquery()))
+
+
+def finds_as_many(tx: Transaction, rows: Select[Any], wanted: int) -> bool:
+    """Whether a statement finds so many rows, told by a part of the index's lists; ``False`` where only all would tell.
+
+    PostgreSQL reads the whole list of a token before the first row is found by it, unless it is told to pass over some
+    at random. What is left is found none the less.
+    """
+    if not _is_in_rows(tx):
+        return False
+    tx.execute(text(f"SET LOCAL gin_fuzzy_search_limit = {4 * wanted}"))
+    count: int = tx.execute(select(func.count()).select_from(rows.limit(wanted).subquery())).scalar_one()
+    # Where that fails, nobody goes on in the transaction.
+    tx.execute(text("SET LOCAL gin_fuzzy_search_limit = 0"))
+    return count >= wanted
 
 
 def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:
