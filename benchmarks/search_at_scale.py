@@ -1,15 +1,17 @@
 """Searches in a database of many resources and in one of few: medians and 99th percentiles, in process.
 
     python -m benchmarks.search_at_scale --folder DIR [--postgres] --fill 2000000 --name many --seconds 150
-    python -m benchmarks.search_at_scale --folder DIR [--postgres] [--explain CASE]
+    python -m benchmarks.search_at_scale --folder DIR [--postgres] [--only CASE]
+    python -m benchmarks.search_at_scale --folder DIR [--postgres] --mix few many
 
 A database stays in the folder and is filled further by every call with ``--fill``. What is measured is a whole search:
-reading what was asked, rights, chains, a page, its total; without HTTP and the entry in the log.
+reading what was asked, rights, chains, a page, its total; without HTTP and the entry in the log. ``--mix`` asks
+one mix in two databases by turns, so that whatever else the machine does weighs on both alike.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
@@ -119,6 +121,10 @@ CASES: Mapping[str, Case] = MappingProxyType(
 )
 
 
+MIX = ("token and date", "code only", "two-hop chain", "_has", "_include", "count by code")
+"""What the aim for throughput is about, each as often as the others."""
+
+
 def _permitted(tx: Transaction) -> Permitted:
     """All there is."""
     return Permitted(classes=dict.fromkeys(consents_of(tx), frozenset(classes_of(tx))), is_whole=True)
@@ -188,6 +194,31 @@ def measure_one(where: Databases, name: str, *, times: int, only: str) -> None:
     store.close()
 
 
+def mixed(where: Databases, names: Sequence[str], *, rounds: int) -> None:
+    """Ask the mix in each of some databases by turns, and print how many searches each answers in a second."""
+    stores = {name: opened(where.new(name)) for name in names}
+    people = {name: patients(store) for name, store in stores.items()}
+    took: dict[str, dict[str, list[float]]] = {name: {case: [] for case in MIX} for name in names}
+    for turn in range(-2, rounds):
+        for case in MIX:
+            for name, store in stores.items():
+                asked = CASES[case](Random(f"{case} {turn}"), people[name])
+                began = time.perf_counter()
+                ask(store, asked)
+                # The first rounds warm up.
+                took[name][case] += [1e3 * (time.perf_counter() - began)] if turn >= 0 else []
+    rates = {}
+    for name, cases in took.items():
+        rates[name] = 1e3 * rounds * len(MIX) / sum(map(sum, cases.values()))
+        print(f"{name}: {people[name]:,} patients; {rates[name]:.1f} searches/s")
+        for case, each in cases.items():
+            print(f"{median(each):8.2f} {quantiles(each, n=100)[98]:8.2f} ms  {case}")
+    first, *others = rates.values()
+    print("throughput of the first against the others: " + ", ".join(f"{first / other:.2f}" for other in others))
+    for store in stores.values():
+        store.close()
+
+
 def main() -> None:
     """Fill, or measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -200,6 +231,7 @@ def main() -> None:
     parser.add_argument("--sizes", action="store_true", help="print what a resource takes, and tidy up before")
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--only", default="", help="cases with this in their name")
+    parser.add_argument("--mix", nargs="+", default=[], metavar="NAME", help="databases to ask the mix in, by turns")
     arguments = parser.parse_args()
     with databases(arguments.folder, postgresql=arguments.postgres, kept=True) as where:
         if arguments.fill:
@@ -223,6 +255,9 @@ def main() -> None:
             return
         print(describe_machine())
         print(f"a core does the yardstick in {yardstick_ms():.0f} ms (docs/design/performance.md: 12 ms)")
+        if arguments.mix:
+            mixed(where, arguments.mix, rounds=arguments.times)
+            return
         measure_one(where, arguments.name, times=arguments.times, only=arguments.only)
 
 

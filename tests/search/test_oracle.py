@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 from tests.search.records import ANNE, BO
 
-from health_exchange.search import candidates, chains
+from health_exchange.search import candidates, chains, narrowing
 from health_exchange.search.finding import find, total
 from health_exchange.search.including import included
 from health_exchange.search.permission import Permitted
@@ -191,7 +191,9 @@ def test_a_search_finds_and_counts_what_the_oracle_finds(  # fixtures and exampl
     # However few are walked past first, and however little a step of a chain may give.
     monkeypatch.setattr(candidates, "WALK", data.draw(st.sampled_from([3, 10_000])))
     monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
-    monkeypatch.setattr(token_index, "TOGETHER_MAX", data.draw(st.sampled_from([1, 64])))
+    together = data.draw(st.sampled_from([1, 64]))
+    monkeypatch.setattr(token_index, "TOGETHER_MAX", together)
+    monkeypatch.setattr(narrowing, "TOGETHER_MAX", together)
     if level == EVERYTHING and data.draw(st.booleans()):
         permitted = replace(permitted, is_whole=True)
     expected = [each for each in them if each.level <= level and all(holds(each) for _pair, holds in asked)]

@@ -24,7 +24,16 @@ from health_exchange.store.among import among, among_values
 from health_exchange.store.resources import CURRENT, StoredResource, opened
 from health_exchange.store.schema import resources, subjects, tokens
 from health_exchange.store.shapes import rows_of
-from health_exchange.store.token_index import LED, has_token, leads_in_order, led_by, names_few, together, tokened
+from health_exchange.store.token_index import (
+    LED,
+    finds_as_many,
+    has_token,
+    leads_in_order,
+    led_by,
+    names_few,
+    together,
+    tokened,
+)
 from health_exchange.store.transaction import Transaction
 
 BATCH = 200
@@ -43,6 +52,10 @@ class TooCostlyError(ExchangeError):
 
     category = Category.INCORRECT
     code = "too-costly"
+
+
+class TooWideError(TooCostlyError):
+    """There is too much at the far end of a step of a chain to go from there."""
 
 
 class ScanError(TooCostlyError):
@@ -160,12 +173,21 @@ def _dated(conditions: Sequence[Any], needs_subjects: bool, descending: bool) ->
     )
 
 
-def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> list[str] | None:
-    """Ids of what a query finds, some ``at_most``; ``None`` where bodies would have to tell."""
+def ids_found(tx: Transaction, query: SearchQuery, permitted: Permitted, at_most: int) -> Sequence[str] | None:
+    """Ids of what a query finds; ``None`` where bodies would have to tell.
+
+    Raises:
+        TooWideError: There are more than ``at_most``.
+    """
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
     if not narrowing.is_exact or not (narrowing.tokens or narrowing.is_named):
         return None
-    rows = rows_of(tx, _ids, narrowing.found(tx), narrowing.needs_subjects, most=at_most)
+    conditions = narrowing.found(tx)
+    if narrowing.is_long and finds_as_many(tx, _ids(conditions, narrowing.needs_subjects), at_most + 1):
+        raise too_wide(query.type, at_most)
+    rows = rows_of(tx, _ids, conditions, narrowing.needs_subjects, most=at_most + 1)
+    if len(rows) > at_most:
+        raise too_wide(query.type, at_most)
     return [row.id for row in rows]
 
 
@@ -201,18 +223,40 @@ def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -
     """How many rows the index leaves; no more than ``at_most`` are counted."""
     if at_most is None and narrowing.tokens and not narrowing.others and not narrowing.type:
         return tokened(tx, narrowing.tokens)
-    is_bound = at_most is not None
-    bound = {} if at_most is None else {"most": at_most}
-    [row] = rows_of(tx, _number, narrowing.found(tx), narrowing.needs_subjects, is_bound, **bound)
+    conditions, needs_subjects = narrowing.found(tx), narrowing.needs_subjects
+    if at_most is None:
+        [row] = rows_of(tx, _number, conditions, needs_subjects, False)  # noqa: FBT003  # a shape
+    elif narrowing.is_long and finds_as_many(tx, _numbers(conditions, needs_subjects), at_most):
+        return at_most
+    else:
+        [row] = rows_of(tx, _number, conditions, needs_subjects, True, most=at_most)  # noqa: FBT003  # a shape
     return int(row.number)
 
 
 def _number(conditions: Sequence[Any], needs_subjects: bool, is_bound: bool) -> Select[Any]:  # noqa: FBT001  # a shape
-    rows = _with_rights(select(resources.c.rid), needs_subjects).where(resources.c.deleted.is_(False), *conditions)
+    rows = _numbers(conditions, needs_subjects)
     number = func.count().label("number")
     if not is_bound:
         return rows.with_only_columns(number)
     return select(number).select_from(rows.limit(_MOST).subquery())
+
+
+def _numbers(conditions: Sequence[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # a shape
+    return _with_rights(select(resources.c.rid), needs_subjects).where(resources.c.deleted.is_(False), *conditions)
+
+
+def too_wide(resource_type: str, at_most: int) -> TooWideError:
+    """Says what would help."""
+    return TooWideError(f"a step of the chain finds more than {at_most} of {resource_type}; say more about them")
+
+
+def ids_of_type(tx: Transaction, resource_type: str, permitted: Permitted, at_most: int) -> Sequence[str] | None:
+    """Ids of all resources of a type that the caller may see; ``None`` where there are more than ``at_most``."""
+    rows = select(resources.c.id).where(resources.c.type == resource_type, resources.c.deleted.is_(False))
+    if not permitted.is_whole:
+        rows = rows.join(subjects, subjects.c.sid == resources.c.sid).where(is_permitted(permitted))
+    found = tx.execute(rows.limit(at_most + 1)).scalars().all()
+    return found if len(found) <= at_most else None
 
 
 def too_costly(resource_type: str) -> ScanError:
@@ -305,9 +349,8 @@ def _named(conditions: Sequence[Any], walks: bool, needs_subjects: bool) -> Sele
 
 def _names(conditions: Sequence[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # a shape
     """Their numbers, within bounds, so that none joins more than is asked for."""
-    named = select(resources.c.rid).where(resources.c.deleted.is_(False), *conditions)
     # As an expression, so that no database takes it for cheap to walk past all rows in their order.
-    return _with_rights(named, needs_subjects).order_by((resources.c.rid + 0).desc()).limit(_MOST)
+    return _numbers(conditions, needs_subjects).order_by((resources.c.rid + 0).desc()).limit(_MOST)
 
 
 def _with_rights(statement: Select[Any], needs_subjects: bool) -> Select[Any]:  # noqa: FBT001  # of a shape

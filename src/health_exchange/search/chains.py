@@ -16,10 +16,12 @@ from health_exchange.search.candidates import (
     Budget,
     ScanError,
     Sieve,
-    TooCostlyError,
+    TooWideError,
     ids_found,
+    ids_of_type,
     matches_of,
     referred_to,
+    too_wide,
 )
 from health_exchange.search.comparing import named_by
 from health_exchange.search.matching import decoded
@@ -31,10 +33,6 @@ from health_exchange.store.transaction import Transaction
 STEP_MAX = 1_000
 TOLD_MAX = 5_000
 """As many a step may give where the index names them without one being opened."""
-
-
-class TooWideError(TooCostlyError):
-    """There is too much at the far end of a step to go from there."""
 
 
 def followed(tx: Transaction, query: SearchQuery, permitted: Permitted) -> SearchQuery:
@@ -82,7 +80,7 @@ class _Walk:
         if not steps:
             return criterion
         try:
-            names = frozenset[str]().union(*map(self._names, steps))
+            names = frozenset[str]().union(*(self._names(resource_type, step) for step in steps))
         except TooWideError:
             return Criterion(name=criterion.name, terms=tuple(map(WideTerm, steps)))
         if isinstance(steps[0], ChainTerm):
@@ -93,15 +91,15 @@ class _Walk:
         self._budget.spend(len(ids))
         return Criterion(name="_id", terms=(IdsTerm(ids),))
 
-    def _names(self, term: ChainTerm | HasTerm) -> frozenset[str]:
-        """What one step comes to, each as ``Type/id``."""
+    def _names(self, resource_type: str, term: ChainTerm | HasTerm) -> frozenset[str]:
+        """What one step from a type comes to, each as ``Type/id``."""
         # As it is written: decimals that are equal may mean different spans.
-        step = msgspec.msgpack.encode(term)
+        step = msgspec.msgpack.encode((resource_type, term))
         if step not in self._taken:
-            self._taken[step] = frozenset(self._found(term))
+            self._taken[step] = frozenset(self._found(resource_type, term))
         return self._taken[step]
 
-    def _found(self, term: ChainTerm | HasTerm) -> set[str]:
+    def _found(self, resource_type: str, term: ChainTerm | HasTerm) -> set[str]:
         """What meets the criterion at the far end of one step, or what that refers to, each as ``Type/id``.
 
         Raises:
@@ -109,17 +107,22 @@ class _Walk:
             TooCostlyError: The budget is spent.
         """
         query = self.followed(SearchQuery(type=term.type, criteria=(term.criterion,)))
-        most = TOLD_MAX if isinstance(term, ChainTerm) else STEP_MAX
-        told = ids_found(self._tx, query, self._permitted, most + 1)
-        if told is not None and len(told) > most:
-            raise _too_wide(term)
-        if told is not None and isinstance(term, ChainTerm):
+        is_chain = isinstance(term, ChainTerm)
+        told = ids_found(self._tx, query, self._permitted, TOLD_MAX if is_chain else STEP_MAX)
+        if told is not None and is_chain:
             self._budget.spend(len(told))
             return {f"{term.type}/{each}" for each in told}
+        if told and isinstance(term, HasTerm):
+            # Where fewer are at the near end, it is cheaper to ask of each of these whether it is referred to.
+            near = ids_of_type(self._tx, resource_type, self._permitted, len(told))
+            if near is not None:
+                by_tokens = self._told(term, query, [f"{resource_type}/{each}" for each in near])
+                if by_tokens is not None:
+                    return by_tokens
         names: set[str] = set()
         for number, kept in enumerate(self._matches(query)):
             if number == STEP_MAX:
-                raise _too_wide(term)
+                raise too_wide(term.type, STEP_MAX)
             found = {f"{term.type}/{kept.id}"} if isinstance(term, ChainTerm) else _referred(kept, term)
             self._budget.spend(len(found))
             names |= found
@@ -174,21 +177,23 @@ class _Walk:
     def _referred(self, step: HasTerm, names: frozenset[str]) -> set[str]:
         """Those of some names that something which meets the criterion of a step refers to."""
         far = self.followed(SearchQuery(type=step.type, criteria=(step.criterion,)))
-        found = referred_to(self._tx, far, self._permitted, step.by, sorted(names))
+        found = self._told(step, far, sorted(names))
         if found is not None:
-            self._budget.spend(len(names))
             return found
         near = Criterion(name=step.by, terms=(AmongTerm(names),))
         query = msgspec.structs.replace(far, criteria=(near, *far.criteria))
         return set[str]().union(*(_referred(kept, step) for kept in self._all(query)))
 
+    def _told(self, step: HasTerm, far: SearchQuery, names: Sequence[str]) -> set[str] | None:
+        """Those of some names that what is found at the far end of a step refers to; ``None`` where bodies tell."""
+        found = referred_to(self._tx, far, self._permitted, step.by, names)
+        if found is not None:
+            self._budget.spend(len(names))
+        return found
+
     def _all(self, query: SearchQuery) -> Iterator[StoredResource]:
         """What a query without chains finds."""
         return matches_of(self._tx, query, self._permitted, budget=self._budget, sieve=self.sifted)
-
-
-def _too_wide(term: ChainTerm | HasTerm) -> TooWideError:
-    return TooWideError(f"a step of the chain finds more than {STEP_MAX} of {term.type}; say more about them")
 
 
 def _referred(kept: StoredResource, term: HasTerm) -> set[str]:

@@ -87,6 +87,11 @@ class Narrowing:
         return any(len(group) > TOGETHER_MAX for group in self.tokens)
 
     @property
+    def is_long(self) -> bool:
+        """Whether the index may name very many rows, by few tokens."""
+        return bool(self.tokens) and not (self.is_rare or self.is_named or self.has_many)
+
+    @property
     def leading(self) -> list[Sequence[int]]:
         """The groups of tokens that lead to the fewest rows."""
         if not self.code_and_quarter:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
 )
 
 from health_exchange.store.among import Among, Many, among, among_values, rows_among
@@ -108,6 +109,21 @@ def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[Condition
         return [one_by_one, *(has_token(tx, group) for group in several if group is not longest)]
     together = [Shaped(_holds, (alone,), _LISTED)] if alone else []
     return [*together, *(has_token(tx, group) for group in several)]
+
+
+def finds_as_many(tx: Transaction, rows: Select[Any], wanted: int) -> bool:
+    """Whether a statement finds so many rows, told by a part of the index's lists; ``False`` where only all would tell.
+
+    PostgreSQL reads the whole list of a token before the first row is found by it, unless it is told to pass over some
+    at random. What is left is found none the less.
+    """
+    if not _is_in_rows(tx):
+        return False
+    tx.execute(text(f"SET LOCAL gin_fuzzy_search_limit = {4 * wanted}"))
+    count: int = tx.execute(select(func.count()).select_from(rows.limit(wanted).subquery())).scalar_one()
+    # Where that fails, nobody goes on in the transaction.
+    tx.execute(text("SET LOCAL gin_fuzzy_search_limit = 0"))
+    return count >= wanted
 
 
 def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:

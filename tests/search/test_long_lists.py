@@ -1,0 +1,76 @@
+"""What is asked of the index where it has long lists, or is asked for many tokens at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select, text
+from tests.search.records import ANNE, ask, observation
+
+from health_exchange.search import candidates, narrowing
+from health_exchange.search.finding import find, total
+from health_exchange.search.narrowing import narrowed
+from health_exchange.search.permission import Permitted
+from health_exchange.search.query import parse_pairs
+from health_exchange.store import token_index
+from health_exchange.store.engine import Store, Transaction
+from health_exchange.store.schema import resources
+
+Keep = Callable[..., int]
+Permit = Callable[[int], Permitted]
+
+
+def test_as_many_rows_are_seen_by_part_of_a_list_and_all_of_it_is_read_again_afterwards(
+    store: Store, keep: Keep
+) -> None:
+    for number in range(30):
+        keep(observation(number), person=ANNE)
+    query = parse_pairs("Observation", [("code", "bare")])
+
+    def seen(tx: Transaction) -> tuple[bool, bool, int]:
+        rows = select(resources.c.rid).where(*narrowed(tx, query, {}, None).found(tx))
+        few, many = (token_index.finds_as_many(tx, rows, wanted) for wanted in (20, 31))
+        if tx.connection.dialect.name == "postgresql":
+            assert tx.execute(text("SHOW gin_fuzzy_search_limit")).scalar_one() == "0"
+        return few, many, len(tx.execute(rows).all())
+
+    is_postgresql = store.read_now(lambda tx: tx.connection.dialect.name == "postgresql")
+    assert store.read_now(seen) == (is_postgresql, False, 30)
+
+
+def test_of_many_alternatives_every_page_is_found_and_the_total_is_told_to_who_insists(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_index, "TOGETHER_MAX", 3)
+    monkeypatch.setattr(narrowing, "TOGETHER_MAX", 3)
+    monkeypatch.setattr(candidates, "BATCH", 2)
+    for number in range(12):
+        keep({"resourceType": "Encounter", "id": f"e{number}", "status": "finished", "class": {"code": "AMB"}})
+        keep({**observation(number), "encounter": {"reference": f"Encounter/e{number}"}}, person=ANNE)
+    asked = [("encounter", ",".join(f"Encounter/e{number}" for number in range(1, 12))), ("_count", "4")]
+    query = parse_pairs("Observation", asked)
+    found: list[str] = []
+    page = store.read_now(lambda tx: find(tx, query, permit(5)))
+    assert store.read_now(lambda tx: total(tx, query, permit(5), page)) is None
+    insisted = parse_pairs("Observation", [*asked, ("_total", "accurate")])
+    assert store.read_now(lambda tx: total(tx, insisted, permit(5), page)) == 11
+    while True:
+        found += [kept.id for kept in page.resources]
+        if page.is_last:
+            break
+        page = store.read_now(lambda tx, after=page.after: find(tx, query, permit(5), after))  # type: ignore[misc]  # bound in this loop
+    assert found == [f"o{number}" for number in range(11, 0, -1)]
+
+
+@pytest.mark.parametrize("level", [3, 5])
+def test_who_is_referred_to_is_told_by_what_the_caller_may_see_alone(
+    store: Store, keep: Keep, permit: Permit, level: int
+) -> None:
+    for number, sensitivity in ((1, 3), (2, 5), (3, 3)):
+        keep({"resourceType": "Patient", "id": f"p{number}"}, person=ANNE)
+        keep(observation(number, patient=f"p{number}"), person=ANNE, sensitivity=sensitivity)
+    keep(observation(4, patient="p1"), person=ANNE)
+    has = ("_has:Observation:patient:code", "bare")
+    assert ask(store, permit(level), has, kind="Patient") == (["p3", "p1"] if level == 3 else ["p3", "p2", "p1"])
+    whole = replace(permit(5), is_whole=True)
+    assert ask(store, whole, has, kind="Patient") == ["p3", "p2", "p1"]
