@@ -273,8 +273,8 @@ def _claim(store: Store, address: NodeAddress) -> str:
 
 
 def _worker_count() -> int:
-    """Half the cores: the node itself, its database and its neighbours on the machine want the others."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    """Half the cores, and two at least: reading and drafting are more than half of what a Bundle takes."""
+    return max(2, (os.cpu_count() or 1) // 2)
 
 
 def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False) -> RequestLog:
