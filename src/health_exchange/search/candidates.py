@@ -225,11 +225,11 @@ def counted(tx: Transaction, narrowing: Narrowing, at_most: int | None = None) -
         return tokened(tx, narrowing.tokens)
     conditions, needs_subjects = narrowing.found(tx), narrowing.needs_subjects
     if at_most is None:
-        [row] = rows_of(tx, _number, conditions, needs_subjects, False)  # noqa: FBT003  # a shape
+        [row] = rows_of(tx, _number, conditions, needs_subjects, False)
     elif narrowing.is_long and finds_as_many(tx, _numbers(conditions, needs_subjects), at_most):
         return at_most
     else:
-        [row] = rows_of(tx, _number, conditions, needs_subjects, True, most=at_most)  # noqa: FBT003  # a shape
+        [row] = rows_of(tx, _number, conditions, needs_subjects, True, most=at_most)
     return int(row.number)
 
 

@@ -176,7 +176,7 @@ def assemble(settings: Settings, run: str = "", *, starts: bool = True) -> Assem
         store.join(run)
     else:
         run = _claim(store, membership.address)
-    workers, background = Processes(_worker_count()), Processes(1, niceness=BACKGROUND_NICENESS)
+    workers, background = Processes(_worker_count(settings.processes)), Processes(1, niceness=BACKGROUND_NICENESS)
     parts = NodeParts(
         membership=membership,
         stream=store.write_now(node_state.own_stream),
@@ -271,9 +271,12 @@ def _claim(store: Store, address: NodeAddress) -> str:
     return run
 
 
-def _worker_count() -> int:
-    """Half the cores: the node itself, its database and its neighbours on the machine want the others."""
-    return max(1, (os.cpu_count() or 1) // 2)
+def _worker_count(processes: int) -> int:
+    """How many of its workers each of a node's processes has: half the cores for all, and two at least.
+
+    Reading and drafting are more than half of what a Bundle takes; the rest of the cores is for all else.
+    """
+    return max(1, max(2, (os.cpu_count() or 1) // 2) // processes)
 
 
 def fhir_app(node: Node, clients: Mapping[str, Client], *, is_open: bool = False) -> RequestLog:
