@@ -99,6 +99,15 @@ class TestOnPostgresql:
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{NODE_ROLE}'"  # noqa: S608  # a role of ours
         )
 
+    def test_what_is_read_when_the_server_has_taken_all_connections_away_is_read_again(
+        self, url: str, open_store: OpenStore, postgresql: PostgresqlServer
+    ) -> None:
+        store = open_store(url)
+        put(store, "a")
+        assert is_kept(store, "a")
+        self.cut_all(postgresql)
+        assert is_kept(store, "a")
+
     def test_a_node_that_was_displaced_writes_nothing_more(
         self, url: str, open_store: OpenStore, postgresql: PostgresqlServer
     ) -> None:

@@ -6,10 +6,11 @@ import threading
 import time
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 from psycopg.errors import QueryCanceled
-from sqlalchemy import text
+from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select, text
 from sqlalchemy.exc import OperationalError
 
 from health_exchange.api.problems import problem_response
@@ -23,6 +24,10 @@ NEVER_ENDS = text(
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000000) SELECT count(*) FROM n"
 )
 ONE = text("SELECT 1")
+ONE_ON_THE_DRIVER: Select[Any] = select(literal_column("1").label("one"))
+_NUMBERS = select(literal_column("1").label("i")).cte("n", recursive=True)
+_ALL = _NUMBERS.union_all(select(_NUMBERS.c.i + 1).where(_NUMBERS.c.i < bindparam("last", type_=BigInteger)))
+NEVER_ENDS_ON_THE_DRIVER: Select[Any] = select(func.count().label("number")).select_from(_ALL)
 
 
 @pytest.fixture
@@ -35,19 +40,28 @@ def never_ends(tx: Transaction) -> None:
     tx.execute(NEVER_ENDS).scalar_one()
 
 
+def never_ends_on_the_driver(tx: Transaction) -> None:
+    tx.rows(NEVER_ENDS_ON_THE_DRIVER, {"last": 2_000_000_000})
+
+
+def goes_on_and_on_on_the_driver(tx: Transaction) -> None:
+    while True:
+        tx.rows(ONE_ON_THE_DRIVER, {})
+
+
 def goes_on_and_on(tx: Transaction) -> None:
     while True:
         tx.execute(ONE).scalar_one()
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("read", [never_ends, goes_on_and_on])
+@pytest.mark.parametrize("read", [never_ends, goes_on_and_on, never_ends_on_the_driver, goes_on_and_on_on_the_driver])
 async def test_a_long_read_is_ended_in_one_statement_or_between_two_and_says_what_would_help(
     store: Store, read: object
 ) -> None:
     begun = time.monotonic()
     with pytest.raises(TooSlowError, match="say more"):
-        await store.read(read, asker="a")  # type: ignore[arg-type]  # one of the two above
+        await store.read(read, asker="a")  # type: ignore[arg-type]  # one of those above
     assert time.monotonic() - begun < 5
     assert await store.read(lambda tx: tx.execute(ONE).scalar_one(), asker="a") == 1
     assert await store.read(lambda tx: tx.execute(ONE).scalar_one()) == 1

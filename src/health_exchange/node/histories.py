@@ -141,7 +141,7 @@ class Histories:
             return refused(*hidden, error=error_told, subjects=whose, summary=name)
         visible = _visible(parts, caller, tx, wished, lambda before: versions_before(tx, now.rid, before), counts=True)
         pages.append(visible)
-        return _told(tx, visible, name, general.digest)
+        return _told(visible, name, general.digest)
 
     def _of_many(self, tx: Transaction, caller: Caller, wished: Asked, pages: list[Page]) -> Answer:
         """The versions of a type, or of all."""
@@ -160,7 +160,7 @@ class Histories:
             counts=False,
         )
         pages.append(page)
-        return _told(tx, page, name, held.decision.digest)
+        return _told(page, name, held.decision.digest)
 
     def _asked(
         self, resource_type: str | None, resource_id: str | None, pairs: Sequence[tuple[str, str]], caller: Caller
@@ -262,13 +262,13 @@ def _name_of(wished: Asked) -> str:
     return f"history of {'1 ' if wished.id is not None else ''}{wished.type or 'all types'}"
 
 
-def _told(tx: Transaction, page: Page, name: str, policy: str) -> Answer:
+def _told(page: Page, name: str, policy: str) -> Answer:
     """What the log says of a page."""
     return Answer(
         action=Action.READ,
         outcome="allowed",
         policy=policy,
-        subjects=pseudonyms_of(tx, {kept.sid for kept in page.versions}),
+        subjects=pseudonyms_of(page.versions),
         summary=f"{name}: {len(page.versions)} versions",
     )
 

@@ -102,7 +102,7 @@ class Searching(Reading):
         except TooCostlyError as too_costly:
             page, error = FoundPage(resources=()), too_costly
         kept = [*page.resources, *page.included]
-        whose = {*pseudonyms_of(tx, {each.sid for each in kept}), *_persons_in(query)}
+        whose = {*pseudonyms_of(kept), *_persons_in(query)}
         counts = Counter(each.type for each in kept) or {query.type or "resources": 0}
         found = ", ".join(f"{number} {name}" for name, number in counts.items())
         return Answer(

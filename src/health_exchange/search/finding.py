@@ -322,7 +322,6 @@ def of_subjects(tx: Transaction, sids: Iterable[int], permitted: Permitted, limi
     return [opened(tx, row) for row in tx.execute(ordered)]
 
 
-def pseudonyms_of(tx: Transaction, sids: Iterable[int]) -> tuple[Pseudonym, ...]:
-    """Who these subjects are, as far as that is known, in order."""
-    living = people.by_sids(tx, {sid for sid in sids if sid != people.DIRECTORY_SID})
-    return tuple(sorted({found.pseudonym for found in living.values() if found.pseudonym is not None}))
+def pseudonyms_of(found: Iterable[StoredResource]) -> tuple[Pseudonym, ...]:
+    """Whose these resources are, as far as that is known, in order."""
+    return tuple(sorted({kept.pseudonym for kept in found if kept.pseudonym is not None}))

@@ -68,7 +68,12 @@ class Head(NamedTuple):
 
 
 class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
-    """One version as kept, opened. ``body`` is ``None`` where it is deleted."""
+    """One version as kept, opened.
+
+    Attributes:
+        body: ``None`` where it is deleted.
+        pseudonym: Whose it is, where that is known.
+    """
 
     rid: int
     type: str
@@ -81,6 +86,7 @@ class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
     instant: str | None
     deleted: bool
     body: bytes | None
+    pseudonym: Pseudonym | None = None
 
 
 Sealed = tuple[StoredResource, SealedBody | None]
@@ -105,6 +111,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
         select(
             *[table.c[name] for name in _FIELDS],
             subjects_table.c.key_wrapped,
+            subjects_table.c.pseudonym,
             classes.c.sensitivity,
             classes.c.category,
             classes.c.jurisdiction,
@@ -348,6 +355,7 @@ def stored(row: Row[Any], body: bytes | None) -> StoredResource:
         instant=row.instant,
         deleted=row.deleted,
         body=body,
+        pseudonym=row.pseudonym,
     )
 
 

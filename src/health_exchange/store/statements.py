@@ -55,12 +55,15 @@ class Prepared(NamedTuple):
         dialect, columns = made.dialect, list(made.statement.selected_columns)  # type: ignore[union-attr]  # a SELECT's
         kinds = [column.type.dialect_impl(dialect) for column in columns]
         reads = [(place, kind.result_processor(dialect, None)) for place, kind in enumerate(kinds)]
-        writes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in made.binds.items()}
+        order = tuple(made.positiontup or ())
+        # Only these: a parameter without a name of its own stands under another name besides.
+        binds = {name: made.binds[name] for name in order}
+        writes = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
         return cls(
             text=str(made),
-            order=tuple(made.positiontup or ()),
+            order=order,
             writes={name: each for name, each in writes.items() if each is not None},
-            fixed={name: bind.value for name, bind in made.binds.items() if not bind.required},
+            fixed={name: bind.value for name, bind in binds.items() if not bind.required},
             row=namedtuple("Row", [column.name for column in columns])._make,  # type: ignore[attr-defined]  # noqa: PYI024  # made at run time
             reads=tuple((place, read) for place, read in reads if read is not None),
         )
