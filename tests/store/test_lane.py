@@ -154,6 +154,34 @@ async def test_one_asker_leaves_a_thread_to_the_others() -> None:
     wide.close()
 
 
+async def test_quick_reads_of_one_asker_come_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "QUICK_S", 60)
+    wide, under_way, together = Lane(3), threading.Semaphore(1), list[bool]()
+
+    def quick() -> None:
+        is_alone = under_way.acquire(blocking=False)
+        together.append(not is_alone)
+        time.sleep(0.001)
+        if is_alone:
+            under_way.release()
+
+    await asyncio.gather(*(wide.run("a", quick) for _ in range(30)))
+    assert together == [False] * 30
+    wide.close()
+
+
+async def test_behind_a_slow_read_the_next_of_its_asker_begins_beside_it() -> None:
+    wide, gate = Lane(3), threading.Event()
+    slow = asyncio.create_task(wide.run("a", lambda: gate.wait(5)))
+    await asyncio.sleep(0)
+
+    assert [await asyncio.wait_for(wide.run("a", lambda: 7), 2) for _ in range(3)] == [7, 7, 7]
+    assert not slow.done()
+    gate.set()
+    await slow
+    wide.close()
+
+
 async def test_a_thread_is_passed_on_when_it_is_free_not_when_nobody_waits_for_it() -> None:
     narrow, gate = Lane(1), threading.Event()
     held = asyncio.create_task(narrow.run("a", lambda: gate.wait(5)))

@@ -1,6 +1,8 @@
 """Threads of their own for reads that may take long, given to whoever asks in turn.
 
 Nobody who reads one resource waits for a search, and nobody's search waits for all that somebody else asked before.
+One asker's searches that are quick come one after another, for two threads in one interpreter hinder each other; behind
+one that is not, the next begins beside it.
 """
 
 import asyncio
@@ -17,6 +19,8 @@ T = TypeVar("T")
 THREADS = 3
 WAIT_S = 25.0
 """How long one waits for a thread: longer than any read takes, which is ``READ_S`` and its last statement's."""
+QUICK_S = 0.05
+"""What takes longer is not quick."""
 
 
 class CrowdedError(ExchangeError):
@@ -35,6 +39,8 @@ class Lane:
         # One thread is always another's.
         self._most = max(1, threads - 1)
         self._under_way: Counter[str] = Counter()
+        self._begun_at: dict[str, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def run(self, asker: str, fn: Callable[[], T]) -> T:
@@ -61,11 +67,12 @@ class Lane:
 
     async def _turn(self, asker: str) -> None:
         """Wait for a thread, which then is the caller's to pass on."""
-        if self._free and self._under_way[asker] < self._most:
+        if self._free and self._may_begin(asker):
             self._take(asker)
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(asker, deque()).append(turn)
+        self._look_later()
         is_late = False
         try:
             async with asyncio.timeout(WAIT_S):
@@ -83,19 +90,41 @@ class Lane:
     def _take(self, asker: str) -> None:
         self._free -= 1
         self._under_way[asker] += 1
+        self._begun_at[asker] = asyncio.get_running_loop().time()
 
     def _pass_on(self, asker: str) -> None:
         """Take a thread back, and give it to the next who waits: one of each asker, and from the first again."""
         self._free += 1
         self._under_way[asker] -= 1
         if not self._under_way[asker]:
-            del self._under_way[asker]
-        for waiting in list(self._waiting):
-            if self._under_way[waiting] < self._most and self._begin(waiting):
-                return
+            del self._under_way[asker], self._begun_at[asker]
+        self._begin_those_who_may()
 
-    def _begin(self, asker: str) -> bool:
-        """Whether one of an asker's turns, which now is another's, has begun."""
+    def _begin_those_who_may(self) -> None:
+        """Give the threads that are free to those who wait."""
+        for waiting in list(self._waiting):
+            if self._free and self._may_begin(waiting):
+                self._begin(waiting)
+        self._look_later()
+
+    def _may_begin(self, asker: str) -> bool:
+        """Whether an asker may have a thread more: the first, or one beside another that is not quick."""
+        under_way = self._under_way.get(asker, 0)
+        if not under_way:
+            return True
+        return under_way < self._most and asyncio.get_running_loop().time() - self._begun_at[asker] >= QUICK_S
+
+    def _look_later(self) -> None:
+        """See again whether somebody may begin, where a thread is free and somebody waits."""
+        if self._timer is None and self._free and self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(QUICK_S, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._begin_those_who_may()
+
+    def _begin(self, asker: str) -> None:
+        """Begin one of an asker's turns, if one of them still waits."""
         turns = self._waiting[asker]
         while turns:
             turn = turns.popleft()
@@ -103,11 +132,7 @@ class Lane:
                 self._take(asker)
                 turn.set_result(None)
                 break
-        else:
-            del self._waiting[asker]
-            return False
         if turns:
             self._waiting.move_to_end(asker)
         else:
             del self._waiting[asker]
-        return True

@@ -68,12 +68,7 @@ class Head(NamedTuple):
 
 
 class StoredResource(msgspec.Struct, frozen=True, kw_only=True):
-    """One version as kept, opened.
-
-    Attributes:
-        body: ``None`` where it is deleted.
-        pseudonym: Whose it is, where that is known.
-    """
+    """One version as kept, opened; ``body`` is ``None`` where it is deleted, ``pseudonym`` where nobody is known."""
 
     rid: int
     type: str
@@ -110,8 +105,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
     return (
         select(
             *[table.c[name] for name in _FIELDS],
-            subjects_table.c.key_wrapped,
-            subjects_table.c.pseudonym,
+            *[subjects_table.c[name] for name in ("key_wrapped", "pseudonym")],
             classes.c.sensitivity,
             classes.c.category,
             classes.c.jurisdiction,
