@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -77,13 +78,16 @@ def searched() -> Iterator[list[str]]:
     """What has been asked of the resources by the threads of searches."""
     asked: list[str] = []
 
-    def hear(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+    def hear(statement: str) -> None:
         if threading.current_thread().name.startswith("store-search") and "FROM resources" in statement:
             asked.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", hear)
+    def listen(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_trace_callback(hear)
+
+    event.listen(Engine, "connect", listen)
     yield asked
-    event.remove(Engine, "before_cursor_execute", hear)
+    event.remove(Engine, "connect", listen)
 
 
 def people(count: int) -> dict[str, Any]:
