@@ -6,7 +6,7 @@ one that is not, the next begins beside it.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -38,10 +38,10 @@ class Lane:
         self._free = threads
         # One thread is always another's.
         self._most = max(1, threads - 1)
-        self._under_way: Counter[str] = Counter()
-        self._begun_at: dict[str, float] = {}
+        # Of each asker, when those under way were begun, the oldest first.
+        self._begun_at: dict[str, list[float]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[asyncio.Future[float]]] = OrderedDict()
 
     async def run(self, asker: str, fn: Callable[[], T]) -> T:
         """What ``fn`` returns, once it is ``asker``'s turn.
@@ -49,14 +49,14 @@ class Lane:
         Raises:
             CrowdedError: It was not within ``WAIT_S``.
         """
-        await self._turn(asker)
+        begun_at = await self._turn(asker)
         loop = asyncio.get_running_loop()
         under_way = self._pool.submit(fn)
 
         def ended(_future: Future[T]) -> None:
             # Also where nobody waits for it any more: the thread is free now, and not before.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._pass_on, asker)
+                loop.call_soon_threadsafe(self._pass_on, asker, begun_at)
 
         under_way.add_done_callback(ended)
         return await asyncio.wrap_future(under_way)
@@ -65,39 +65,36 @@ class Lane:
         """Let those under way end."""
         self._pool.shutdown()
 
-    async def _turn(self, asker: str) -> None:
-        """Wait for a thread, which then is the caller's to pass on."""
+    async def _turn(self, asker: str) -> float:
+        """Wait for a thread, which then is the caller's to pass on; when it was given."""
         if self._free and self._may_begin(asker):
-            self._take(asker)
-            return
-        turn = asyncio.get_running_loop().create_future()
+            return self._take(asker)
+        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(asker, deque()).append(turn)
         self._look_later()
-        is_late = False
         try:
             async with asyncio.timeout(WAIT_S):
-                await turn
+                return await turn
         except BaseException as error:
             # It may have been given in the very moment in which its asker gave up.
             if turn.done() and not turn.cancelled():
-                self._pass_on(asker)
+                self._pass_on(asker, turn.result())
             if not isinstance(error, TimeoutError):
                 raise
-            is_late = True
-        if is_late:
-            raise CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
+        raise CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
 
-    def _take(self, asker: str) -> None:
+    def _take(self, asker: str) -> float:
         self._free -= 1
-        self._under_way[asker] += 1
-        self._begun_at[asker] = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        self._begun_at.setdefault(asker, []).append(now)
+        return now
 
-    def _pass_on(self, asker: str) -> None:
+    def _pass_on(self, asker: str, begun_at: float) -> None:
         """Take a thread back, and give it to the next who waits: one of each asker, and from the first again."""
         self._free += 1
-        self._under_way[asker] -= 1
-        if not self._under_way[asker]:
-            del self._under_way[asker], self._begun_at[asker]
+        self._begun_at[asker].remove(begun_at)
+        if not self._begun_at[asker]:
+            del self._begun_at[asker]
         self._begin_those_who_may()
 
     def _begin_those_who_may(self) -> None:
@@ -109,10 +106,10 @@ class Lane:
 
     def _may_begin(self, asker: str) -> bool:
         """Whether an asker may have a thread more: the first, or one beside another that is not quick."""
-        under_way = self._under_way.get(asker, 0)
+        under_way = self._begun_at.get(asker)
         if not under_way:
             return True
-        return under_way < self._most and asyncio.get_running_loop().time() - self._begun_at[asker] >= QUICK_S
+        return len(under_way) < self._most and asyncio.get_running_loop().time() - under_way[0] >= QUICK_S
 
     def _look_later(self) -> None:
         """See again whether somebody may begin, where a thread is free and somebody waits."""
@@ -129,8 +126,7 @@ class Lane:
         while turns:
             turn = turns.popleft()
             if not turn.done():
-                self._take(asker)
-                turn.set_result(None)
+                turn.set_result(self._take(asker))
                 break
         if turns:
             self._waiting.move_to_end(asker)
