@@ -47,16 +47,19 @@ async def test_one_write_that_fails_fails_alone_and_leaves_nothing(store: Store)
     assert [each for each in range(MANY) if kept[each] is None] == [BAD]
 
 
-async def test_while_nobody_can_be_answered_each_is_told_with_an_error_of_his_own(store: Store) -> None:
+async def test_while_nobody_can_be_answered_each_is_told_at_once_and_an_error_of_his_own(store: Store) -> None:
     away = UnavailableError("away", retry_after_s=1)
+    calls: list[int] = []
 
-    def answer(_tx: Transaction, _asked: Sequence[int]) -> list[int]:
+    def answer(_tx: Transaction, asked: Sequence[int]) -> list[int]:
+        calls.append(len(asked))
         raise away
 
     told = await asyncio.gather(*(store.write_each(answer, each) for each in range(MANY)), return_exceptions=True)
 
     assert all(isinstance(each, UnavailableError) for each in told)
     assert len(set(map(id, told))) == MANY
+    assert sum(calls) == MANY
 
 
 async def test_whoever_is_not_answered_is_told_so(store: Store) -> None:

@@ -247,12 +247,15 @@ class _Attempt:
         self._touched, self._counted, self._alone = touched, counted, alone
 
     def of(self, piece: Sequence[Work]) -> Sequence[Outcome]:
-        """What came of works of one function; where they fail together, each is tried by itself."""
+        """What came of works of one function; where they fail together, each is tried by itself.
+
+        Where what they need is away, it is so for each of them: none is tried again.
+        """
         values, problem = self._together(piece)
         if problem is None:
             return [Outcome(work.waiting, value) for work, value in zip(piece, values, strict=True)]
-        if len(piece) == 1:
-            return [Outcome(piece[0].waiting, problem=problem)]
+        if len(piece) == 1 or isinstance(problem, UnavailableError):
+            return [Outcome(work.waiting, problem=problem) for work in piece]
         return [outcome for work in piece for outcome in self.of([work])]
 
     def _together(self, piece: Sequence[Work]) -> tuple[Sequence[Any], BaseException | None]:
