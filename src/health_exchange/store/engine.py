@@ -1,7 +1,7 @@
 """The store as a whole: one writer, many readers, group commit.
 
-Invariant: ``write`` resolves only after the COMMIT that holds its work is durable. What many ask alike is asked
-together: questions of one kind that wait share a transaction and its statements, as writes share a commit.
+Invariant: ``write`` resolves only after the COMMIT that holds its work is durable. Writes that wait share a commit, and
+those of one kind (``write_each``) a call and its statements; every read has a transaction of its own.
 """
 
 import asyncio
