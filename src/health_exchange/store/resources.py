@@ -6,7 +6,6 @@ asks checks them again on the opened body.
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.store import feed, generations, subjects, tallies, token_index
 from health_exchange.store.among import among, pair_among, rows_among
 from health_exchange.store.bodies import SealedBody, seal_packed
+from health_exchange.store.classes import intern
 from health_exchange.store.schema import VERSION_COLUMNS, classes, history, resources
 from health_exchange.store.schema import subjects as subjects_table
 from health_exchange.store.token_lists import kept_tokens
@@ -95,7 +95,6 @@ _UPDATE = (
 _HEADS = select(
     resources.c.id, resources.c.rid, resources.c.version, resources.c.origin, resources.c.sid, resources.c.deleted
 ).where(resources.c.type == bindparam("type"), among(resources.c.id, "ids"))
-_KEPT_CLASSES = select(classes.c.class_id).where(among(classes.c.class_id, "numbers"))
 _OF_RIDS = among(resources.c.rid, "rids")
 _ARCHIVE = insert(history).from_select(_FIELDS, select(*[resources.c[name] for name in _FIELDS]).where(_OF_RIDS))
 _ALIVE = select(resources.c.rid).where(_OF_RIDS)
@@ -144,7 +143,7 @@ def put_many(
     if len(set(places)) != len(places):
         raise ValueError("one call keeps one version of a resource")
     known = _expected(versions, heads(tx, places) if known is None else known)
-    class_ids = _intern(tx, {new.resource_class for new in versions})
+    class_ids = intern(tx, {new.resource_class for new in versions})
     first, rids = _numbered(tx, places, known)
     listed = [sorted(set(new.tokens)) for new in versions]
     rows = [
@@ -387,18 +386,3 @@ def _seal_all(tx: Transaction, versions: Sequence[NewVersion]) -> list[bytes | N
             )
         )
     return sealed
-
-
-def _intern(tx: Transaction, wanted: set[ResourceClass]) -> dict[ResourceClass, int]:
-    """Class numbers: digests, so that they are the same whoever writes first."""
-    numbers = {found: _class_id(found) for found in wanted}
-    kept = {row.class_id for row in rows_among(tx, _KEPT_CLASSES, "numbers", numbers.values())}
-    fresh = [(new, number) for new, number in numbers.items() if number not in kept]
-    rows = [(number, new.type, int(new.sensitivity), new.category.value, new.jurisdiction) for new, number in fresh]
-    tx.insert_many(classes, rows)
-    return numbers
-
-
-def _class_id(found: ResourceClass) -> int:
-    text = f"{found.type}|{int(found.sensitivity)}|{found.category.value}|{found.jurisdiction}"
-    return int.from_bytes(sha256(text.encode()).digest()[:8], signed=True)
