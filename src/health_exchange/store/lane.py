@@ -1,18 +1,21 @@
 """Threads of their own for reads that may take long, given to whoever asks in turn.
 
 Nobody who reads one resource waits for a search, and nobody's search waits for all that somebody else asked before.
-One asker's searches that are quick come one after another, for two threads in one interpreter hinder each other; behind
-one that is not, the next begins beside it.
+Whoever has a turn has what he waits for read in it, one after another, for some milliseconds: two threads in one
+interpreter hinder each other, and to wake one for each read costs more than a quick read does. Behind a read that is
+not quick, the asker's next begin beside it.
 """
 
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from time import monotonic
+from typing import Any, TypeVar
 
 from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.store.waiting import Outcome, Waiting, settle
 
 T = TypeVar("T")
 
@@ -21,6 +24,8 @@ WAIT_S = 25.0
 """How long one waits for a thread: longer than any read takes, which is ``READ_S`` and its last statement's."""
 QUICK_S = 0.05
 """What takes longer is not quick."""
+TURN_S = 0.01
+"""Another read of the turn begins within this time."""
 
 
 class CrowdedError(ExchangeError):
@@ -28,6 +33,46 @@ class CrowdedError(ExchangeError):
 
     category = Category.BUSY
     code = "crowded"
+
+
+class _Read:
+    """One read, and who waits for it."""
+
+    __slots__ = ("fn", "is_begun", "waiting")
+
+    def __init__(self, fn: Callable[[], Any], waiting: Waiting[Any]) -> None:
+        self.fn = fn
+        self.waiting = waiting
+        self.is_begun = False
+
+    def outcome(self) -> Outcome:
+        """Read, in a thread."""
+        self.is_begun = True
+        try:
+            return Outcome(self.waiting, self.fn())
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits
+            return Outcome(self.waiting, problem=error)
+
+
+class _Turn:
+    """A thread's time for one asker.
+
+    Attributes:
+        asker: Whose it is.
+        begun_at: When the read that is under way was begun.
+        outcomes: What has been read and not been told.
+    """
+
+    __slots__ = ("asker", "begun_at", "outcomes")
+
+    def __init__(self, asker: str) -> None:
+        self.asker = asker
+        self.begun_at = monotonic()
+        self.outcomes: deque[Outcome] = deque()
+
+    def tell(self) -> None:
+        """Tell those who wait, in their event loop."""
+        settle([self.outcomes.popleft() for _ in range(len(self.outcomes))])
 
 
 class Lane:
@@ -38,10 +83,11 @@ class Lane:
         self._free = threads
         # One thread is always another's.
         self._most = max(1, threads - 1)
-        # Of each asker, when those under way were begun, the oldest first.
-        self._begun_at: dict[str, list[float]] = {}
+        self._is_closed = False
+        # Of everybody who waits or has a turn; who has had one stands last.
+        self._reads: OrderedDict[str, deque[_Read]] = OrderedDict()
+        self._turns: dict[str, list[_Turn]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: OrderedDict[str, deque[asyncio.Future[float]]] = OrderedDict()
 
     async def run(self, asker: str, fn: Callable[[], T]) -> T:
         """What ``fn`` returns, once it is ``asker``'s turn.
@@ -49,86 +95,90 @@ class Lane:
         Raises:
             CrowdedError: It was not within ``WAIT_S``.
         """
-        begun_at = await self._turn(asker)
         loop = asyncio.get_running_loop()
-        under_way = self._pool.submit(fn)
-
-        def ended(_future: Future[T]) -> None:
-            # Also where nobody waits for it any more: the thread is free now, and not before.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._pass_on, asker, begun_at)
-
-        under_way.add_done_callback(ended)
-        return await asyncio.wrap_future(under_way)
+        read = _Read(fn, Waiting[T](loop))
+        self._reads.setdefault(asker, deque()).append(read)
+        if self._may_begin(asker):
+            self._begin(asker)
+        late = loop.call_later(WAIT_S, _give_up, read)
+        try:
+            value: T = await read.waiting.future
+        finally:
+            late.cancel()
+        return value
 
     def close(self) -> None:
-        """Let those under way end."""
+        """Let those under way end; no other begins."""
+        self._is_closed = True
         self._pool.shutdown()
 
-    async def _turn(self, asker: str) -> float:
-        """Wait for a thread, which then is the caller's to pass on; when it was given."""
-        if self._free and self._may_begin(asker):
-            return self._take(asker)
-        turn: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(asker, deque()).append(turn)
-        self._look_later()
-        try:
-            async with asyncio.timeout(WAIT_S):
-                return await turn
-        except BaseException as error:
-            # It may have been given in the very moment in which its asker gave up.
-            if turn.done() and not turn.cancelled():
-                self._pass_on(asker, turn.result())
-            if not isinstance(error, TimeoutError):
-                raise
-        raise CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
+    def _may_begin(self, asker: str) -> bool:
+        """Whether a thread is free and an asker may have it: his first, or one beside a read that is not quick."""
+        if not self._free or self._is_closed:
+            return False
+        under_way = self._turns.get(asker)
+        if not under_way:
+            return True
+        return len(under_way) < self._most and monotonic() - min(turn.begun_at for turn in under_way) >= QUICK_S
 
-    def _take(self, asker: str) -> float:
+    def _begin(self, asker: str) -> None:
+        """Give an asker a turn."""
+        turn = _Turn(asker)
         self._free -= 1
-        now = asyncio.get_running_loop().time()
-        self._begun_at.setdefault(asker, []).append(now)
-        return now
+        self._turns.setdefault(asker, []).append(turn)
+        self._reads.move_to_end(asker)
+        self._pool.submit(self._take, turn, self._reads[asker], asyncio.get_running_loop())
+        self._look_later()
 
-    def _pass_on(self, asker: str, begun_at: float) -> None:
+    def _take(self, turn: _Turn, reads: deque[_Read], loop: asyncio.AbstractEventLoop) -> None:
+        """Read what an asker waits for, in a thread, until his time is over; only one where somebody else is here."""
+        until = turn.begun_at + TURN_S
+        with suppress(IndexError):
+            while True:
+                read = reads.popleft()
+                if not read.waiting.has_left:
+                    turn.begun_at = monotonic()
+                    turn.outcomes.append(read.outcome())
+                    if len(self._reads) > 1 or monotonic() >= until:
+                        break
+        # Also where nobody waits for it any more: the thread is free now, and not before.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._end, turn)
+
+    def _end(self, turn: _Turn) -> None:
         """Take a thread back, and give it to the next who waits: one of each asker, and from the first again."""
+        turn.tell()
         self._free += 1
-        self._begun_at[asker].remove(begun_at)
-        if not self._begun_at[asker]:
-            del self._begun_at[asker]
+        self._turns[turn.asker].remove(turn)
+        if not self._turns[turn.asker]:
+            del self._turns[turn.asker]
+            if not self._reads[turn.asker]:
+                del self._reads[turn.asker]
         self._begin_those_who_may()
 
     def _begin_those_who_may(self) -> None:
         """Give the threads that are free to those who wait."""
-        for waiting in list(self._waiting):
-            if self._free and self._may_begin(waiting):
-                self._begin(waiting)
-        self._look_later()
-
-    def _may_begin(self, asker: str) -> bool:
-        """Whether an asker may have a thread more: the first, or one beside another that is not quick."""
-        under_way = self._begun_at.get(asker)
-        if not under_way:
-            return True
-        return len(under_way) < self._most and asyncio.get_running_loop().time() - under_way[0] >= QUICK_S
+        for asker in list(self._reads):
+            if self._reads[asker] and self._may_begin(asker):
+                self._begin(asker)
 
     def _look_later(self) -> None:
-        """See again whether somebody may begin, where a thread is free and somebody waits."""
-        if self._timer is None and self._free and self._waiting:
+        """See again soon, as long as anybody has a turn, whether a read under way keeps others waiting."""
+        if self._timer is None and self._turns:
             self._timer = asyncio.get_running_loop().call_later(QUICK_S, self._look)
 
     def _look(self) -> None:
+        """Tell what was read before one that takes long, and begin beside it."""
         self._timer = None
+        for turns in self._turns.values():
+            for turn in turns:
+                turn.tell()
         self._begin_those_who_may()
+        self._look_later()
 
-    def _begin(self, asker: str) -> None:
-        """Begin one of an asker's turns, if one of them still waits."""
-        turns = self._waiting[asker]
-        while turns:
-            turn = turns.popleft()
-            if not turn.done():
-                turn.set_result(self._take(asker))
-                break
-        if turns:
-            self._waiting.move_to_end(asker)
-        else:
-            del self._waiting[asker]
+
+def _give_up(read: _Read) -> None:
+    """Tell one whose turn has not come."""
+    if not read.is_begun:
+        problem = CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
+        settle([Outcome(read.waiting, problem=problem)])

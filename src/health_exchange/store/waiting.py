@@ -32,7 +32,7 @@ class Waiting(Generic[T]):
     @property
     def has_left(self) -> bool:
         """Whether nobody wants to know any more."""
-        return bool(self.future.cancelled())
+        return bool(self.future.done())
 
 
 class Outcome(NamedTuple):
@@ -49,16 +49,17 @@ def tell(outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
         loop = outcome.waiting.loop
         if loop is None:
-            _settle([outcome])
+            settle([outcome])
         else:
             by_loop.setdefault(loop, []).append(outcome)
     for loop, each in by_loop.items():
         # A loop that is closed has nobody left in it.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_settle, each)
+            loop.call_soon_threadsafe(settle, each)
 
 
-def _settle(outcomes: Iterable[Outcome]) -> None:
+def settle(outcomes: Iterable[Outcome]) -> None:
+    """Tell everyone, where they wait."""
     for waiting, value, problem in outcomes:
         if waiting.future.done():
             continue

@@ -154,11 +154,15 @@ class Writer:
         begun, is_kept = perf_counter(), False
         try:
             with self._begun() as connection:
-                alone = len(wanted) == 1 and not self.meters.is_due()
+                alone = len(pieces) == 1 and not self.meters.is_due()
                 attempt = _Attempt(connection, self._transaction, touched, counted, alone=alone)
                 outcomes = [outcome for piece in pieces for outcome in attempt.of(piece)]
                 if not alone and self.meters.is_due():
                     self.meters.hand_in(self._transaction(connection))
+        except _ApartError:
+            for work in wanted:
+                self._commit_group([work])
+            return
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
             self._claim_may_have_slipped = True
@@ -223,6 +227,10 @@ class Writer:
             raise DatabaseTakenError("another process has taken this node's database over; this one must end")
 
 
+class _ApartError(Exception):
+    """Works that fail together are each to be tried in a transaction of its own."""
+
+
 class _Attempt:
     """Does pieces of work on one connection.
 
@@ -231,7 +239,7 @@ class _Attempt:
         begin: Makes a transaction on it.
         touched: Takes the names of tables that were written to.
         counted: Takes what was counted.
-        alone: Whether there is only one piece, with one item.
+        alone: Whether there is only one piece.
     """
 
     def __init__(
@@ -250,12 +258,17 @@ class _Attempt:
         """What came of works of one function; where they fail together, each is tried by itself.
 
         Where what they need is away, it is so for each of them: none is tried again.
+
+        Raises:
+            _ApartError: They failed together, and with them the transaction.
         """
         values, problem = self._together(piece)
         if problem is None:
             return [Outcome(work.waiting, value) for work, value in zip(piece, values, strict=True)]
         if len(piece) == 1 or isinstance(problem, UnavailableError):
             return [Outcome(work.waiting, problem=problem) for work in piece]
+        if self._alone:
+            raise _ApartError
         return [outcome for work in piece for outcome in self.of([work])]
 
     def _together(self, piece: Sequence[Work]) -> tuple[Sequence[Any], BaseException | None]:
