@@ -3,7 +3,7 @@
 from health_exchange.store import migrations
 from health_exchange.store.bodies import GENERATION
 
-RELEASES = {"0.1.0": ("0011", 1), "0.2.0": ("0013", 2), "0.3.0": ("0014", 2)}
+RELEASES = {"0.1.0": ("0011", 1), "0.2.0": ("0013", 2), "0.3.0": ("0014", 2), "0.4.0": ("0015", 2)}
 """Schema and dictionaries of each; the last row is this release's, and no row ever changes."""
 
 
