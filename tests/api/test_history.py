@@ -1,6 +1,8 @@
 """Histories over HTTP: newest first, deletions included, in pages that neither repeat nor skip."""
 
 import json
+import secrets
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,24 @@ async def test_a_page_of_a_history_ends_before_it_is_too_large_and_the_next_goes
     assert [each for page in pages for each in page] == told(whole)
     assert (len(pages) > 1, total) == (True, whole.get("total"))
     assert told(alone) == told(whole)[:1]
+
+
+@pytest.mark.parametrize("path", ["/fhir/Observation/_history", "/fhir/Observation/o1/_history"])
+async def test_a_page_of_one_takes_no_memory_for_the_versions_that_are_not_shown(door: Door, path: str) -> None:
+    versions, each_bytes = 24, 400_000
+    for _ in range(versions):
+        noted = {"note": [{"text": secrets.token_hex(each_bytes // 2)}]}
+        await door.send("PUT", "/fhir/Observation/o1", transaction_body(observation("o1", "p1", "9") | noted))
+    tracemalloc.start()
+    try:
+        bundle = (await door.send("GET", f"{path}?_count=1")).json()
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(bundle["entry"]) == 1
+    # A hexadecimal digit is kept in half a byte.
+    assert peak < 8 * each_bytes < versions * each_bytes / 2
 
 
 @pytest.mark.parametrize("path", ["/fhir/_history", "/fhir/Observation/_history", "/fhir/Observation/o1/_history"])

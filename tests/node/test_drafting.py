@@ -18,7 +18,7 @@ from health_exchange.policy.classification import sensitivity_of
 from health_exchange.pseudonym.deidentify import disposition_of
 from health_exchange.pseudonym.rules.rows import Disposition
 from health_exchange.search.tokens import tokens_of
-from health_exchange.store.bodies import open_body, seal_packed
+from health_exchange.store.bodies import SealedBody, seal_packed
 
 SAMPLES = Path(__file__).parents[2] / "sample_records"
 KEY = Secret(b"k" * 32)
@@ -28,7 +28,7 @@ BUNDLES = sorted(path for path in SAMPLES.glob("cn-*/**/*.json"))
 def unpacked(packed: bytes, resource_type: str) -> bytes:
     """The body that was packed."""
     sealed = seal_packed(KEY, packed, sid=1, resource_type=resource_type, resource_id="i", version=1, nonce=b"n" * 12)
-    return open_body(KEY, sealed, sid=1, resource_type=resource_type, resource_id="i", version=1)
+    return SealedBody(key=KEY, sealed=sealed, sid=1, type=resource_type, id="i", version=1).open()
 
 
 def check(raw: bytes) -> int:

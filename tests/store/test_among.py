@@ -13,7 +13,7 @@ from health_exchange.store.engine import Store, Transaction
     ("statement", "values"),
     [
         (resources._BY_RIDS, {"rids": [1, 2]}),
-        (resources._NAMED, {"types": ["Observation", "Patient"], "ids": ["a", "b"]}),
+        (resources.NAMED, {"types": ["Observation", "Patient"], "ids": ["a", "b"]}),
         (resources._HEADS, {"type": "Observation", "ids": ["a", "b"]}),
         (subjects._BY_SIDS, {"sids": [1, 2]}),
     ],

@@ -10,7 +10,7 @@ import zstandard
 from health_exchange.crypto.sealing import SealBrokenError
 from health_exchange.fhir.elements import resource_types
 from health_exchange.model.secrecy import Secret
-from health_exchange.store.bodies import GENERATION, open_body, pack_body, seal_packed
+from health_exchange.store.bodies import GENERATION, SealedBody, pack_body, seal_packed
 
 KEY = Secret(bytes(range(32)))
 NONCE = bytes(12)
@@ -28,7 +28,7 @@ def sealed(packed: bytes, resource_type: str) -> bytes:
 
 
 def opened(body: bytes, resource_type: str) -> bytes:
-    return open_body(KEY, body, sid=7, resource_type=resource_type, resource_id="a", version=3)
+    return SealedBody(key=KEY, sealed=body, sid=7, type=resource_type, id="a", version=3).open()
 
 
 @pytest.mark.parametrize("resource_type", sorted(resource_types()))

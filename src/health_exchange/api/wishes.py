@@ -21,7 +21,7 @@ from health_exchange.api.bodies import FHIR_JSON
 from health_exchange.fhir.layout import indented
 from health_exchange.fhir.splicing import JsonBytes, fields, items, join_array, join_object, quote, text
 from health_exchange.fhir.subsetting import Subset, Summary, is_element
-from health_exchange.model.errors import Category, ExchangeError
+from health_exchange.model.errors import Category, ExchangeError, UnavailableError
 from health_exchange.node.workers import Workers
 
 Pairs = Sequence[tuple[str, str]]
@@ -115,7 +115,15 @@ class Wishes:
             body = await workers.run(_part_of, self.subset, body, work_bytes=len(body)) if self.subset else body
         elif is_read and self.general:
             body = await workers.run(_part_of_bundle, self.subset, self.general, body, work_bytes=len(body))
-        return await workers.run(indented, body, work_bytes=len(body)) if self.pretty else body
+        if not self.pretty:
+            return body
+        try:
+            return await workers.run(indented, body, work_bytes=len(body))
+        except UnavailableError:
+            if is_read:
+                raise
+            # A worker has died, and what was written has not failed with it.
+            return indented(body)
 
 
 def _part_of(subset: Subset, raw: bytes) -> bytes:

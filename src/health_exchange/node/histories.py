@@ -30,6 +30,7 @@ from health_exchange.search.histories import (
     Period,
     Place,
     changes_before,
+    opened,
     versions_before,
     wanted,
 )
@@ -39,9 +40,10 @@ from health_exchange.search.query import COUNT_MAX, UnknownParameterError
 from health_exchange.search.spans import BadDateError, span_of
 from health_exchange.search.terms import COUNT_DEFAULT
 from health_exchange.search.values import BadSearchError
-from health_exchange.store import resources, subjects
+from health_exchange.store import subjects
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
+from health_exchange.store.versions import short_currents
 
 _COUNT_CHARACTERS_MAX = 9
 
@@ -120,8 +122,9 @@ class Histories:
         question = question_of(caller, Action.READ, most_open(parts, resource_type))
         general = decision_on(parts.policies, question)
         name = _name_of(wished)
-        now = resources.current(tx, resource_type, resource_id)
-        if now is None:
+        place = resource_type, resource_id
+        found = short_currents(tx, {place}).get(place)
+        if found is None:
             if not general.allowed:
                 return refused(question, general, summary=name)
             error = NotFoundError(ABSENT)
@@ -133,6 +136,7 @@ class Histories:
                 policy=general.digest,
                 summary=name,
             )
+        now = found.kept
         owners = subjects.by_sids(tx, [now.sid])
         hidden = hiding(parts, caller, owners, now, now)
         if hidden is not None:
@@ -248,7 +252,8 @@ def _visible(  # where changes come from, and what is wanted of them
         found += visible[: count + 1 - len(found)]
         if (len(found) > count and not counts) or looked >= VERSIONS_MAX:
             break
-    versions, is_more = page_of((change.opened() for change in found), count)
+    versions, is_cut = page_of(opened(tx, found[:count]), count)
+    is_more = is_cut or len(found) > count
     after = found[len(versions) - 1].place if is_more and versions else None
     if after is None and looked >= VERSIONS_MAX:
         after, counts = before, False

@@ -4,6 +4,7 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 absent one look alike to a caller who may see some resources of the type.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +21,11 @@ from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
 from health_exchange.store import resources, subjects
-from health_exchange.store.bodies import SealedBody
+from health_exchange.store.bodies import SealedBody, unpack_body, unpacked_bytes
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
+from health_exchange.store.versions import short_currents, version_of
 
 GONE = "it was here and has been deleted"
 
@@ -53,7 +55,7 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What he is answered, and the body as it is kept; ``None`` where there is none."""
+    """What he is answered, and the body as it is kept; ``None`` where there is none, or a long one."""
 
     answer: Answer
     body: SealedBody | None
@@ -70,6 +72,8 @@ class Reading:
     def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient | None) -> None:
         self._parts = parts
         self._pseudonyms = pseudonyms
+        # As much memory as one takes, and one thread that reads, whoever asks for how many.
+        self._long = asyncio.Semaphore(1)
 
     async def read(self, resource_type: str, resource_id: str, caller: Caller) -> Kept:
         """The current version.
@@ -81,16 +85,32 @@ class Reading:
         """
         # Found where its entry in the log is written: one way to the database, and one commit for all who wait.
         found = await self._parts.store.write_each(self._each, Wanted(caller, resource_type, resource_id))
-        if found.answer.error is not None or found.body is None:
-            raise found.answer.error or GoneError(GONE)
-        body = await self._parts.workers.run(SealedBody.open, found.body, work_bytes=len(found.body.sealed))
-        return kept_of(found.answer.kept[0], body)
+        if found.answer.error is not None:
+            raise found.answer.error
+        kept = found.answer.kept[0]
+        if found.body is None:
+            return kept_of(await self._with_long_body(kept))
+        packed = found.body.unsealed()
+        body = await self._parts.workers.run(unpack_body, kept.type, packed, work_bytes=unpacked_bytes(packed))
+        return kept_of(kept, body)
 
     async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
         """One version, current or former; raises as :meth:`read`."""
         wanted = Wanted(caller, resource_type, resource_id)
         kept = (await asked(self._parts, caller, lambda tx: self._version(tx, wanted, version))).kept[0]
         return kept_of(kept)
+
+    async def _with_long_body(self, kept: StoredResource) -> StoredResource:
+        """A version with its body, which was too long to have others wait for it.
+
+        Raises:
+            GoneError: It was erased since it was found.
+        """
+        async with self._long:
+            whole = await self._parts.store.read(lambda tx: version_of(tx, kept.rid, kept.version))
+        if whole is None or whole.body is None:
+            raise GoneError(GONE)
+        return whole
 
     async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
         """The answer, once its entry in the log is durable."""
@@ -101,13 +121,16 @@ class Reading:
         await enter(self._parts, caller, answer)
 
     def _each(self, tx: Transaction, asked: Sequence[Wanted]) -> list[Found]:
-        """What each who asks finds, entered in the log; not opened, because whoever writes next waits for this."""
-        current = resources.sealed_currents(tx, {(each.type, each.id) for each in asked})
-        owners = subjects.by_sids(tx, {kept.sid for kept, _body in current.values()})
+        """What each who asks finds, entered in the log.
+
+        Nothing is opened, and nothing long is read, because whoever writes next waits for this.
+        """
+        current = short_currents(tx, {(each.type, each.id) for each in asked})
+        owners = subjects.by_sids(tx, {kept.sid for kept, _body, _is_long in current.values()})
         found = []
         for each in asked:
-            kept, body = current.get((each.type, each.id), (None, None))
-            found.append(Found(self._one(each, kept, kept, owners, is_here=body is not None), body))
+            kept, body, is_long = current.get((each.type, each.id), (None, None, False))
+            found.append(Found(self._one(each, kept, kept, owners, is_here=is_long or body is not None), body))
         log_each(tx, [entry_of(self._parts, each.caller, one.answer) for each, one in zip(asked, found, strict=True)])
         return found
 

@@ -7,7 +7,7 @@ SQL, before anything is cut into pages; whether a former version is more sensiti
 caller of these functions to decide, on what they give.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -19,14 +19,16 @@ from sqlalchemy import ColumnElement, Row, Select, Table, exists, select, tuple_
 from health_exchange.search.permission import Permitted, is_permitted
 from health_exchange.search.spans import LATEST, Span, span_of
 from health_exchange.store.among import among, rows_among
-from health_exchange.store.bodies import SealedBody
-from health_exchange.store.resources import CURRENT, HISTORY, StoredResource, sealed_body, stored
+from health_exchange.store.resources import StoredResource, stored
 from health_exchange.store.schema import classes, history, resources, subjects
 from health_exchange.store.transaction import Transaction
+from health_exchange.store.versions import BARE_CURRENT, BARE_HISTORY, sealed_versions
 
 BATCH = 200
 VERSIONS_MAX = 5_000
 """Most changes looked at for one page; beyond, a page may be short."""
+FETCHED_BYTES_MAX = 4 << 20
+"""Of bodies as they are kept, fetched together for a page; one alone may have more."""
 _DAY = timedelta(days=1)
 _TYPES = select(classes.c.type).distinct()
 _TIMES = select(history.c.rid, history.c.version, history.c.changed_at).where(among(history.c.rid, "rids"))
@@ -76,12 +78,12 @@ class Change:
 
     Attributes:
         kept: The version, without its body: most are looked at and not shown.
-        sealed: Its body; ``None`` for a tombstone, and for what has been erased.
+        body_bytes: Length of its body as it is kept; 0 for a tombstone.
         now: The current version, without its body.
     """
 
     kept: StoredResource
-    sealed: SealedBody | None
+    body_bytes: int
     now: StoredResource
 
     @property
@@ -89,9 +91,32 @@ class Change:
         """Where it stands in the order."""
         return Place(changed_at=self.kept.changed_at, rid=self.kept.rid, version=self.kept.version)
 
-    def opened(self) -> StoredResource:
-        """The version with its body."""
-        return replace(self.kept, body=self.sealed.open()) if self.sealed is not None else self.kept
+
+def opened(tx: Transaction, changes: Sequence[Change]) -> Iterator[StoredResource]:
+    """The versions with their bodies, which are fetched a few at a time as far as they are taken."""
+    for part in _parts(changes):
+        current = [change.kept.rid for change in part if change.kept.version == change.now.version]
+        former = [
+            (change.kept.rid, change.kept.version) for change in part if change.kept.version != change.now.version
+        ]
+        bodies = sealed_versions(tx, current, former)
+        for change in part:
+            sealed = bodies.get((change.kept.rid, change.kept.version))
+            yield replace(change.kept, body=sealed.open()) if sealed is not None else change.kept
+
+
+def _parts(changes: Iterable[Change]) -> Iterator[Sequence[Change]]:
+    """Changes whose bodies may be in memory together, in order."""
+    part: list[Change] = []
+    part_bytes = 0
+    for change in changes:
+        if part and (len(part) == BATCH or part_bytes + change.body_bytes > FETCHED_BYTES_MAX):
+            yield part
+            part, part_bytes = [], 0
+        part.append(change)
+        part_bytes += change.body_bytes
+    if part:
+        yield part
 
 
 def changes_before(
@@ -117,14 +142,14 @@ def changes_before(
     ]
     places = sorted(found, reverse=True)[:limit]
     of_places = resources.c.rid.in_(sorted({place.rid for place in places}))
-    now = {row.rid: row for row in tx.execute(CURRENT.where(of_places))}
+    now = {row.rid: row for row in tx.execute(BARE_CURRENT.where(of_places))}
     former = _former(tx, [place for place in places if now[place.rid].version != place.version])
-    return [_change(tx, former.get((place.rid, place.version), now[place.rid]), now[place.rid]) for place in places]
+    return [_change(former.get((place.rid, place.version), now[place.rid]), now[place.rid]) for place in places]
 
 
-def _change(tx: Transaction, row: Row[Any], now: Row[Any]) -> Change:
+def _change(row: Row[Any], now: Row[Any]) -> Change:
     """A version's row beside the current one of the same resource."""
-    return Change(kept=stored(row, None), sealed=sealed_body(tx, row), now=stored(now, None))
+    return Change(kept=stored(row, None), body_bytes=row.body_bytes, now=stored(now, None))
 
 
 def _next(table: Table, is_seen: ColumnElement[bool], resource_type: str, period: Period, before: Place) -> Select[Any]:
@@ -155,7 +180,7 @@ def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], R
     asked = {(place.rid, place.version) for place in places}
     if not asked:
         return {}
-    statement: Any = HISTORY.where(
+    statement: Any = BARE_HISTORY.where(
         history.c.rid.in_(sorted({place.rid for place in places})),
         history.c.version.in_(sorted({place.version for place in places})),
     )
@@ -164,10 +189,10 @@ def _former(tx: Transaction, places: Sequence[Place]) -> dict[tuple[int, int], R
 
 def versions_before(tx: Transaction, rid: int, before: Place) -> Sequence[Change]:
     """The next versions of one resource behind a place, newest first; the current one is the first of all."""
-    now = tx.execute(CURRENT.where(resources.c.rid == rid)).one()
-    statement: Any = HISTORY.where(history.c.rid == rid, history.c.version < before.version)
+    now = tx.execute(BARE_CURRENT.where(resources.c.rid == rid)).one()
+    statement: Any = BARE_HISTORY.where(history.c.rid == rid, history.c.version < before.version)
     rows = [*tx.execute(statement.order_by(history.c.version.desc()).limit(BATCH))]
-    return [_change(tx, row, now) for row in ([now, *rows] if now.version < before.version else rows)]
+    return [_change(row, now) for row in ([now, *rows] if now.version < before.version else rows)]
 
 
 def wanted(tx: Transaction, changes: Sequence[Change], period: Period) -> list[Change]:

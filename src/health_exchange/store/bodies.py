@@ -19,6 +19,8 @@ BODY_BYTES_MAX = 64 << 20
 GENERATION = 2
 """Of the dictionaries that bodies are packed with; each stays, for what was packed with it."""
 _PLAIN = 0
+_HEADER_BYTES_MAX = 1 + 18
+"""Of a packed body: its generation, and what a frame of zstd begins with."""
 _OTHERS = "Resource"
 """The dictionary that types without one of their own share."""
 
@@ -93,24 +95,33 @@ class SealedBody(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
     def open(self) -> bytes:
-        """As :func:`open_body`."""
-        return open_body(
-            self.key,
-            self.sealed,
-            sid=self.sid,
-            resource_type=self.type,
-            resource_id=self.id,
-            version=self.version,
-        )
+        """The body that was sealed; raises as :meth:`unsealed` and :func:`unpack_body`."""
+        return unpack_body(self.type, self.unsealed())
+
+    def unsealed(self) -> bytes:
+        """The body as it was packed, which says how long it will be (:func:`unpacked_bytes`).
+
+        Raises:
+            SealBrokenError: Another key or place, or changed bytes.
+        """
+        return open_sealed(self.key, self.sealed, aad=_aad(self.sid, self.type, self.id, self.version))
 
 
-def open_body(key: Secret, sealed: bytes, *, sid: int, resource_type: str, resource_id: str, version: int) -> bytes:
-    """The body that was sealed.
+def unpacked_bytes(packed: bytes) -> int:
+    """How long a packed body will be, as its frame says; some bytes may become megabytes."""
+    try:
+        return max(len(packed), zstandard.frame_content_size(packed[1:_HEADER_BYTES_MAX]))
+    except zstandard.ZstdError:
+        # Unpacking it will say what is wrong with it.
+        return len(packed)
+
+
+def unpack_body(resource_type: str, packed: bytes) -> bytes:
+    """The body that was packed.
 
     Raises:
-        SealBrokenError: Another key or place, or changed bytes.
+        SealBrokenError: It is none that this release can unpack.
     """
-    packed = open_sealed(key, sealed, aad=_aad(sid, resource_type, resource_id, version))
     try:
         generation = packed[0]
         if generation <= GENERATION:

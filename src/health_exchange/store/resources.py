@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.model.errors import Category, ExchangeError
@@ -115,7 +115,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 
 CURRENT = _joined(resources)
-_NAMED = CURRENT.where(pair_among((resources.c.type, resources.c.id), ("types", "ids")))
+NAMED = CURRENT.where(pair_among((resources.c.type, resources.c.id), ("types", "ids")))
 _BY_RIDS = CURRENT.where(_OF_RIDS)
 HISTORY = _joined(history)
 
@@ -246,21 +246,17 @@ def current(tx: Transaction, resource_type: str, resource_id: str) -> StoredReso
 
 def currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], StoredResource]:
     """As :func:`current`, for several names (type and id) at once; absent where there never was one."""
-    return {(row.type, row.id): opened(tx, row) for row in _named(tx, places)}
+    return {(row.type, row.id): opened(tx, row) for row in rows_named(tx, NAMED, places)}
 
 
-def sealed_currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], Sealed]:
-    """As :func:`currents`, with their bodies beside them as they are kept."""
-    return {(row.type, row.id): (stored(row, None), sealed_body(tx, row)) for row in _named(tx, places)}
-
-
-def _named(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> Sequence[Row[Any]]:
+def rows_named(tx: Transaction, statement: Select[Any], places: AbstractSet[tuple[str, str]]) -> Sequence[Row[Any]]:
+    """The rows of :data:`NAMED`, or of a statement made of it, under names (type and id)."""
     # A database stumbles over texts that are no names.
     named = [place for place in places if (text := "".join(place)).isascii() and "\0" not in text]
     if not named:
         return ()
     types, ids = zip(*named, strict=True)
-    return tx.rows(_NAMED, {"types": types, "ids": ids})
+    return tx.rows(statement, {"types": types, "ids": ids})
 
 
 def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[StoredResource]:
