@@ -1,10 +1,11 @@
 """Codes have tokens of their quarters and kept answers are compressed: the release before knows neither.
 
-Neither is this migration's work on the way up (``search.reindexing``, ``store.answered``). Who goes back has his answers
-unpacked, and forgets which rows have this release's tokens: no row that the release before writes is passed over then.
+Neither is this migration's work on the way up (``search.reindexing``, ``store.answered``). Who goes back has his
+answers unpacked, and forgets which rows have this release's tokens: no row that the release before writes is passed
+over then.
 
-What was written last to PostgreSQL's index of tokens stands in a list that every search reads through. It is kept short:
-with the 4 MB of a server's default, a search cost it twice as much after each load.
+What was written last to PostgreSQL's index of tokens stands in a list that every search reads through. It is kept
+short: with the 4 MB of a server's default, a search cost it twice as much after each load.
 """
 
 import sqlalchemy as sa

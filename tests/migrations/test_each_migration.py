@@ -27,7 +27,7 @@ KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 ADDS = {"create_table", "create_index", "add_column", "drop_index", "get_context", "get_bind", "f"}
 """What leaves the release before working: tables, columns and indexes more, indexes less."""
 EXCEPTIONS = {("0004", "drop_table"), ("0015", "execute")}
-"""On PostgreSQL, where no release ran before: its tokens are in their rows. A setting of an index, which changes no row."""
+"""On PostgreSQL: where no release ran before, its tokens are in their rows; a setting of an index changes no row."""
 
 
 @pytest.fixture(params=KINDS)
