@@ -23,14 +23,18 @@ ONE_NETWORK = "tests/containers/"
 ON_BOTH_DATABASES = ("tests/federation/", "tests/api/")
 """Folders whose tests run a second time, on PostgreSQL."""
 ROWS_ON_POSTGRESQL = 2
-"""So many of a table's rows do: rows differ in what is asked and told, not in how it is kept."""
+"""So many of a table's rows do, in ``make test``, others by the order of each run, and the rest do not: rows differ in
+what is asked and told, not in how it is kept."""
 FAST_ON_BOTH_DATABASES = ("tests/search/",)
-"""Folders whose tests run on both in ``make check`` already: of a table one row, the others in ``make test``."""
+"""Folders whose tests run on PostgreSQL in ``make check`` already: of a table one row, the others in ``make test``."""
 ALL_ROWS = (
     "tests/federation/test_faults.py",
     "tests/federation/test_lost_databases",
     "tests/federation/test_rotation.py",
+    "tests/search/test_shapes.py",
+    "tests/search/test_oracle.py",
 )
+"""Modules of those folders that run on PostgreSQL with every row: there, rows are other faults or other statements."""
 pytest_plugins = ["tests.databases"]
 
 FAST_SEEDS = 4

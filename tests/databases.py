@@ -1,8 +1,12 @@
 """Databases for tests: SQLite files, and a PostgreSQL server that the tests start for themselves.
 
 Every test that may run on either asks for ``new_database`` and runs twice. A server is started once a test process and
-keeps in memory, where copying an empty database takes a tenth of the time; what a server must survive is told in tests
-that start their own, with the settings of a node's.
+keeps in memory, where copying an empty database takes a tenth of the time; it forgets what it was told last when it is
+stopped as by a power cut. What must outlive that is told in tests that start a server with settings of their own, which
+keeps on the disk. A test that only needs one that is away starts another forgetful one.
+
+The name of a server's folder has the number of its test process: of a process that was killed, the next server stops
+the one and removes the other.
 """
 
 import os
@@ -11,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -30,10 +34,18 @@ NewDatabase = Callable[[], str]
 _FORGETFUL = (
     *("fsync=off", "full_page_writes=off", "synchronous_commit=off", "max_connections=300"),
     *("wal_level=minimal", "max_wal_senders=0", "max_wal_size=128MB"),
+    "dynamic_shared_memory_type=mmap",  # in its folder, with which it goes
 )
 _MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of ours in it, made by mkdtemp
 _ROOM_BYTES = 2 << 30
-"""Less memory than this is left alone: in a container it may be 64 MB."""
+"""A smaller folder in memory is left alone: in a container it may be 64 MB."""
+_MEMORY_BYTES_MIN = 4 << 30
+"""Less than this is left to the programs: of what is free on the machine, or what a container may have at all."""
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""What a container may have, by the two versions of control groups."""
+_PREFIX = "hx-pg-"
+_PORT = 5432
+"""A number in the name of a socket, each of which has a folder of its own."""
 _NUMBERS = count(1)
 
 
@@ -97,32 +109,80 @@ class PostgresqlServer:
         """Stop it; ``immediate`` is as bad as a power cut."""
         self.run("-m", mode, "stop")
 
+    def remove(self) -> None:
+        """Stop it if it answers, and remove all that it kept."""
+        # By its socket: the number of a process that is gone may be another's by now.
+        with suppress(psycopg.OperationalError, subprocess.CalledProcessError):
+            self.execute("SELECT 1")
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
 
 @contextmanager
 def running_server(settings: Sequence[str] = _FORGETFUL) -> Iterator[PostgresqlServer]:
     """A server of its own, with an empty database of this release's schema as ``node_template``."""
     binaries = _binaries()
-    folder = Path(tempfile.mkdtemp(prefix="hx-pg-", dir=_memory() if settings is _FORGETFUL else None))
-    server = PostgresqlServer(folder=folder, port=5432, binaries=binaries, settings=settings)
+    _sweep(binaries)
+    place = _memory() if settings is _FORGETFUL else None
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+    server = PostgresqlServer(folder=folder, port=_PORT, binaries=binaries, settings=settings)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
-        place = ["-D", str(folder / "data")]
-        _run(binaries / "initdb", *place, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-N")
+        _run(
+            binaries / "initdb",
+            "-D",
+            str(folder / "data"),
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        )
         server.start()
         server.execute("CREATE DATABASE node_template TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C' ENCODING 'UTF8'")
         server.execute(f"CREATE ROLE {NODE_ROLE} LOGIN")
         _prepare(server.url("node_template"))
         yield server
-        server.stop("immediate")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.remove()
+
+
+def _sweep(binaries: Path) -> None:
+    """Remove the servers of test processes that are gone."""
+    for place in {_MEMORY, Path(tempfile.gettempdir())}:
+        for folder in place.glob(f"{_PREFIX}*-*"):
+            process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+            if process.isdecimal() and not _runs(int(process)):
+                PostgresqlServer(folder=folder, port=_PORT, binaries=binaries).remove()
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _memory() -> Path | None:
-    """A folder that is kept in memory; ``None`` where there is none with room."""
+    """A folder that is kept in memory; ``None`` where there is none with room, or too little memory."""
     has_room = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM_BYTES
-    return _MEMORY if has_room else None
+    return _MEMORY if has_room and _memory_bytes() >= _MEMORY_BYTES_MIN else None
+
+
+def _memory_bytes() -> int:
+    """How much memory there is at most for this run."""
+    meminfo = Path("/proc/meminfo").read_text("ascii").splitlines()
+    [available] = [int(line.split()[1]) * 1024 for line in meminfo if line.startswith("MemAvailable:")]
+    limits = [path.read_text("ascii").strip() for path in _LIMITS if path.exists()]
+    return min([available, *(int(limit) for limit in limits if limit != "max")])
 
 
 def _prepare(url: str) -> None:
@@ -164,10 +224,17 @@ def _run(program: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgresqlServer]:
+def server_of_all() -> Iterator[PostgresqlServer]:
     """The server of this test process."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture
+def postgresql(server_of_all: PostgresqlServer) -> Iterator[PostgresqlServer]:
+    """The server of this test process, whose databases are dropped after the test."""
+    yield server_of_all
+    server_of_all.drop_databases()
 
 
 @pytest.fixture(scope="session")
@@ -186,4 +253,3 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path, empty_file: Pat
         return
     server: PostgresqlServer = request.getfixturevalue("postgresql")
     yield lambda: server.url(server.new_database(), NODE_ROLE)
-    server.drop_databases()

@@ -80,7 +80,7 @@ async def test_over_http_status_headers_and_bodies_are_alike_too(tmp_path: Path,
 
 
 @pytest.mark.slow
-async def test_they_are_for_a_researcher_too(tmp_path: Path) -> None:
+async def test_over_http_all_is_alike_for_a_researcher_as_well(tmp_path: Path) -> None:
     await _compare_over_http(tmp_path, "cn", "researcher")
 
 

@@ -15,8 +15,6 @@ def kept_on(kind: str, request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     let_go()
     network.SERVER.reset(token)
-    if server is not None:
-        server.drop_databases()
 
 
 def let_go() -> None:

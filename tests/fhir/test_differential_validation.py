@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
+from tests.examples import EXAMPLES, examples
 from tests.fhir.mutations import EITHER, KINDS, SOUND, UNSOUND
 from tests.fhir.scenes import Change, packed, scene_of
 
@@ -29,7 +29,6 @@ from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import MalformedResourceError
 
-EXAMPLES = Path(__file__).parents[3] / "shared/data/fhir-r4-examples.tar.xz"
 SYNTHEA = EXAMPLES.with_name("synthea-r4-150.tar.xz")
 SYNTHEA_PATIENTS, SYNTHEA_OF_A_TYPE = 3, 3
 SEED = 20261124
@@ -199,11 +198,11 @@ class Corpus:
 @cache
 def corpus() -> Corpus:
     """The official examples that both can judge, and some of the records of Synthea's first patients."""
-    if not EXAMPLES.exists() or not SYNTHEA.exists():
-        pytest.skip(f"{EXAMPLES} or {SYNTHEA} is not here")
+    if not SYNTHEA.exists():
+        pytest.skip(f"{SYNTHEA} is not here")
     by_type: dict[str, tuple[bytes, ...]] = {}
     borrowed: dict[str, tuple[str, Any]] = {}
-    for raw in (*examples(), *of_synthea()):
+    for raw in (*(raw for _name, raw in sorted(examples().items())), *of_synthea()):
         resource = json.loads(raw)
         if resource["resourceType"] in ONLY_R4:
             continue
@@ -214,15 +213,6 @@ def corpus() -> Corpus:
                 if name != "resourceType" and not name.startswith("_") and len(text) < BORROWED_BYTES_MAX:
                     borrowed[text] = (name, value)
     return Corpus(by_type=by_type, borrowed=tuple(borrowed[text] for text in sorted(borrowed)))
-
-
-def examples() -> Iterator[bytes]:
-    """The official examples, by name."""
-    with tarfile.open(EXAMPLES) as archive:
-        for member in sorted(archive.getmembers(), key=lambda member: member.name):
-            file = archive.extractfile(member) if member.name.endswith(".json") else None
-            if file is not None:
-                yield file.read()
 
 
 def of_synthea() -> Iterator[bytes]:

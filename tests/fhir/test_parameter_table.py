@@ -1,9 +1,11 @@
 """Every value that FHIR's own expressions give is found along the compiled paths, in each of the official examples."""
 
+import json
 from typing import Any
 
 import pytest
-from tests.fhir.expressions import by_expression, canonical, definitions, examples
+from tests.examples import examples
+from tests.fhir.expressions import by_expression, canonical, definitions
 
 from health_exchange.fhir.elements import resource_types
 from health_exchange.fhir.parameter_table import Parameter, located, parameters_of, places_of
@@ -58,7 +60,8 @@ def test_every_value_in_the_official_examples_is_found_as_fhirpath_finds_it() ->
             for base in definition["base"]:
                 by_base.setdefault(base, []).append(definition)
     compared, differing = 0, set()
-    for resource in examples():
+    for raw in examples().values():
+        resource = json.loads(raw)
         parameters = parameters_of(resource["resourceType"])
         for definition in [*by_base.get(resource["resourceType"], []), *by_base["Resource"]]:
             parameter = parameters.get(definition["code"])

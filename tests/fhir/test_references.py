@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.wiring.test_official_examples import examples
+from tests.examples import examples
 
 from health_exchange.fhir.references import _rewritten, reference_texts, references, rewrite_references, set_identity
 

@@ -53,7 +53,6 @@ async def test_racing_conditional_creates_at_two_processes_leave_no_duplicate(
         told = await asyncio.gather(*(bring_all(base, things, client) for client in range(CLIENTS)))
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             counted = (await http.get(f"{base}/Organization?_summary=count")).json()["total"]
-    postgresql.drop_databases()
 
     assert counted == things
     assert all(one == told[0] for one in told), "two clients were told of two resources for one thing"

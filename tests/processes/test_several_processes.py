@@ -51,7 +51,6 @@ async def test_what_all_processes_were_asked_is_told_by_each(tmp_path: Path, pos
             assert (ready["status"], ready["missing"]) == ("ready", [])
     finally:
         supervisor.stop_all()
-        postgresql.drop_databases()
 
 
 async def ask(trust: ssl.SSLContext, url: str) -> httpx.Response:

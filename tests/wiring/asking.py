@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from tests.fhir.expressions import Together
 
 UCUM = "http://unitsofmeasure.org"
-SMALLER = {"mmol/L": (1000, "umol/L"), "mg": (1000, "ug"), "mL": (1000, "uL"), "kPa": (1000, "Pa"), "min": (60, "s")}
-"""Other units of what the examples measure, and how many of them make one."""
+METRIC = re.compile(r"([kmu]?)(g|L|l|mol|Pa|cal|U|Cel|m\[Hg\])((?:/.+)?)")
+"""A unit that takes prefixes, of those in which the examples measure, and what it is divided by."""
+THOUSANDTHS = {"k": "", "": "m", "m": "u", "u": "n"}
+"""For each prefix the one of a thousandth."""
 CONTACTS = frozenset({"phone", "fax", "email", "pager", "url", "sms", "other"})
 """A system that is none: of a ContactPoint."""
 NAMES = ("text", "family", "given", "prefix", "suffix")
@@ -137,6 +139,14 @@ def _numbers(value: Any) -> Iterator[Asked]:  # noqa: ANN401  # any JSON value
             yield Asked(f"{number}||{escaped(unit)}")
         if value.get("code") and value.get("system"):
             yield Asked(f"{number}|{escaped(value['system'])}|{escaped(value['code'])}")
-        if value.get("system") == UCUM and value.get("code") in SMALLER:
-            many, code = SMALLER[value["code"]]
+        if value.get("system") == UCUM and (smaller := _smaller(value.get("code", ""))):
+            many, code = smaller
             yield Asked(f"{prefix}{Decimal(str(value['value'])) * many}|{UCUM}|{code}")
+
+
+def _smaller(code: str) -> tuple[int, str] | None:
+    """How many of a smaller unit make one."""
+    if code == "min":
+        return 60, "s"
+    unit = METRIC.fullmatch(code)
+    return (1000, f"{THOUSANDTHS[unit[1]]}{unit[2]}{unit[3]}") if unit else None

@@ -290,7 +290,7 @@ async def test_an_update_gives_neither_id_nor_version_of_what_it_writes_over_uns
 
 
 @pytest.mark.parametrize("name", ["hidden-too", "of-hers"])
-async def test_the_entry_of_a_write_names_whose_record_it_has_become_no_more(node: Alone, name: str) -> None:
+async def test_the_entry_of_a_write_names_one_person_alone(node: Alone, name: str) -> None:
     await put(node, condition("of-hers", "p2", "I10"))
     written = await put(node, condition(name, "p1", "I10"))
     entry = await last_of(node)

@@ -1,32 +1,22 @@
 """The official examples of FHIR R4, at a node that stands alone: kept, and given back as they came."""
 
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.examples import examples
 from tests.wiring.alone import alone
 
 from health_exchange.fhir.validation import validate
 from health_exchange.model.errors import ExchangeError
 
-EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "fhir-r4-examples.tar.xz"
 OURS = {"versionId", "lastUpdated"}
 """What a server says of a version, whatever was sent."""
 INVALID: dict[str, str] = {}
 """Examples that are not FHIR R4, and what is wrong with them."""
 
 pytestmark = pytest.mark.enable_socket
-
-
-def examples() -> dict[str, bytes]:
-    """By name of the file."""
-    if not EXAMPLES.exists():
-        pytest.skip("../shared/data/fhir-r4-examples.tar.xz is not here")
-    with tarfile.open(EXAMPLES) as archive:
-        members = [member for member in archive.getmembers() if member.isfile()]
-        return {member.name: archive.extractfile(member).read() for member in members}  # type: ignore[union-attr]  # regular files only
 
 
 def exact(raw: bytes) -> tuple[Any, Any]:
