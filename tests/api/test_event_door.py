@@ -254,3 +254,37 @@ def test_every_parameter_that_is_named_is_taken() -> None:
             read_event_search([(name, values.get(name, "x"))])
         except ExchangeError as error:
             pytest.fail(f"{name}: {error.detail}")
+
+
+@pytest.mark.parametrize("path", ["/fhir/AuditEvent", "/fhir/AuditEvent/{id}"])
+async def test_how_events_are_laid_out_is_as_the_client_wishes(door: Door, path: str) -> None:
+    [event, *_more] = await search(door, "?_count=1")
+    url = path.format(id=event["id"])
+    plain = await door.send("GET", f"{url}?_format=json&_elements=action", who="auditor", Accept="text/html")
+    pretty = await door.send("GET", f"{url}?_pretty=true", who="auditor", Accept="application/json")
+    refused = await door.send("GET", url, who="auditor", Accept="text/html")
+    head = await door.send("HEAD", url, who="auditor")
+    given = plain.json() if "{" in path else plain.json()["entry"][0]["resource"]
+
+    assert {"action"} <= given.keys() < event.keys()
+    assert (b"\n" in pretty.content, pretty.headers["content-type"]) == (True, "application/json")
+    assert (refused.status_code, head.status_code, head.content) == (406, 200, b"")
+
+
+async def test_how_events_are_laid_out_may_be_wished_in_a_form_and_goes_on_with_the_pages(door: Door) -> None:
+    media = "application/x-www-form-urlencoded"
+    answer = await door.send(
+        "POST", "/fhir/AuditEvent/_search", b"_count=1&_elements=action", who="auditor", Content_Type=media
+    )
+    [link] = [each["url"] for each in answer.json()["link"] if each["relation"] == "next"]
+
+    assert "recorded" in answer.json()["entry"][0]["resource"]
+    assert "period" not in answer.json()["entry"][0]["resource"]
+    assert link.endswith("&_elements=action")
+
+
+async def test_a_read_of_an_event_takes_no_parameters_of_a_search(door: Door) -> None:
+    [event, *_more] = await search(door, "?_count=1")
+    refused = await door.send("GET", f"/fhir/AuditEvent/{event['id']}?colour=red", who="auditor")
+
+    assert (refused.status_code, issue_of(refused)["details"]["coding"][0]["code"]) == (400, "unknown-parameter")

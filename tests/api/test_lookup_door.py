@@ -123,3 +123,16 @@ async def test_a_client_that_names_its_requests_alike_is_answered_each_time(door
 
     assert found(first.json()) == found(second.json()) != set()
     assert first.json()["identifier"] != second.json()["identifier"]
+
+
+@pytest.mark.parametrize("path", [MATCH, EVERYTHING])
+async def test_how_the_answer_is_laid_out_is_as_the_client_wishes(door: Door, path: str) -> None:
+    pretty = await door.send("POST", f"{path}?_pretty=true&_format=json", parameters(), who=WHO, Accept="text/html")
+    short = await door.send("POST", f"{path}?_elements=gender", parameters(), who=WHO)
+    odd = await door.send("POST", path, parameters(), who=WHO, Accept="text/html")
+    unknown = await door.send("POST", f"{path}?colour=red", parameters(), who=WHO)
+
+    assert (pretty.status_code, b"\n" in pretty.content) == (200, True)
+    patients = [entry["resource"] for entry in short.json()["entry"] if entry["search"]["mode"] == "match"]
+    assert not any("identifier" in each for each in patients if each["resourceType"] == "Patient")
+    assert (odd.status_code, unknown.status_code) == (406, 400)

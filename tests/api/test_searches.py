@@ -159,6 +159,8 @@ async def test_what_is_not_offered_is_refused_or_named_and_never_left_out_silent
         ("Patient,Condition", {"gender": "male", "_id": "c1"}, "gender", "C/c1"),
         ("Observation,Patient", {"_sort": "date", "_id": "o1,p1"}, "_sort", "O/o1 P/p1"),
         ("Condition,Observation", {"patient": "p1", "_filter": "x"}, "_filter", "C/c1 O/o0 O/o2"),
+        ("Condition", {"patient": "p1", "colour": "red"}, "colour", "C/c1"),
+        ("Observation", {"code": "none", "colour": "red"}, "colour", ""),
     ],
 )
 async def test_what_one_of_several_types_does_not_offer_is_left_out_for_all_and_named(

@@ -77,8 +77,6 @@ async def test_each_operation_works_where_it_is_stated(tmp_path: Path) -> None:
         ("_total", "?_total=accurate", {}),
         ("_since", "/o1/_history?_since=2020", {}),
         ("_at", "/o1/_history?_at=2020", {}),
-        ("If-None-Match", "/o1", {"If_None_Match": 'W/"7"'}),
-        ("If-Modified-Since", "/o1", {"If_Modified_Since": "Sat, 01 Jan 2000 00:00:00 GMT"}),
         ("handling=lenient", "?colour=red", {"Prefer": "handling=lenient"}),
     ],
 )
@@ -90,3 +88,60 @@ async def test_what_its_words_name_works_too(tmp_path: Path, named: str, query: 
 
     assert named in rest["documentation"]
     assert [answer.status_code for answer in answers] == [200, 200]
+
+
+RIGHT, WRONG = 'W/"1"', 'W/"7"'
+LONG_AGO, LATER = "Sat, 01 Jan 2000 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("path", ["/fhir/Organization/o1", "/fhir/Organization/o1/_history/1"])
+@pytest.mark.parametrize(
+    ("named", "known", "unknown"), [("If-None-Match", RIGHT, WRONG), ("If-Modified-Since", LATER, LONG_AGO)]
+)
+async def test_reads_take_what_is_stated(tmp_path: Path, path: str, named: str, known: str, unknown: str) -> None:
+    door = Door(tmp_path)
+    await door.send("PUT", "/fhir/Organization/o1", ORGANIZATION)
+    rest = (await door.http.get("/fhir/metadata")).json()["rest"][0]
+    header = named.replace("-", "_")
+    answers = [await door.send("GET", path, None, **{header: value}) for value in (known, unknown)]
+
+    assert named in rest["documentation"]
+    assert [answer.status_code for answer in answers] == [304, 200]
+
+
+async def test_writes_take_what_is_stated(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    await door.send("PUT", "/fhir/Organization/o1", ORGANIZATION)
+    words = (await door.http.get("/fhir/metadata")).json()["rest"][0]["documentation"]
+    assert all(
+        each in words for each in ("If-Match", "If-None-Match: *", "Prefer: return", "Patches may be conditional")
+    )
+    asked: list[tuple[str, str, Any, dict[str, str], int]] = [
+        ("PUT", "/o1", ORGANIZATION, {"If_Match": WRONG}, 412),
+        ("PUT", "/o1", ORGANIZATION, {"If_Match": RIGHT}, 200),
+        ("PUT", "/o1", ORGANIZATION, {"If_None_Match": "*"}, 412),
+        ("PUT", "/o2", ORGANIZATION | {"id": "o2"}, {"If_None_Match": "*"}, 201),
+        ("PATCH", "?_id=o1", PATCH, {"Content_Type": "application/json-patch+json"}, 200),
+        ("PATCH", "?_id=o9", PATCH, {"Content_Type": "application/json-patch+json"}, 404),
+    ]
+    for method, path, body, headers, status in asked:
+        answer = await door.send(method, f"/fhir/Organization{path}", body, **headers)
+        assert answer.status_code == status, (method, path, headers, answer.text)
+    for preference, kind in (("representation", "Organization"), ("OperationOutcome", "OperationOutcome")):
+        answer = await door.send(
+            "PUT", "/fhir/Organization/o2", ORGANIZATION | {"id": "o2"}, Prefer=f"return={preference}"
+        )
+        assert answer.json()["resourceType"] == kind
+    minimal = await door.send("PUT", "/fhir/Organization/o2", ORGANIZATION | {"id": "o2"}, Prefer="return=minimal")
+    page = await door.send("GET", "/fhir/Organization/o2/_history?_count=1", None)
+
+    assert minimal.content == b""
+    assert len(page.json()["entry"]) == 1
+    assert "next" in {link["relation"] for link in page.json()["link"]}
+
+
+async def test_a_node_that_admits_nobody_states_nothing_of_writes(tmp_path: Path) -> None:
+    words = (await Door(tmp_path, "cn").http.get("/fhir/metadata")).json()["rest"][0]["documentation"]
+
+    assert "rites take" not in words
+    assert "Prefer: return" not in words

@@ -26,22 +26,37 @@ def within(resource: dict[str, Any]) -> dict[str, Any]:
     return {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": resource}]}
 
 
+def bundle(resource: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"fullUrl": "urn:x:1", "resource": resource}]}
+
+
+def immunization(**members: Any) -> dict[str, Any]:  # noqa: ANN401  # any JSON value
+    return {
+        "resourceType": "Immunization",
+        "status": "completed",
+        "vaccineCode": {"text": "v"},
+        "patient": {"reference": "Patient/1"},
+        "occurrenceString": "x",
+        **members,
+    }
+
+
 SOUND = [
     patient(extension=[VALUE, NESTED], modifierExtension=[VALUE]),
     patient(_birthDate={"extension": [{"url": URL, "_valueString": {"id": "a"}}]}),
     holding(),
     holding(extension=[NESTED], partOf={"reference": "#"}, meta={"tag": [{"code": "t"}]}),
     patient(name=[{"text": "#o"}], generalPractitioner=[{"reference": "Organization/o#x"}]),
-    {
-        "resourceType": "Immunization",
-        "status": "completed",
-        "vaccineCode": {"text": "v"},
-        "patient": {"reference": "Patient/1"},
-        "occurrenceString": "x",
-        "reasonReference": [{"reference": "#c"}],
-        "contained": [{"resourceType": "Condition", "id": "c", "subject": {"reference": "#"}}],
-    },
+    immunization(
+        reasonReference=[{"reference": "#c"}],
+        contained=[{"resourceType": "Condition", "id": "c", "subject": {"reference": "#"}}],
+    ),
     within(holding()),
+    patient(extension=[{"url": URL, "valueExpression": {"language": "text/cql", "reference": "#library"}}]),
+    immunization(education=[{"reference": "#leaflet"}]),
+    patient(contained=[{"id": "b", **bundle(holding())}]),
+    patient(contained=[{"id": "p", **within(holding())}]),
+    bundle(holding()),
 ]
 BROKEN = [
     (patient(extension=[{"url": URL}]), "ext-1", "Patient.extension[0]"),
@@ -64,6 +79,12 @@ BROKEN = [
         within(patient(managingOrganization={"reference": "#o"})) | {"id": "o"},
         "ref-1",
         "Parameters.parameter[0].resource.managingOrganization.reference",
+    ),
+    (immunization(reasonReference=[{"reference": "#leaflet"}]), "ref-1", "Immunization.reasonReference[0].reference"),
+    (
+        patient(contained=[{"id": "o", **bundle(patient(managingOrganization={"reference": "#o"}))}]),
+        "ref-1",
+        "Patient.contained[0].entry[0].resource.managingOrganization.reference",
     ),
 ]
 

@@ -256,7 +256,7 @@ def _search(raw: bytes) -> None:
         patient=patient.removeprefix("Patient/"),
         base=_BASE,
         lenient=wishes.lenient,
-    )
+    ).query
     _check_link(asked)
     _match(asked)
     bundle = b'{"resourceType":"Bundle","type":"searchset","link":[{"relation":"self","url":"a"}]}'

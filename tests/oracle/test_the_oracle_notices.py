@@ -55,7 +55,7 @@ SLIPS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
     "a conditional reference finds what was there before": (
         snapshots.Finder,
         "ids_after",
-        lambda _after: lambda self, tx, conditions, _planned: {each: self.ids(tx, each) for each in conditions},
+        lambda _after: lambda self, tx, conditions, *_more: {each: self.ids(tx, each) for each in conditions},
     ),
     "what is deleted beside it is found": (snapshots, "_doomed", lambda _doomed: lambda *_each: set()),
 }

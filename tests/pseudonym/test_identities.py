@@ -1,5 +1,10 @@
 """Identities: GB 11643 to the digit, other kinds by their rows, and nothing that shows a number."""
 
+import random
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -138,18 +143,88 @@ def test_an_identity_is_seen_in_a_text_however_it_is_spaced(text: str, apart: st
         assert holds_national_id(text.format(apart.join(identity)))
 
 
-@pytest.mark.parametrize("oid", ["1.2.156.112649.5.{}", "urn:oid:2.16.840.1.113883.4.{}", "1.2.3.4.5.{}.7"])
-def test_an_identity_is_seen_in_an_oid_where_it_is_an_arc(oid: str) -> None:
+UNASSIGNED = "110199"
+"""A division code that was never given out, so that none of these is anybody's."""
+
+
+def made_up(*, sequence: str = "851") -> str:
+    """An identity that nobody has."""
+    first = f"{UNASSIGNED}19900307{sequence}"
+    return first + check_digit(first)
+
+
+@pytest.mark.parametrize(
+    "oid",
+    [
+        "1.2.156.112649.5.{}",
+        "urn:oid:2.16.840.1.113883.4.{}",
+        "1.2.3.4.5.{}.7",
+        "1.2.840.113619.2.55.{}001",
+        "1.2.840.113619.2.55.1{}",
+        "1.2.840.113619.2.55.0{}",
+        "1.3.12.2.1107.5.2.30000{}00032.7",
+        "2.25.{}",
+        "2.25.{}001",
+        "2.25.329800735698586629295641978511506172918.{}",
+    ],
+)
+@pytest.mark.parametrize("sequence", ["851", "852", "860"])
+def test_an_identity_is_seen_in_an_oid_where_it_is_in_an_arc(oid: str, sequence: str) -> None:
+    identity = made_up(sequence=sequence)
+
+    assert holds_national_id(oid.format(identity))
     assert holds_national_id(oid.format(ALL_DIGITS))
 
 
-@given(
-    st.lists(st.integers(0, 10**17 - 1), min_size=4, max_size=9).filter(lambda arcs: len("".join(map(str, arcs))) > 17)
+@pytest.mark.parametrize(
+    "root", ["1.", "1.2.", "1.2.3.4.", "2.5.4.", "2.25.", "1.2.840.113619.2.55.", "urn:oid:2.16.156.10011.1.3."]
 )
-def test_no_identity_is_seen_across_the_dots_of_an_oid(arcs: list[int]) -> None:
-    assert not holds_national_id(f"2.{'.'.join(map(str, arcs))}")
+@pytest.mark.parametrize("parts", [(6, 14), (6, 10, 12, 14), (2, 4, 6, 14), (6, 14, 17), (6,), (14,), range(1, 18)])
+@pytest.mark.parametrize("after", ["", "001", ".1.2", "."])
+def test_an_identity_is_seen_in_an_oid_whose_arcs_are_its_parts(root: str, parts: Sequence[int], after: str) -> None:
+    identity = made_up()
+    pieces = [identity[start:end] for start, end in pairwise((0, *parts, 18))]
+
+    assert holds_national_id(f"{root}{'.'.join(pieces)}{after}")
+
+
+@pytest.mark.parametrize("root", ["1.2.156", "1.2", "1"])
+def test_an_identity_is_seen_behind_numbers_whatever_its_check_character(root: str) -> None:
+    identities = [made_up(sequence=f"{sequence:03}") for sequence in range(850, 880)]
+
+    assert any(identity.endswith("X") for identity in identities)
+    assert all(holds_national_id(f"{root}.{each[:6]}.{each[6:14]}.{each[14:]}") for each in identities)
+
+
+@given(st.lists(st.integers(10**4, 10**5 - 1), min_size=3, max_size=9))
+def test_no_identity_is_seen_across_dots_that_part_none(arcs: list[int]) -> None:
+    """By turns of five digits and of one: no two dots stand where those of an identity would."""
+    assert not holds_national_id(f"2.16.840.{'.7.'.join(map(str, arcs))}")
+
+
+@given(st.uuids(version=4))
+def test_no_identity_is_seen_in_the_number_of_a_uuid(uuid: UUID) -> None:
+    assert len(str(uuid.int)) < 33 or not holds_national_id(f"2.25.{uuid.int}")
 
 
 def test_the_name_of_an_image_is_no_identity() -> None:
     """One of the official examples, in which a number and a date with a fitting check digit stand across dots."""
     assert not holds_national_id("2.16.124.113543.6003.2588828330.45298.17418.2723805630")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda dice: (
+            f"1.2.276.0.7230010.3.1.4.{dice.getrandbits(32)}.{dice.randint(1, 40_000)}.17{dice.randint(0, 10**8):08}.9"
+        ),
+        lambda dice: f"1.2.826.0.1.3680043.8.498.{dice.randint(10**37, 10**38)}",
+        lambda dice: f"1.3.12.2.1107.5.2.6.24119.30000024{dice.randint(1, 12):02}14{dice.randint(0, 10**16):017}",
+        lambda dice: f"1.3.46.670589.11.0.0.11.4.2.0.8743.5.5396.20{dice.randint(0, 10**17):017}",
+        lambda dice: f"2.25.{dice.getrandbits(128)}",
+    ],
+)
+def test_of_a_thousand_names_of_images_hardly_any_is_refused(made: Callable[[random.Random], str]) -> None:
+    dice = random.Random(7)
+
+    assert sum(holds_national_id(made(dice)) for _ in range(1_000)) < 10

@@ -1,7 +1,14 @@
 import msgspec
 import pytest
 
-from health_exchange.search.query import COUNT_MAX, UnknownParameterError, parse_over_types, parse_pairs, parse_text
+from health_exchange.search.query import (
+    COUNT_MAX,
+    UnknownParameterError,
+    parse_over_types,
+    parse_pairs,
+    parse_text,
+    sifted,
+)
 from health_exchange.search.spans import Comparator
 from health_exchange.search.terms import COUNT_DEFAULT, DateTerm, IdTerm, ReferenceTerm, SearchQuery, TokenTerm
 from health_exchange.search.values import BadSearchError
@@ -89,10 +96,7 @@ def test_an_unknown_parameter_or_modifier_is_refused_never_ignored(name: str) ->
 def test_what_is_not_bundled_or_no_reference_is_refused_or_told(name: str, value: str) -> None:
     with pytest.raises(UnknownParameterError):
         parse_pairs("Observation", [(name, value)])
-    told = parse_pairs("Observation", [(name, value), ("status", "final")], lenient=True)
-    assert told.ignored == (name,)
-    assert [criterion.name for criterion in told.criteria] == ["status"]
-    assert told.inclusions == ()
+    assert sifted(["Observation"], [(name, value), ("status", "final")]) == ([("status", "final")], (name,))
 
 
 @pytest.mark.parametrize(
@@ -154,11 +158,12 @@ def test_a_text_of_which_nothing_is_compared_is_refused_and_finds_not_everybody(
 
 def test_no_value_is_read_where_there_are_too_many_characters_or_parameters() -> None:
     for pairs in [[("near", "x"), ("near", "y" * 2_000)], [("near", "x")] * 100]:
-        for lenient in (False, True):
-            with pytest.raises(BadSearchError, match="characters of values"):
-                parse_over_types(["Location"], pairs, lenient=lenient)
-            with pytest.raises(BadSearchError, match="characters of values"):
-                parse_pairs("Location", pairs, lenient=lenient)
+        with pytest.raises(BadSearchError, match="characters of values"):
+            parse_over_types(["Location"], pairs)
+        with pytest.raises(BadSearchError, match="characters of values"):
+            parse_pairs("Location", pairs)
+        with pytest.raises(BadSearchError, match="characters of values"):
+            sifted(["Location"], pairs)
 
 
 def test_pages_have_at_most_the_greatest_size_and_one_size() -> None:

@@ -296,3 +296,44 @@ async def test_the_entry_of_a_write_names_one_person_alone(node: Alone, name: st
     entry = await last_of(node)
 
     assert (written.status_code, entry.outcome, entry.action, len(entry.subjects)) == (200, "allowed", "write", 1)
+
+
+async def referring(node: Alone, condition_query: str) -> tuple[httpx.Response, AuditEntry]:
+    """What comes of a record about p1 that refers to a Condition by a query, and its entry."""
+    resource = condition("x", "p1", "I10") | {"evidence": [{"detail": [{"reference": f"Condition?{condition_query}"}]}]}
+    entry = {"resource": resource, "request": {"method": "POST", "url": "Condition"}}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    answer = await node.send("POST", "/fhir", body, Prefer="return=representation")
+    return answer, await last_of(node)
+
+
+@pytest.mark.parametrize("query", ["_id=hidden-too", "code=B20&patient=p2", "_id=hidden-too,buried"])
+async def test_a_reference_by_a_condition_finds_nothing_of_what_the_caller_may_not_read(
+    node: Alone, query: str
+) -> None:
+    hidden, entry = await referring(node, query)
+    absent, other = await referring(node, "_id=absent")
+
+    assert told(hidden) == told(absent)
+    assert hidden.status_code == 400
+    assert [(each.outcome, each.action, len(each.subjects)) for each in (entry, other)] == [
+        ("failed", "search", 1),
+        ("failed", "search", 0),
+    ]
+
+
+async def test_a_reference_by_a_condition_finds_what_may_be_read_and_names_in_the_log_whose_it_is(node: Alone) -> None:
+    await put(node, condition("of-hers", "p2", "I10"))
+    found, entry = await referring(node, "_id=of-hers,hidden")
+
+    assert found.json()["entry"][0]["resource"]["evidence"][0]["detail"] == [{"reference": "Condition/of-hers"}]
+    assert (entry.outcome, entry.action, len(entry.subjects)) == ("allowed", "write", 1)
+
+
+async def test_a_reference_by_a_condition_that_finds_several_names_in_the_log_whose_they_are(node: Alone) -> None:
+    for name in ("one", "other"):
+        await put(node, condition(name, "p2", "I10"))
+    refused, entry = await referring(node, "_id=one,other")
+
+    assert refused.status_code == 412
+    assert (entry.outcome, entry.reason, len(entry.subjects)) == ("failed", "ambiguous-match", 1)

@@ -32,11 +32,10 @@ SEARCHES = (
     "refused. A search that would open too many resources is refused, and says what narrows it."
 )
 EVERYWHERE = (
-    " Everywhere _format (JSON) and _pretty; of resources _summary and _elements; HEAD as GET. Reads take "
-    "If-None-Match and If-Modified-Since, histories _since, _at and _count, writes If-Match, If-None-Match: * and "
-    "Prefer: return."
+    " Everywhere _format (JSON) and _pretty; of resources _summary and _elements; HEAD as GET. Reads of what has "
+    "versions take If-None-Match and If-Modified-Since, histories _since, _at and _count."
 )
-CONDITIONAL_TOO = " Patches may be conditional, too."
+WRITES_TAKE = " Writes take If-Match, If-None-Match: * and Prefer: return. Patches may be conditional, too."
 AUDIT_EVENT = "AuditEvent"
 BASIC = "Basic"
 """A type whose common parameters are those of all types."""
@@ -83,11 +82,7 @@ def _statement(address: str, name: str, url: str, writes: bool, powers: frozense
                 "mode": "server",
                 "documentation": SEARCHES
                 + EVERYWHERE
-                + (
-                    CONDITIONAL_TOO
-                    if writes
-                    else " Transactions and batches read only: this node admits no facilities."
-                ),
+                + (WRITES_TAKE if writes else " Transactions and batches read only: this node admits no facilities."),
                 "security": {
                     "cors": False,
                     "service": [

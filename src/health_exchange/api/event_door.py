@@ -18,6 +18,7 @@ from starlette.routing import Route
 from health_exchange.api.bodies import FHIR_JSON, FORM_BYTES_MAX, parse_form, read_body
 from health_exchange.api.event_search import BEFORE, EventSearch, read_event_search
 from health_exchange.api.fhir_door import FhirDoor
+from health_exchange.api.wishes import Wishes
 from health_exchange.audit.answers import NodeReply
 from health_exchange.audit.balp import audit_event, event_ids, pattern_of
 from health_exchange.audit.entries import AuditEntry, decode_entry
@@ -27,6 +28,7 @@ from health_exchange.fhir.splicing import JsonBytes, join_array, join_object, qu
 from health_exchange.model.errors import NotFoundError, UnavailableError
 from health_exchange.node.callers import Caller
 from health_exchange.node.oversight import Oversight
+from health_exchange.search.query import refuse_parameters
 
 Endpoint = Callable[[Request, Caller], Awaitable[Response]]
 EVENTS_MAX = 500
@@ -64,18 +66,20 @@ class EventDoor:
     def routes(self) -> list[Route]:
         """What the server mounts, before the general routes of the FHIR door."""
         paths: list[tuple[str, str, Endpoint]] = [
+            # Its wishes are in its form too.
             ("/fhir/AuditEvent/_search", "POST", self._search_by_post),
-            ("/fhir/AuditEvent", "GET", self._search),
-            ("/fhir/AuditEvent/{id}", "GET", self._read),
+            ("/fhir/AuditEvent", "GET", self.door.wishful(self._search)),
+            ("/fhir/AuditEvent/{id}", "GET", self.door.wishful(self._read)),
         ]
         return [Route(path, self.door.guarded(endpoint), methods=[method]) for path, method, endpoint in paths]
 
     async def _search(self, request: Request, caller: Caller) -> Response:
-        return await self._found(list(request.query_params.multi_items()), caller)
+        return await self._found(Wishes.of(request).pairs, caller)
 
     async def _search_by_post(self, request: Request, caller: Caller) -> Response:
         form = parse_form(await read_body(request, FORM_BYTES_MAX))
-        return await self._found([*request.query_params.multi_items(), *form], caller)
+        wishes = Wishes.of(request, form)
+        return await wishes.granted(request, await self._found(wishes.pairs, caller), self.door.parts.workers)
 
     async def _found(self, pairs: Sequence[tuple[str, str]], caller: Caller) -> Response:
         """One page of events."""
@@ -95,6 +99,7 @@ class EventDoor:
         return self._searchset(search, before, events)
 
     async def _read(self, request: Request, caller: Caller) -> Response:
+        refuse_parameters(Wishes.of(request).pairs, "a read")
         event_id = request.path_params["id"]
         position = event_id.partition(".")[0]
         if not (position.isascii() and position.isdecimal() and len(position) <= len(str(2**50))):

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from health_exchange.api.bodies import FHIR_JSON, read_body
 from health_exchange.api.fhir_door import FhirDoor
 from health_exchange.api.lookup_answers import lookup_bundle
+from health_exchange.api.wishes import Wishes
 from health_exchange.fhir.arguments import read_arguments
 from health_exchange.fhir.elements import resource_types
 from health_exchange.model.errors import Category, ExchangeError
@@ -28,6 +29,7 @@ from health_exchange.node.lookup_results import Wanted
 from health_exchange.node.lookups import LookUps
 from health_exchange.protocol.lookups import check_period
 from health_exchange.pseudonym.identities import Identity, find_identities
+from health_exchange.search.query import refuse_parameters
 
 BODY_BYTES_MAX = 64 << 10
 _VALUES: Mapping[str, str] = {
@@ -75,7 +77,9 @@ class LookupDoor:
         if self.lookups is not None:
             # Where nobody is looked up elsewhere, it is what this node keeps, by POST as by GET.
             paths.append(("/fhir/Patient/{id}/$everything", self._everything_of))
-        return [Route(path, self.door.guarded(endpoint), methods=["POST"]) for path, endpoint in paths]
+        return [
+            Route(path, self.door.guarded(self.door.wishful(endpoint)), methods=["POST"]) for path, endpoint in paths
+        ]
 
     async def _match(self, request: Request, caller: Caller) -> Response:
         given = await self._given(request, _MATCH)
@@ -92,6 +96,7 @@ class LookupDoor:
 
     async def _given(self, request: Request, offered: Collection[str]) -> dict[str, list[Any]]:
         """What the body gives."""
+        refuse_parameters(Wishes.of(request).pairs, "the URL of a look-up")
         raw = await read_body(request, BODY_BYTES_MAX)
         return await self.door.parts.workers.run(values_in, raw, offered, work_bytes=len(raw))
 

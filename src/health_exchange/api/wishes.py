@@ -32,7 +32,7 @@ _TRUTH: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 _GENERAL = frozenset({"_format", "_pretty", "_elements", "_summary"})
 _COUNT = ("_summary", "count")
 """Asks for no part of resources but for a number, so it is left to the search."""
-_READ_BY_POST = ("/_search", "/$everything")
+_READ_BY_POST = ("/_search", "/$everything", "/$match")
 _SUMMARIES = ("true", "text", "data", "false", "count")
 ELEMENTS_MAX = 200
 

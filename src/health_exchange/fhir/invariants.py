@@ -13,10 +13,11 @@ from typing import Any
 
 from health_exchange.fhir.faults import Fault
 from health_exchange.fhir.jsonguard import safe_name
+from health_exchange.fhir.references import is_reference
 
 _EXTENSIONS = frozenset({"extension", "modifierExtension"})
-_RESOURCES = {"Bundle": frozenset({"resource", "outcome"}), "Parameters": frozenset({"resource"})}
-"""Elements that hold resources of their own, by type."""
+_RESOURCES = frozenset({"resource", "outcome"})
+"""Elements that hold resources of their own, in Bundles and Parameters, where these have a ``resourceType``."""
 _INWARD = re.compile(rb'"reference"\s*:\s*"#([^"]+)"')
 
 
@@ -41,7 +42,7 @@ def breaches(resource: Mapping[str, Any], where: str) -> Iterator[Fault]:
     """
     contained = resource.get("contained", ())
     yield from _contained_breaches(contained, where)
-    yield from _Walk(resource, _ids(contained)).breaches(resource, where)
+    yield from _Walk(_ids(contained)).breaches(resource, where)
 
 
 def _contained_breaches(contained: Iterable[Mapping[str, Any]], where: str) -> Iterator[Fault]:
@@ -84,27 +85,27 @@ def _has_unsound_extension(members: Mapping[str, Any]) -> bool:
 class _Walk:
     """Through one resource, with what is contained in it."""
 
-    def __init__(self, resource: Mapping[str, Any], contained: frozenset[str]) -> None:
+    def __init__(self, contained: frozenset[str]) -> None:
         self._contained = contained
-        self._resources = _RESOURCES.get(resource["resourceType"], frozenset[str]())
 
-    def breaches(self, members: Mapping[str, Any], where: str) -> Iterator[Fault]:
-        """Those at and below an object."""
+    def breaches(self, members: Mapping[str, Any], where: str, element: str = "") -> Iterator[Fault]:
+        """Those at and below an object that is (an item of) the member ``element``."""
         for name, value in members.items():
             place = f"{where}.{safe_name(name)}"
             if isinstance(value, str):
-                if name == "reference" and not self._leads_somewhere(value):
+                is_one = name == "reference" and is_reference(members.keys(), element)
+                if is_one and not self._leads_somewhere(value):
                     yield Fault(detail="nothing of that id is contained in the resource (ref-1)", where=place)
             elif isinstance(value, dict):
-                inside = breaches if name in self._resources and "resourceType" in value else self.breaches
-                yield from inside(value, place)
+                is_resource = name in _RESOURCES and "resourceType" in value
+                yield from breaches(value, place) if is_resource else self.breaches(value, place, name)
             elif isinstance(value, list):
                 for index, inner in enumerate(value):
                     if isinstance(inner, dict):
                         there = f"{place}[{index}]"
                         if name in _EXTENSIONS and _has_value(inner) == ("extension" in inner):
                             yield Fault(detail="an extension has either a value or extensions (ext-1)", where=there)
-                        yield from self.breaches(inner, there)
+                        yield from self.breaches(inner, there, name)
 
     def _leads_somewhere(self, reference: str) -> bool:
         """Whether a reference leads out of the resource, to the whole of it, or to what is contained."""

@@ -41,6 +41,16 @@ _ANY = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
+def is_reference(names: AbstractSet[str], element: str) -> bool:
+    """Whether an object whose ``reference`` is a text is a FHIR Reference.
+
+    Args:
+        names: Of its members.
+        element: What it, or the list that it is in, stands under.
+    """
+    return names <= _OF_REFERENCE and element not in _NOT_REFERENCES
+
+
 def references(decoded: object) -> list[tuple[str, str]]:
     """Paths and texts of all references, in order: ``("performer[0].reference", "Practitioner/1")``."""
     return list(_found(decoded, "", ""))
@@ -114,7 +124,7 @@ def _found(value: object, path: str, element: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             if isinstance(inner, str):
-                if name == "reference" and _is_reference(value.keys(), element):
+                if name == "reference" and is_reference(value.keys(), element):
                     yield f"{path}.reference" if path else "reference", inner
             elif isinstance(inner, (dict, list)):
                 yield from _found(inner, f"{path}.{name}" if path else name, name)
@@ -160,14 +170,14 @@ def _read(characters: bytes) -> str:
     return _TEXT.decode(b'"' + characters + b'"') if b"\\" in characters else characters.decode()
 
 
-def _rewritten(raw: JsonBytes, mapping: Mapping, *, name: str = "", is_reference: bool = False) -> bytes:
+def _rewritten(raw: JsonBytes, mapping: Mapping, *, name: str = "", refers: bool = False) -> bytes:
     """Any JSON value, rewritten by its structure; the very bytes where nothing below changes."""
     kind = kind_of(raw)
     if kind == "{":
         members = fields(raw)
-        own = _is_reference(members.keys(), name)
+        own = is_reference(members.keys(), name)
         new = {
-            inner: _rewritten(value, mapping, name=inner, is_reference=own and inner == "reference")
+            inner: _rewritten(value, mapping, name=inner, refers=own and inner == "reference")
             for inner, value in members.items()
         }
         changed = any(new[inner] != bytes(value) for inner, value in members.items())
@@ -177,16 +187,11 @@ def _rewritten(raw: JsonBytes, mapping: Mapping, *, name: str = "", is_reference
         rewritten = [_rewritten(value, mapping, name=name) for value in values]
         changed = any(after != bytes(before) for after, before in zip(rewritten, values, strict=True))
         return join_array(rewritten) if changed else bytes(raw)
-    if kind == '"' and (is_reference or (name in _URIS and _is_urn(text(raw)))):
+    if kind == '"' and (refers or (name in _URIS and _is_urn(text(raw)))):
         value = text(raw)
         replacement = mapping(value)
         return bytes(raw) if replacement is None or replacement == value else quote(replacement)
     return bytes(raw)
-
-
-def _is_reference(names: AbstractSet[str], element: str) -> bool:
-    """Whether an object with these members under this name is a FHIR Reference."""
-    return names <= _OF_REFERENCE and element not in _NOT_REFERENCES
 
 
 def _is_urn(value: str) -> bool:

@@ -4,7 +4,9 @@ A national ID is in memory only here, between the form it came in and the pseudo
 to see national IDs refuses it; an identity that no key holder can be asked about is looked for by its local tokens.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -22,7 +24,7 @@ from health_exchange.pseudonym.identities import (
     looks_like_national_id,
     read_identity,
 )
-from health_exchange.search.query import last_of, parse_over_types
+from health_exchange.search.query import last_of, parse_over_types, sifted
 from health_exchange.search.terms import (
     ChainTerm,
     Criterion,
@@ -43,6 +45,13 @@ NOBODY = Pseudonym("0" * 26)
 unknown looks, sealed into the link to a page, as long as one for somebody known."""
 
 
+class Asked(NamedTuple):
+    """A search, and the names and values that it was made of, in their order."""
+
+    query: SearchQuery
+    pairs: Sequence[tuple[str, str]]
+
+
 class IdentityNotSeenHereError(ExchangeError):
     """This node has no power to see national IDs."""
 
@@ -50,10 +59,19 @@ class IdentityNotSeenHereError(ExchangeError):
     code = "identity-not-seen-here"
 
 
+async def asked_query(  # a search with its parts
+    resource_type: str, pairs: Sequence[tuple[str, str]], *, patient: str, base: str, lenient: bool
+) -> Asked:
+    """As :func:`read_query`; what every type is searched by takes too long to read where others wait."""
+    if resource_type:
+        return read_query(resource_type, pairs, patient=patient, base=base, lenient=lenient)
+    return await asyncio.to_thread(read_query, resource_type, pairs, patient=patient, base=base, lenient=lenient)
+
+
 def read_query(  # a search with its parts
     resource_type: str, pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
-) -> SearchQuery:
-    """The search as asked, checked.
+) -> Asked:
+    """The search as asked, checked, and what it was made of.
 
     Args:
         resource_type: What is searched; empty for all types, or those that ``_type`` names.
@@ -75,13 +93,16 @@ def read_query(  # a search with its parts
     types: Sequence[str] = [resource_type]
     if not resource_type:
         named = [value for name, value in pairs if name == "_type"]
-        pairs = [(name, value) for name, value in pairs if name != "_type"]
         types = sorted({each for text in named for each in text.split(",")} if named else resource_types())
         if patient and not named:
             types = compartment_types()
     if not set(types) <= (set(compartment_types()) if patient else resource_types()):
         raise BadSearchError("there is no such type of resource, or none that belongs to a Patient", where="_type")
-    return parse_over_types(types, pairs, patient=patient, base=base, lenient=lenient)
+    wanted = [(name, value) for name, value in pairs if resource_type or name != "_type"]
+    offered, ignored = sifted(types, wanted, base=base) if lenient else (wanted, ())
+    query = parse_over_types(types, offered, patient=patient, base=base)
+    taken = [pair for pair in pairs if pair in offered or pair not in wanted] if ignored else pairs
+    return Asked(structs.replace(query, ignored=ignored), taken)
 
 
 async def without_identities(parts: NodeParts, pseudonyms: PseudonymClient | None, query: SearchQuery) -> SearchQuery:

@@ -6,7 +6,7 @@ condition finds, or an update writes over, he hears id and version only where he
 before he hears it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from health_exchange.fhir.elements import resource_types
@@ -38,9 +38,21 @@ _TELL_IT_IS_THERE = (AlreadyThereError, IdTakenError)
 
 
 async def look(
-    parts: NodeParts, caller: Caller, requests: Sequence[WriteRequest], ask: Callable[[Transaction], T]
+    parts: NodeParts,
+    caller: Caller,
+    requests: Sequence[WriteRequest],
+    ask: Callable[[Transaction], T],
+    *,
+    referred: Collection[Place] = (),
 ) -> T:
     """What ``ask`` finds for ``requests``.
+
+    Args:
+        parts: The node's.
+        caller: Who asks.
+        requests: What he asks.
+        ask: Looks for it.
+        referred: What conditional references have found, once ``ask`` was at them.
 
     Raises:
         ExchangeError: As ``ask`` does; it is in the log before the caller hears it.
@@ -53,7 +65,7 @@ async def look(
         raise
     except ExchangeError as error:
         failed = error
-    answer = await parts.store.read(lambda tx: _told(tx, parts, caller, requests, failed))
+    answer = await parts.store.read(lambda tx: _told(tx, parts, caller, requests, failed, referred))
     await enter(parts, caller, answer)
     raise answer.error or failed
 
@@ -111,8 +123,13 @@ def searched(requests: Sequence[WriteRequest]) -> set[str]:
     return by_reference | {each.type for each in requests if each.if_none_exist or each.condition}
 
 
-def _told(
-    tx: Transaction, parts: NodeParts, caller: Caller, requests: Sequence[WriteRequest], error: ExchangeError
+def _told(  # a failure with all that it was about
+    tx: Transaction,
+    parts: NodeParts,
+    caller: Caller,
+    requests: Sequence[WriteRequest],
+    error: ExchangeError,
+    referred: Collection[Place],
 ) -> Answer:
     """What the caller hears of a failure, with what the log says of it."""
     by_search = searched(requests)
@@ -121,8 +138,9 @@ def _told(
     one = next((each for each in requests if each.where == error.where), None)
     at = (one.id or one.own_id) if one is not None and isinstance(error, _TELL_OF_ONE) else None
     kept = resources.current(tx, one.type, at) if one is not None and at is not None else None
-    owners = subjects.by_sids(tx, [kept.sid] if kept is not None else ())
-    whose = tuple(owner.pseudonym for owner in owners.values() if owner.pseudonym is not None)
+    found = resources.heads(tx, {(each.type, each.id) for each in referred}).values()
+    owners = subjects.by_sids(tx, {*(each.sid for each in found), *([kept.sid] if kept is not None else ())})
+    whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
     hidden = hiding(parts, caller, owners, kept, kept) if kept is not None else None
     if hidden is not None and isinstance(error, _TELL_IT_IS_THERE):
         unsaid = ForbiddenError("policy keeps from you what is at this place", where=error.where)

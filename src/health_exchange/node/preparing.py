@@ -26,7 +26,7 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
 from health_exchange.node.resolution import Place
 from health_exchange.node.rights import most_open, question_of
-from health_exchange.node.snapshots import Planned, Snapshot, StaleReadError, look_up
+from health_exchange.node.snapshots import Finder, Planned, Snapshot, StaleReadError, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
 from health_exchange.policy.decisions import Action
 from health_exchange.store import counters, resources, subjects
@@ -85,10 +85,14 @@ class Preparation:
         await _refuse_early(parts, caller, requests)
         refuse_log_writes(parts.card, requests)
         randomness, loose = parts.randomness, parts.card.may(Power.TAKES_ANYTHING)
-        seen = sieve_of(parts, caller)
+        finder = Finder(sieve_of(parts, caller))
         base = f"{parts.card.fhir_url}/fhir"
         planned, snapshot, rewriting = await look(
-            parts, caller, requests, lambda tx: look_up(tx, requests, randomness, seen, base=base, loose=loose)
+            parts,
+            caller,
+            requests,
+            lambda tx: look_up(tx, requests, randomness, finder, base=base, loose=loose),
+            referred=finder.referred,
         )
         hidden = await hidden_among(parts, caller, planned, snapshot)
         at = parts.clock.now().astimezone(UTC)
@@ -201,8 +205,8 @@ class Preparation:
         )
 
     def _found(self) -> set[int]:
-        """Subjects of what stands at the places of the request: that it is here was told, or it is here no more."""
-        return {standing.sid for standing in self.snapshot.standing.values()}
+        """Subjects of what stands at the places of the request, and of what its references have found: it was told."""
+        return {standing.sid for standing in self.snapshot.standing.values()} | self.snapshot.referred
 
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""

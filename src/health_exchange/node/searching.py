@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from health_exchange.crypto.sealing import NONCE_BYTES
 from health_exchange.fhir.outcomes import operation_outcome
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, read_query, without_identities
+from health_exchange.node.asking import NOBODY, IdentityNotSeenHereError, asked_query, without_identities
 from health_exchange.node.callers import Caller
 from health_exchange.node.reading import Reading
 from health_exchange.node.rights import rights
@@ -59,7 +59,7 @@ class Searching(Reading):
         """
         continuation = self._continued(resource_type, pairs, caller)
         if continuation is None:
-            continuation = await self._begun(resource_type, pairs, caller, patient=patient, lenient=lenient)
+            continuation, pairs = await self._begun(resource_type, pairs, caller, patient=patient, lenient=lenient)
         query = continuation.query
         answer = await asked(
             self._parts,
@@ -132,11 +132,11 @@ class Searching(Reading):
 
     async def _begun(  # a search with its parts
         self, resource_type: str, pairs: Sequence[tuple[str, str]], caller: Caller, *, patient: str, lenient: bool
-    ) -> Continuation:
-        """A search at its first page, without any identity left in it."""
+    ) -> tuple[Continuation, Sequence[tuple[str, str]]]:
+        """A search at its first page, without any identity left in it, and what it was made of."""
         parts = self._parts
         base = f"{parts.card.fhir_url}/fhir"
-        query = read_query(resource_type, pairs, patient=patient, base=base, lenient=lenient)
+        query, taken = await asked_query(resource_type, pairs, patient=patient, base=base, lenient=lenient)
         try:
             query = await without_identities(parts, self._pseudonyms, query)
         except IdentityNotSeenHereError as error:
@@ -149,7 +149,7 @@ class Searching(Reading):
             )
             await self._enter(caller, refused)
             raise
-        return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME)
+        return Continuation(query=query, after=None, total=None, expires_at=parts.clock.now() + LIFETIME), taken
 
     def _link(self, base: str, query: SearchQuery, page: FoundPage, counted: int | None, caller: Caller) -> str:
         """The URL of the page after ``page``."""
@@ -171,14 +171,9 @@ class Searching(Reading):
     def _self_link(
         self, base: str, place: str, continuation: Continuation, pairs: Sequence[tuple[str, str]], caller: Caller
     ) -> str:
-        """The URL of this page: as asked but for what was left out; sealed, where it names identifiers or a page."""
+        """The URL of this page by what it was made of; sealed, where that names identifiers or a page."""
         if any(asks_by_identifier(name) or name == PAGE for name, _value in pairs):
             return self._url(base, continuation, caller)
-        if continuation.query.ignored:
-            types, kind = [pair for pair in pairs if pair[0] == "_type"], continuation.query.type
-            pairs = [
-                each for each in pairs if each in types or not read_query(kind, [*types, each], lenient=True).ignored
-            ]
         return f"{place}?{urlencode(pairs)}" if pairs else place
 
 

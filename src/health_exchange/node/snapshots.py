@@ -22,7 +22,7 @@ from health_exchange.node.resolution import (
     resolved,
     targets,
 )
-from health_exchange.node.writes import BadRequestError, WriteRequest
+from health_exchange.node.writes import AmbiguousMatchError, BadRequestError, ConditionMismatchError, WriteRequest
 from health_exchange.search.candidates import TooCostlyError
 from health_exchange.search.finding import candidate_versions, find_among, find_ids
 from health_exchange.search.query import parse_text
@@ -54,20 +54,6 @@ class AlreadyThereError(ExchangeError):
 
     category = Category.PRECONDITION
     code = "already-there"
-
-
-class AmbiguousMatchError(ExchangeError):
-    """A condition that must find one resource finds several."""
-
-    category = Category.PRECONDITION
-    code = "ambiguous-match"
-
-
-class ConditionMismatchError(ExchangeError):
-    """A condition finds another resource than the one whose id was sent."""
-
-    category = Category.INCORRECT
-    code = "condition-mismatch"
 
 
 class IdTakenError(ExchangeError):
@@ -133,11 +119,13 @@ class Snapshot:
         candidates: Row and version of what each condition may find.
         standing: What the places of the request hold, not opened; absent for nothing ever.
         owners: Whose that is, by subject.
+        referred: Subjects of what conditional references have found.
     """
 
     candidates: Mapping[Condition, tuple[tuple[int, int], ...]]
     standing: Mapping[Place, StoredResource]
     owners: Mapping[int, Subject]
+    referred: frozenset[int]
 
     def still_holds(self, tx: Transaction) -> bool:
         """Whether every condition would find the same; versions are checked where they are written."""
@@ -168,10 +156,12 @@ class Finder:
 
     Attributes:
         seen: Leaves what the caller may read.
+        referred: What conditional references have found of what is kept, also where the caller may not read it.
         candidates: Row and version of what each condition may find, as far as they were asked.
     """
 
     seen: Sieve
+    referred: set[Place] = field(default_factory=set)
     candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     _found: dict[Condition, list[str]] = field(default_factory=dict)
     _cost: int = 0
@@ -201,7 +191,9 @@ class Finder:
     def ids_after(
         self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned], rewriting: dict[str, str]
     ) -> Mapping[Condition, list[str]]:
-        """Ids of all that each condition finds when the request is carried out: references are resolved last.
+        """Ids of all that each conditional reference finds when the request is carried out: they are resolved last.
+
+        What the caller may not read is found by none, or the reference would tell of it.
 
         ``rewriting`` is what references become in what is about to be kept, but for those that are conditions too.
 
@@ -214,8 +206,13 @@ class Finder:
         kinds = {kind for kind, _query in conditions}
         settled = {at: raw and rewrite_references(raw, rewriting.get) for at, raw in written.items() if at[0] in kinds}
         after = find_among(tx, conditions, settled)
-        for condition, ids in after.items():
-            ids += [each for each in self.ids(tx, condition) if (condition[0], each) not in written]
+        kept = {each: [one for one in self.ids(tx, each) if (each[0], one) not in written] for each in after}
+        for kind in kinds:
+            found = dict.fromkeys(one for each, ids in kept.items() if each[0] == kind for one in ids)
+            self.referred |= {Place(type=kind, id=one) for one in found}
+            seen = set(self.seen(tx, kind, list(found)))
+            for condition in (each for each in after if each[0] == kind):
+                after[condition] += [one for one in kept[condition] if one in seen]
         return after
 
     def _spend(self, resources_looked_at: int) -> None:
@@ -228,7 +225,7 @@ class Finder:
 
 
 def look_up(
-    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, seen: Sieve, *, base: str, loose: bool
+    tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, finder: Finder, *, base: str, loose: bool
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
     """Places for all requests, what they hold, and the rewriting of their references, which ``loose`` may lead nowhere.
 
@@ -236,14 +233,13 @@ def look_up(
         tx: The transaction.
         requests: What is asked.
         randomness: For new ids.
-        seen: Leaves what the caller may read.
+        finder: Asks the conditions.
         base: URL that this node's own resources stand under.
         loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
-    finder = Finder(seen)
     planned = _plan(tx, requests, randomness, finder)
     # What a conditional create finds stands for what it brought, of which nothing is looked at.
     written = [each.request for each in planned if not each.is_found]
@@ -264,6 +260,7 @@ def look_up(
         candidates=finder.candidates,
         standing={Place(type=each.type, id=each.id): each for each, _body in standing.values()},
         owners=subjects.by_sids(tx, {head.sid for head in kept.values()}),
+        referred=frozenset(head.sid for head in _heads(tx, finder.referred).values()),
     )
     return planned, snapshot, rewriting | resolved(found)
 

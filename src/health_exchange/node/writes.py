@@ -44,6 +44,20 @@ class IdentityAsIdError(ExchangeError):
     code = "identity-as-id"
 
 
+class AmbiguousMatchError(ExchangeError):
+    """A condition that must find one resource finds several."""
+
+    category = Category.PRECONDITION
+    code = "ambiguous-match"
+
+
+class ConditionMismatchError(ExchangeError):
+    """A condition finds another resource than the one whose id was sent."""
+
+    category = Category.INCORRECT
+    code = "condition-mismatch"
+
+
 class UnsupportedInteractionError(ExchangeError):
     """A FHIR interaction that this door does not offer."""
 

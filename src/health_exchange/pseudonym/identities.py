@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from itertools import accumulate
 from types import MappingProxyType
 
 from health_exchange.model.errors import Category, ExchangeError
@@ -26,15 +27,26 @@ _RUN = re.compile(r"(?=([0-9]{17}[0-9X]))")
 _SPACING = re.compile(r"[\s\-.,/]+")
 _UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 """One in a hundred thousand would look like a dashed national ID, and ids are made of them."""
-_OID = re.compile(r"(?<![0-9.])[0-2](?:\.[0-9]+){4,}(?![0-9.])")
-"""One in ten of those that name images would look like a dotted national ID."""
+_ARC = r"(?:0|[1-9][0-9]*)"
+_OID = re.compile(
+    rf"(?<![0-9A-Za-z.])(?:1\.2\.[1-9][0-9]{{0,2}}|1\.3\.[1-9][0-9]{{0,3}}|2\.16\.[1-9][0-9]{{0,2}}|2\.25)(?:\.{_ARC})+"
+    r"(?![0-9A-Za-z.])"
+)
+"""Below countries, organisations and UUIDs; read as plain text, too many names of images would hold a national ID."""
+_OF_UUID = re.compile(r"2\.25\.[1-9][0-9]{32,38}")
+"""A UUID's number has fewer than 33 digits once in three hundred thousand."""
+_DOTTED = re.compile(r"(?=((?:[0-9]\.?){17}[0-9]))")
 _ID_DIGITS = 18
+_SEAMS = frozenset({2, 4, 6, 10, 12, 14, 17})
+"""Where a national ID may be taken apart: province, city, county; year, month, day; sequence, check digit."""
+_DIVISION, _DATE = 6, 14
+"""Digits up to the end of either."""
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
 _BIRTH_CERTIFICATE = re.compile(r"[A-Z][0-9]{9}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
 _WEIGHTS = tuple(pow(2, 17 - index, 11) for index in range(17))
 _CHECK_DIGITS = "10X98765432"
-_BORN_FROM = 1850
+_BORN_IN = range(1850, 2100)
 
 
 class IdentityKind(StrEnum):
@@ -131,17 +143,30 @@ def looks_like_national_id(text: str) -> bool:
 def holds_national_id(text: str) -> bool:
     """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed.
 
-    None is looked for inside UUIDs, nor across the dots of an OID that has more digits than one.
+    None is looked for inside UUIDs, nor across the dots of an OID with more digits than an ID has, but where the dots
+    stand between the parts of one.
     """
-    plain = _OID.sub(_arcs, _UUID.sub("|", unicodedata.normalize("NFKC", text)))
-    characters = _SPACING.sub("", plain).upper()
+    plain = _UUID.sub("|", unicodedata.normalize("NFKC", text))
+    if any(_holds_in_parts(oid[0]) for oid in _OID.finditer(plain)):
+        return True
+    characters = _SPACING.sub("", _OID.sub(_apart, plain)).upper()
     return any(not _fault_of_national_id(match.group(1)) for match in _RUN.finditer(characters))
 
 
-def _arcs(oid: re.Match[str]) -> str:
-    """An OID with its arcs apart, without those that are longer than a national ID; unless it may be one itself."""
-    arcs = oid[0].split(".")
-    return "|".join(arc for arc in arcs if len(arc) <= _ID_DIGITS) if sum(map(len, arcs)) > _ID_DIGITS else oid[0]
+def _holds_in_parts(oid: str) -> bool:
+    """Whether a national ID stands in an OID: in one arc, or in several of which each is a part of it."""
+    for match in _DOTTED.finditer(_OF_UUID.sub("|", oid)):
+        parts = match[1].split(".")
+        dots = set(accumulate(map(len, parts[:-1])))
+        if (dots <= _SEAMS or {_DIVISION, _DATE} <= dots) and not _fault_of_national_id("".join(parts)):
+            return True
+    return False
+
+
+def _apart(oid: re.Match[str]) -> str:
+    """An OID of which only the ends may belong to what is around it, unless it has no more digits than an ID."""
+    has_more = len(oid[0].replace(".", "")) > _ID_DIGITS
+    return _OF_UUID.sub("|", oid[0]).replace(".", "|") if has_more else oid[0]
 
 
 def check_digit(first_seventeen: str) -> str:
@@ -158,7 +183,7 @@ def _fault_of_national_id(value: str) -> str:
         born = date(int(value[6:10]), int(value[10:12]), int(value[12:14]))
     except ValueError:
         return "the date of birth inside the national ID does not exist"
-    if born.year < _BORN_FROM:
+    if born.year not in _BORN_IN:
         return "the date of birth inside the national ID does not exist"
     if check_digit(value[:17]) != value[17]:
         return "the national ID's check character does not fit"

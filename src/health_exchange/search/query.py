@@ -78,16 +78,13 @@ class UnknownParameterError(ExchangeError):
     code = "unknown-parameter"
 
 
-def parse_pairs(
-    resource_type: str, pairs: Sequence[tuple[str, str]], *, base: str = "", lenient: bool = False
-) -> SearchQuery:
+def parse_pairs(resource_type: str, pairs: Sequence[tuple[str, str]], *, base: str = "") -> SearchQuery:
     """The search that decoded names and values ask for.
 
     Args:
         resource_type: What is searched.
         pairs: As in the URL or form, in order. Untrusted.
         base: URL that this node's own resources stand under.
-        lenient: Whether what is not offered is left out, and named in the query, instead of refused.
 
     Raises:
         UnknownParameterError: A parameter, modifier or chain that is not offered for the type.
@@ -97,22 +94,16 @@ def parse_pairs(
     criteria: list[Criterion] = []
     results: dict[str, str] = {}
     inclusions: list[Inclusion] = []
-    ignored: list[str] = []
     for name, value in pairs:
-        try:
-            if name in _RESULTS:
-                if name in results:
-                    raise BadSearchError(f"{name} is given more than once", where=name)
-                _check_result(resource_type, name, value)
-                results[name] = value
-            elif name.partition(":")[0] in {"_include", "_revinclude"}:
-                inclusions.append(_inclusion(name, value))
-            else:
-                criteria.append(_criterion(resource_type, name, value, base))
-        except UnknownParameterError:
-            if not lenient:
-                raise
-            ignored.append(_shown(name))
+        if name in _RESULTS:
+            if name in results:
+                raise BadSearchError(f"{name} is given more than once", where=name)
+            _check_result(resource_type, name, value)
+            results[name] = value
+        elif name.partition(":")[0] in {"_include", "_revinclude"}:
+            inclusions.append(_inclusion(name, value))
+        else:
+            criteria.append(_criterion(resource_type, name, value, base))
     if len(criteria) > CRITERIA_MAX or len(inclusions) > INCLUSIONS_MAX:
         raise _too_large()
     only_counted = results.get("_summary") == "count"
@@ -125,12 +116,36 @@ def parse_pairs(
         sorting=tuple(_sorting(results.get("_sort", ""))),
         total=Total(results["_total"]) if "_total" in results else None,
         inclusions=tuple(inclusions),
-        ignored=tuple(ignored),
     )
 
 
-def parse_over_types(  # a search with its parts
-    types: Sequence[str], pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = "", lenient: bool = False
+def sifted(
+    types: Sequence[str], pairs: Sequence[tuple[str, str]], *, base: str = ""
+) -> tuple[list[tuple[str, str]], tuple[str, ...]]:
+    """Of names and values those that every type is searched by, and the names of the others.
+
+    Left out for one type alone, a parameter would widen the search there while it narrows it elsewhere.
+
+    Args:
+        types: Of which resources are searched.
+        pairs: As for :func:`parse_pairs`.
+        base: URL that this node's own resources stand under.
+
+    Raises:
+        BadSearchError: As :func:`parse_pairs`.
+    """
+    _check_size(pairs)
+    taken, left_out = [], []
+    for name, value in pairs:
+        if all(_is_offered(each, (name, value), base) for each in types):
+            taken.append((name, value))
+        else:
+            left_out.append(_shown(name))
+    return taken, tuple(left_out)
+
+
+def parse_over_types(
+    types: Sequence[str], pairs: Sequence[tuple[str, str]], *, patient: str = "", base: str = ""
 ) -> SearchQuery:
     """The search that names and values ask for over several types, or over what belongs to a Patient.
 
@@ -139,27 +154,20 @@ def parse_over_types(  # a search with its parts
         pairs: As for :func:`parse_pairs`; every type has to have the parameters.
         patient: Id of the Patient whose compartment is searched; empty for no compartment.
         base: URL that this node's own resources stand under.
-        lenient: As for :func:`parse_pairs`; what one of the types does not offer is left out of the search for all.
 
     Raises:
         UnknownParameterError: As :func:`parse_pairs`, for any of the types.
         BadSearchError: As :func:`parse_pairs`.
     """
     _check_size(pairs)
-    ignored: tuple[str, ...] = ()
-    if lenient and len(types) > 1:
-        # Left out for one type alone, it would widen the search there while it narrows it elsewhere.
-        offered = [pair for pair in pairs if all(_is_offered(each, pair, base) for each in types)]
-        ignored = tuple(_shown(name) for name, value in pairs if (name, value) not in offered)
-        pairs = offered
-    branches = [parse_pairs(each, pairs, base=base, lenient=lenient) for each in types]
+    branches = [parse_pairs(each, pairs, base=base) for each in types]
     if patient:
         read_value(parameters_of("Patient")["_id"], "", patient)
         belongs = Criterion(name="_compartment", terms=(CompartmentTerm(patient),))
         branches = [structs.replace(branch, criteria=(*branch.criteria, belongs)) for branch in branches]
     if len(branches) == 1:
         return branches[0]
-    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches), ignored=ignored)
+    return structs.replace(branches[0], type="", criteria=(), branches=tuple(branches))
 
 
 def parse_text(resource_type: str, text: str) -> SearchQuery:
