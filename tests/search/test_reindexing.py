@@ -149,6 +149,8 @@ def test_rows_that_lack_quarters_alone_are_found_by_all_other_tokens_before_and_
         assert store.read_now(generations.is_current) is is_anew
         assert store.read_now(lambda tx: generations.has(tx, generations.TEXTS))
         assert ask(store, permit(5), ("family", "wáng"), kind="Patient") == ["p2"]
+        # More than may be opened would have to be, were they not in order already.
+        assert ask(store, permit(5), ("_sort", "-date"), ("_count", "2")) == ["o39", "o38"]
         query = parse_pairs("Observation", coded)
         asked = store.read_now(lambda tx, query=query: narrowed(tx, query, {}, None).code_and_quarter)  # type: ignore[misc]  # bound in this loop
         assert bool(asked) is is_anew
