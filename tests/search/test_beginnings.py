@@ -161,3 +161,11 @@ def test_types_with_a_code_and_a_clinical_date_have_tokens_of_quarters() -> None
     assert all(map(has_quarters, ("Observation", "DiagnosticReport", "Procedure")))
     # The clinical date of a Condition is not what its parameters say of dates; an Encounter has no code.
     assert not any(map(has_quarters, ("Condition", "Encounter", "Patient")))
+    # Nobody's record.
+    assert not any(map(has_quarters, ("CodeSystem", "ValueSet", "SearchParameter", "OperationDefinition")))
+
+
+def test_a_definition_has_no_token_for_its_code_and_date() -> None:
+    definition = {"resourceType": "OperationDefinition", "code": "a", "date": "2012-06-15"}
+    undated = {"resourceType": "OperationDefinition", "code": "a"}
+    assert tokens_in(KEY, "OperationDefinition", definition) == tokens_in(KEY, "OperationDefinition", undated)
