@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.search.beginnings import begun, code_and_quarter_tokens
 from health_exchange.search.permission import Permitted, is_permitted
+from health_exchange.search.quarters import code_and_quarter_tokens, instants_asked
 from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.terms import (
     AmongTerm,
@@ -328,5 +328,5 @@ def _changed(term: DateTerm) -> ColumnElement[bool] | None:
 
 def _is_begun(term: DateTerm) -> ColumnElement[bool] | None:
     """That the row's clinical date is as a short date that is asked for so may have begun."""
-    span = begun(term)
+    span = instants_asked(term)
     return None if span is None else resources.c.instant.between(instant_text(span[0]), instant_text(span[1]))
