@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from sqlalchemy import select, text
@@ -12,7 +13,7 @@ from health_exchange.search.finding import find, total
 from health_exchange.search.narrowing import narrowed
 from health_exchange.search.permission import Permitted
 from health_exchange.search.query import parse_pairs
-from health_exchange.store import token_index
+from health_exchange.store import shapes, token_index
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.schema import resources
 
@@ -60,6 +61,29 @@ def test_of_many_alternatives_every_page_is_found_and_the_total_is_told_to_who_i
             break
         page = store.read_now(lambda tx, after=page.after: find(tx, query, permit(5), after))  # type: ignore[misc]  # bound in this loop
     assert found == [f"o{number}" for number in range(11, 0, -1)]
+
+
+def test_of_many_frequent_codes_the_newest_rows_are_walked_past_before_the_index_names_all_of_them(
+    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shapes, "_KNOWN", {})
+    for module in (token_index, narrowing):
+        monkeypatch.setattr(module, "TOGETHER_MAX", 3)
+    for number in range(12):
+        keep({**observation(number), "encounter": {"reference": f"Encounter/e{number}"}}, person=ANNE)
+    permitted = permit(5)
+
+    def named(*pairs: tuple[str, str]) -> tuple[list[str], bool]:
+        shapes._KNOWN.clear()
+        found = ask(store, permitted, *pairs)
+        return found, candidates._named in {cast("tuple[object]", key)[0] for key in shapes._KNOWN}
+
+    assert named(("code", "bare,a,b,c,d"), ("_count", "2")) == (["o11", "o10"], False)
+    # Where the newest do not fill the page, and where few rows have any of them.
+    assert named(("code", "bare,a,b,c,d"), ("_count", "20"))[1]
+    monkeypatch.setattr(narrowing, "FEW_REFERENCES", 3)
+    few = ",".join(f"Encounter/e{number}" for number in range(8, 12))
+    assert named(("encounter", few), ("_count", "2")) == (["o11", "o10"], True)
 
 
 @pytest.mark.parametrize("level", [3, 5])

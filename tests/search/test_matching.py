@@ -205,6 +205,9 @@ def test_an_observation_is_found_by_what_it_says_and_by_nothing_else(name: str, 
         (CONDITION, "recorded-date", ["2024", "ge2024-05", "lt2024-05"], ["2024-05", "sa2024,gt2024"]),
         (SERVICE, "instantiates-canonical", ["http://x/PlanDefinition/a", "http://x/PlanDefinition/a|2"],
          ["http://x/PlanDefinition/a|3", "http://x/PlanDefinition"]),
+        # A canonical is found by its text, whatever that is; a reference by whom it names.
+        ({**SERVICE, "instantiatesCanonical": ["plan-a"]}, "instantiates-canonical", ["plan-a"], ["plan"]),
+        ({**SERVICE, "subject": {"reference": "p"}}, "subject", [], ["p", "Patient/p"]),
         # Hangzhou; Shanghai is 164 km away.
         (LOCATION, "near", ["30.2741|120.1551", "30.28|120.16", "31.2304|121.4737|170", "31.2304|121.4737|170|km",
                             "31.2304|121.4737|110|[mi_i]", "30.2741|120.1551|0|m", "+30.2741|120.1551|1|m"],

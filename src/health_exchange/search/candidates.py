@@ -270,13 +270,14 @@ def _batches(
     tx: Transaction, query: SearchQuery, narrowing: Narrowing, after: int | None, limit: int
 ) -> Iterator[Sequence[StoredResource]]:
     """Candidates, newest row first, as many at a time as are opened together."""
-    if narrowing.is_rare or narrowing.has_many or leads_in_order(tx, narrowing.tokens):
+    if narrowing.is_rare or narrowing.is_looked_up or leads_in_order(tx, narrowing.tokens):
         yield from _by_index(tx, narrowing, after, limit)
         return
     if after is None:
         after = (tx.execute(select(func.max(resources.c.rid))).scalar_one() or 0) + 1
     # The more tokens are compared with each row, the fewer rows are walked past.
-    walk = WALK if sum(map(len, narrowing.tokens)) <= FEW_TOKENS else max(WALK // 10, 1)
+    number = sum(map(len, narrowing.tokens))
+    walk = WALK if number <= FEW_TOKENS else max(min(WALK // 10, WALK * FEW_TOKENS // number), 1)
     while after > 0:
         floor = max(after - walk, 0)
         above = [resources.c.rid >= floor, resources.c.rid < after]
@@ -314,7 +315,10 @@ def _by_index(
 
 
 def _named_once(tx: Transaction, narrowing: Narrowing, after: int) -> Iterator[Sequence[StoredResource]]:
-    """The candidates below a row: one statement names as many as may be opened, for naming them is most of the work."""
+    """The candidates below a row: one statement names as many as may be opened, for naming them is most of the work.
+
+    Rights are in that statement alone: whoever reads sees one state in all of a transaction, who writes is alone.
+    """
     # One batch more than may be opened, by which whoever opens them learns that there are more.
     found = [*narrowing.found(tx), resources.c.rid < after]
     rids = [row.rid for row in rows_of(tx, _names, found, narrowing.needs_subjects, most=SCAN_MAX + BATCH)]

@@ -150,7 +150,7 @@ def _holds(term: Term, modifier: str, kind: str, found: Located) -> bool:
             holds = found.value.get("value") == term.value and (term.system, term.code) in types
         case ReferenceTerm() | UrlTerm() | AmongTerm():
             text = found.value.get("reference") if found.type == "Reference" else found.value
-            holds = isinstance(text, str) and _refers(term, text)
+            holds = isinstance(text, str) and (_refers(term, text) or _is_canonical(term, text, found.type))
         case TextTerm() if kind == "uri":
             holds = _is_uri(term.text, modifier, found.value)
         case TextTerm():
@@ -224,15 +224,18 @@ def named_by(reference: Any) -> str:  # noqa: ANN401  # any JSON value
 
 
 def _refers(term: ReferenceTerm | UrlTerm | AmongTerm, kept: str) -> bool:
-    """Whether a reference is to what is asked for; one that names no version asks for any.
-
-    What a canonical says need be neither a reference nor a URL: it is found by its text.
-    """
+    """Whether a reference is to what is asked for; one that names no version asks for any."""
     if isinstance(term, UrlTerm):
         return term.url in {kept, kept.partition("|")[0], kept.partition("/_history/")[0]}
     match = _RELATIVE.fullmatch(kept)
     if match is None:
-        return isinstance(term, ReferenceTerm) and term.type is None and kept == term.id
+        return False
     if isinstance(term, AmongTerm):
         return f"{match[1]}/{match[2]}" in term.names
     return term.id == match[2] and term.type in {None, match[1]} and term.version in {"", match[3]}
+
+
+def _is_canonical(term: ReferenceTerm | UrlTerm | AmongTerm, kept: str, kind: str) -> bool:
+    """Whether a canonical, which need be neither a reference nor a URL, is the text that is asked for."""
+    is_text = kind in {"canonical", "uri"}
+    return is_text and isinstance(term, ReferenceTerm) and term.type is None and kept == term.id

@@ -155,7 +155,9 @@ def _sorted_page(tx: Transaction, query: SearchQuery, permitted: Permitted) -> F
 def _dated(tx: Transaction, query: SearchQuery, permitted: Permitted) -> list[int] | None:
     """Candidates in the order of their date as rows keep it; ``None`` where that is not the order asked for."""
     rank, *others = query.sorting
-    if others or rank.name != "date" or not query.type or not is_dated(query.type) or not generations.is_current(tx):
+    if others or rank.name != "date" or not query.type or not is_dated(query.type):
+        return None
+    if not generations.has(tx, generations.TEXTS):
         return None
     long = long_token(tx.keys.tokens, query.type)
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, false, or_
 from health_exchange.fhir.parameter_table import compartment_of
 from health_exchange.fhir.parameters import instant_text, is_dated
 from health_exchange.model.identifiers import Pseudonym
-from health_exchange.search.beginnings import begun, code_and_quarter_tokens
 from health_exchange.search.permission import Permitted, is_permitted
+from health_exchange.search.quarters import code_and_quarter_tokens, instants_asked
 from health_exchange.search.spans import LATEST, Comparator
 from health_exchange.search.terms import (
     AmongTerm,
@@ -46,7 +46,7 @@ from health_exchange.store import subjects as people
 from health_exchange.store.among import among_values
 from health_exchange.store.schema import resources
 from health_exchange.store.shapes import Condition
-from health_exchange.store.token_index import TOGETHER_MAX, found_by, has_token
+from health_exchange.store.token_index import TOGETHER_MAX, found_by, has_token, passes
 from health_exchange.store.transaction import Transaction
 
 FEW_TOKENS = 8
@@ -68,6 +68,7 @@ class Narrowing:
         is_named: Whether ids lead to what is left.
         needs_subjects: Whether rights are among the conditions: they ask for whose a row is.
         is_rare: Whether few rows are left by it, however many there are.
+        is_looked_up: Whether it has many alternatives each of which few rows have: the newest hardly have one.
         is_exact: Whether whatever is left is a match.
     """
 
@@ -79,6 +80,7 @@ class Narrowing:
     is_named: bool = False
     needs_subjects: bool = False
     is_rare: bool = False
+    is_looked_up: bool = False
     is_exact: bool = True
 
     @property
@@ -107,7 +109,7 @@ class Narrowing:
         """As conditions of a statement that walks past rows."""
         # As an expression, so that SQLite does not walk past all of the type instead.
         of_type = [resources.c.type.concat("") == self.type] if self.type else []
-        return [*(has_token(tx, group) for group in self.tokens), *of_type, *self.others]
+        return [*(passes(tx, group) for group in self.tokens), *of_type, *self.others]
 
 
 def narrowed(
@@ -163,6 +165,8 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
         if told.tokens and not told.others and not told.ids:
             (found.tokens if is_rare else frequent).append(group := sorted(set(told.tokens)))
             codes += [(criterion, group)] if criterion.name == "code" else []
+            is_many = criterion.name not in FREQUENT and len(group) > TOGETHER_MAX
+            found.is_looked_up = found.is_looked_up or is_many
         else:
             found.others.append(told.condition(tx))
             found.is_named = found.is_named or all(isinstance(term, IdTerm | IdsTerm) for term in criterion.terms)
@@ -324,5 +328,5 @@ def _changed(term: DateTerm) -> ColumnElement[bool] | None:
 
 def _is_begun(term: DateTerm) -> ColumnElement[bool] | None:
     """That the row's clinical date is as a short date that is asked for so may have begun."""
-    span = begun(term)
+    span = instants_asked(term)
     return None if span is None else resources.c.instant.between(instant_text(span[0]), instant_text(span[1]))

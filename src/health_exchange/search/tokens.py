@@ -141,7 +141,8 @@ def quarters_between(first: datetime, last: datetime) -> range:
 @cache
 def has_quarters(resource_type: str) -> bool:
     """Whether what is of a type has tokens of its codes and the quarter that it began in."""
-    return is_dated(resource_type) and _CODE in hashed_for(resource_type)
+    # Definitions have a date and a code, too, but are nobody's record: few are looked for by when they were made.
+    return bool(_owner(resource_type)) and is_dated(resource_type) and _CODE in hashed_for(resource_type)
 
 
 def is_hashed(term: Term, resource_type: str, parameter: str) -> TypeGuard[TokenTerm | ReferenceTerm]:
@@ -196,7 +197,7 @@ def tokens_of(key: Secret, resource_type: str, values: Iterable[SearchValue]) ->
             patients.add(value.reference)
     found.update(token_of(key, resource_type, _MEMBER, patient) for patient in patients - owners)
     if dates and is_dated(resource_type):
-        found.update(_dated(key, resource_type, dates, codes))
+        found.update(_dated(key, resource_type, dates, codes if has_quarters(resource_type) else ()))
     return sorted(found)
 
 

@@ -16,7 +16,9 @@ from health_exchange.store.statements import Prepared
 from health_exchange.store.transaction import Transaction
 
 SHAPES_MAX = 1_024
-"""Most shapes that are kept; all are dropped when there is one more."""
+"""Most shapes that are kept; the oldest is dropped for one more."""
+PARAMETERS_MAX, TEXT_MAX = 128, 16_384
+"""What a shape that is kept has at most, so that no asker fills the memory: larger ones hardly come again."""
 
 
 class Shaped(NamedTuple):
@@ -76,9 +78,9 @@ def rows_of(
     known = _KNOWN.get(key)
     if known is None:
         known = _prepared(tx, make, conditions, fixed)
-        if len(_KNOWN) >= SHAPES_MAX:
-            _KNOWN.clear()
-        _KNOWN[key] = known
+        text = known.prepared.text if known.prepared is not None else ""
+        if len(text) <= TEXT_MAX and sum(map(len, values)) <= PARAMETERS_MAX:
+            _keep(key, known)
     if known.prepared is None:
         plain = [each.__clause_element__() if isinstance(each, Shaped) else each for each in conditions]
         return tx.execute(make(plain, *fixed), parameters).all()
@@ -86,6 +88,13 @@ def rows_of(
     for names, each in zip(known.names, values, strict=True):
         given.update(zip(names, each, strict=True))
     return tx.fetch(known.prepared, given)
+
+
+def _keep(key: Hashable, known: _Known) -> None:
+    """Have a statement be found by its shape; threads may do so at the same time."""
+    if len(_KNOWN) >= SHAPES_MAX:
+        _KNOWN.pop(next(iter(tuple(_KNOWN))), None)
+    _KNOWN[key] = known
 
 
 def _taken_apart(condition: Condition) -> tuple[Hashable, Sequence[Any]]:

@@ -30,7 +30,7 @@ from health_exchange.store.transaction import Transaction
 
 Value: TypeAlias = BindParameter[Any]
 """A parameter of a condition."""
-Make: TypeAlias = Callable[[Value], ColumnElement[bool]]
+_Makes: TypeAlias = Callable[[Value], ColumnElement[bool]]
 
 TOGETHER_MAX = 64
 """As many alternatives are looked up at once."""
@@ -81,10 +81,15 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
 
 def has_token(tx: Transaction, wanted: Sequence[int]) -> Condition:
     """That a row has one of these tokens; on SQLite a look into each row that is walked past, unless they are many."""
+    if len(wanted) > TOGETHER_MAX and not _is_in_rows(tx):
+        return Shaped(_named_by, (wanted,), _MANY)
+    return passes(tx, wanted)
+
+
+def passes(tx: Transaction, wanted: Sequence[int]) -> Condition:
+    """That a row has one of these tokens, however many: a look into each row that is walked past."""
     if _is_in_rows(tx):
         return Shaped(_shares, (wanted,), _LISTED)
-    if len(wanted) > TOGETHER_MAX:
-        return Shaped(_named_by, (wanted,), _MANY)
     return Shaped(_beside, (wanted[0],), _ONE) if len(wanted) == 1 else Shaped(_beside_any, (wanted,), _MANY)
 
 
@@ -169,7 +174,7 @@ def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
     return int(row.number)
 
 
-def _leading(one: Make, many: Make, group: Sequence[int]) -> Shaped:
+def _leading(one: _Makes, many: _Makes, group: Sequence[int]) -> Shaped:
     """A condition on one token or, made otherwise, on many."""
     return Shaped(one, (group[0],), _ONE) if len(group) == 1 else Shaped(many, (group,), _MANY)
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from health_exchange.fhir.parameter_table import parameters_of
 from health_exchange.fhir.parameters import instant_of, instant_text
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.beginnings import begun, code_and_quarter_tokens
 from health_exchange.search.comparing import is_met_by
+from health_exchange.search.quarters import code_and_quarter_tokens, instants_asked
 from health_exchange.search.query import parse_pairs
 from health_exchange.search.terms import DateTerm, SearchQuery
 from health_exchange.search.tokens import FIRST_YEAR, LAST_YEAR, has_quarters, long_token, tokens_in
@@ -80,7 +80,7 @@ def is_named(query: SearchQuery, resource: dict[str, Any]) -> bool:
     asked = code_and_quarter_tokens(KEY, query, query.criteria[0])
     instant, is_long = instant_of(resource), long_token(KEY, "Observation") in kept
     for criterion in query.criteria[1:]:
-        spans = [begun(term) for term in criterion.terms if isinstance(term, DateTerm)]
+        spans = [instants_asked(term) for term in criterion.terms if isinstance(term, DateTerm)]
         within = [span is None or _is_within(instant, span) for span in spans]
         if not any(within) and not is_long:
             return False
@@ -161,3 +161,11 @@ def test_types_with_a_code_and_a_clinical_date_have_tokens_of_quarters() -> None
     assert all(map(has_quarters, ("Observation", "DiagnosticReport", "Procedure")))
     # The clinical date of a Condition is not what its parameters say of dates; an Encounter has no code.
     assert not any(map(has_quarters, ("Condition", "Encounter", "Patient")))
+    # Nobody's record.
+    assert not any(map(has_quarters, ("CodeSystem", "ValueSet", "SearchParameter", "OperationDefinition")))
+
+
+def test_a_definition_has_no_token_for_its_code_and_date() -> None:
+    definition = {"resourceType": "OperationDefinition", "code": "a", "date": "2012-06-15"}
+    undated = {"resourceType": "OperationDefinition", "code": "a"}
+    assert tokens_in(KEY, "OperationDefinition", definition) == tokens_in(KEY, "OperationDefinition", undated)

@@ -19,7 +19,7 @@ _SHORT = timedelta(days=2)
 """A date that is short ends at most so long after its instant, or before it."""
 
 
-def begun(term: DateTerm) -> tuple[datetime, datetime] | None:
+def instants_asked(term: DateTerm) -> tuple[datetime, datetime] | None:
     """From when to when a short date that is asked for so may have begun, both included; ``None`` for whenever."""
     earliest = _earlier(term.start)
     match term.comparator:
@@ -60,7 +60,7 @@ def _quarters(query: SearchQuery) -> set[int]:
     """As of which quarters whatever has a short date as it is asked for may count."""
     quarters = set(QUARTERS)
     for criterion in query.criteria:
-        spans = [begun(term) for term in criterion.terms if isinstance(term, DateTerm)]
+        spans = [instants_asked(term) for term in criterion.terms if isinstance(term, DateTerm)]
         is_told = len(spans) == len(criterion.terms) and None not in spans
         if criterion.name == "date" and not criterion.modifier and is_told:
             quarters &= {each for span in spans if span is not None for each in quarters_between(*span)}
