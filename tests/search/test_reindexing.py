@@ -26,7 +26,6 @@ from health_exchange.search.tokens import (
     tokens_of,
 )
 from health_exchange.store import generations, node_state, token_index
-from health_exchange.store.database import RUN
 from health_exchange.store.engine import Store, Transaction
 from health_exchange.store.resources import CURRENT, opened
 from health_exchange.store.schema import resources
@@ -139,7 +138,11 @@ def test_rows_that_lack_quarters_alone_are_found_by_all_other_tokens_before_and_
     coded = (("code", "bare"), ("date", "2020-01-01"))
 
     def without_quarters(tx: Transaction) -> None:
-        take_quarters(tx, 0)
+        for row in tx.execute(CURRENT.add_columns(resources.c.tokens)).all():
+            made = quarter_tokens_asked(tx.keys.tokens, "Observation", ["4548-4", "HBA1C", "bare"], QUARTERS)
+            old = [token for token in row.tokens if token not in made]
+            token_index.exchange(tx, row.rid, row.tokens, old)
+            tx.execute(update(resources).where(resources.c.rid == row.rid).values(tokens=old))
         node_state.set_cursor(tx, "token-generation", generations.TEXTS)
 
     store.write_now(without_quarters)
@@ -157,75 +160,6 @@ def test_rows_that_lack_quarters_alone_are_found_by_all_other_tokens_before_and_
         assert ask(store, permit(5), *coded) == ["o20"]
         if not is_anew:
             step_through(store)
-
-
-def take_quarters(tx: Transaction, behind: int) -> None:
-    """Leave the rows behind one with the tokens that the release before makes."""
-    for row in tx.execute(CURRENT.add_columns(resources.c.tokens).where(resources.c.rid > behind)).all():
-        made = quarter_tokens_asked(tx.keys.tokens, "Observation", ["4548-4", "HBA1C", "bare"], QUARTERS)
-        old = [token for token in row.tokens if token not in made]
-        token_index.exchange(tx, row.rid, row.tokens, old)
-        tx.execute(update(resources).where(resources.c.rid == row.rid).values(tokens=old))
-
-
-@pytest.mark.parametrize("place", [0, 3], ids=["before its first step", "in the middle of its turn"])
-def test_what_the_release_before_wrote_when_a_node_went_back_to_it_is_found_after_going_forward(
-    store: Store, keep: Keep, permit: Permit, place: int
-) -> None:
-    store.claim("of this release")
-    for number in range(10, 16):
-        keep({**observation(number), "effectiveDateTime": f"{2000 + number}-01-01"}, person=BO)
-    store.claim("of this release again")
-    assert store.read_now(generations.is_current)
-
-    def of_the_release_before(tx: Transaction) -> None:
-        node_state.put(tx, RUN, b"of the release before")
-        take_quarters(tx, 0 if place else 5)
-        node_state.set_cursor(tx, "tokens-anew", place)
-
-    store.write_now(of_the_release_before)
-    store.join("of the release before")
-    store.claim("of this release once more")
-    coded = [(("code", "bare"), ("date", f"{2000 + number}-01-01")) for number in range(10, 16)]
-    found = [[f"o{number}"] for number in range(10, 16)]
-    assert store.read_now(lambda tx: generations.has(tx, generations.TEXTS))
-    assert not store.read_now(generations.is_current)
-    assert [ask(store, permit(5), *each) for each in coded] == found
-    step_through(store)
-    assert [ask(store, permit(5), *each) for each in coded] == found
-    every = store.read_now(lambda tx: [(opened(tx, row), row.tokens) for row in tx.execute(_ALL).all()])
-    for kept, tokens in every:
-        assert tokens == tokens_in(KEYS.tokens, kept.type, msgspec.json.decode(kept.body or b""))
-
-
-def test_a_turn_of_another_generation_says_nothing_of_how_far_this_one_has_come(store: Store, keep: Keep) -> None:
-    write_records(keep)
-
-    def earlier(tx: Transaction) -> None:
-        take_quarters(tx, 0)
-        node_state.put(tx, RUN, b"of an earlier release")
-        node_state.set_cursor(tx, "token-generation", 1)
-        node_state.set_cursor(tx, "tokens-anew", 4)
-
-    store.write_now(earlier)
-    store.join("of an earlier release")
-    store.claim("of this release")
-    assert store.read_now(generations.place) == 0
-    assert not store.read_now(lambda tx: generations.has(tx, generations.TEXTS))
-
-
-def test_who_goes_on_from_a_run_of_the_same_generation_goes_on_where_its_turn_was(
-    store: Store, keep: Keep, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_records(keep)
-    store.claim("run-1")
-    monkeypatch.setattr(reindexing, "ROWS", 3)
-    store.write_now(reindexing.step)
-    store.claim("run-2")
-    assert store.read_now(generations.place) == 3
-    step_through(store)
-    store.claim("run-3")
-    assert store.read_now(generations.is_current)
 
 
 def test_a_step_ends_where_its_bodies_are_large(store: Store, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from health_exchange.model.clock import Clock
 from health_exchange.model.errors import ExchangeError
 from health_exchange.model.randomness import Randomness
 from health_exchange.model.secrecy import Secret
-from health_exchange.store import generations, migrations, node_state
+from health_exchange.store import migrations, node_state
 from health_exchange.store.database import LIMITED, READ_S, RUN, Database, UnkeepableError, unavailable
 from health_exchange.store.lane import Lane
 from health_exchange.store.meters import Meters
@@ -109,7 +109,7 @@ class Store:
             UnavailableError: The database does not answer.
         """
         self._writer.claim()
-        self.write_now(partial(_begin_run, run=run))
+        self.write_now(lambda tx: node_state.put(tx, RUN, run.encode()))
         self._writer.join(run)
 
     def join(self, run: str) -> None:
@@ -222,12 +222,6 @@ class Store:
             clock=self._clock,
             randomness=self._randomness,
         )
-
-
-def _begin_run(tx: Transaction, run: str) -> None:
-    """Note whose the database is from now on, and what the rows of whoever had it before are found by."""
-    generations.begin_run(tx, node_state.get(tx, RUN), run)
-    node_state.put(tx, RUN, run.encode())
 
 
 def _alone(fn: Callable[[Transaction], T]) -> Callable[[Transaction, Sequence[Any]], Sequence[T]]:
