@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -108,3 +109,21 @@ async def test_what_fails_is_told_as_starlette_tells_it_and_raised() -> None:
 
     assert sent[0] == sent[1]
     assert sent[0][0]["status"] == 500
+
+
+@pytest.mark.parametrize("error", [HTTPException(413), HTTPException(404), ValueError()])
+async def test_whatever_an_endpoint_raises_is_a_fault(error: Exception) -> None:
+    async def failing(_request: Request) -> Response:
+        raise error
+
+    heard: list[Exception] = []
+
+    async def fault(_request: Request, raised: Exception) -> Response:
+        heard.append(raised)
+        return Response(status_code=500)
+
+    app = Routes([Route("/fails", failing)], {**_HANDLERS, Exception: fault})
+    with pytest.raises(type(error)):
+        await answer_of(app, "GET", "/fails")
+
+    assert heard == [error]

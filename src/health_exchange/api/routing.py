@@ -21,7 +21,8 @@ class Routes:
 
     Args:
         routes: In order; the first that matches is taken. Their endpoints take a request and give an answer.
-        handlers: Answers to what goes wrong, by status or kind, as Starlette takes them; one for any ``Exception``.
+        handlers: Answers to what goes wrong. Those by status are to where there is no route or no method; whatever an
+            endpoint raises, Starlette's ``HTTPException`` too, is a fault: the one for ``Exception`` answers it.
     """
 
     def __init__(self, routes: Sequence[Route], handlers: Mapping[int | type[Exception], Handler]) -> None:
