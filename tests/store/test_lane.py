@@ -184,6 +184,44 @@ async def test_behind_a_slow_read_the_next_of_its_asker_begins_beside_it() -> No
     wide.close()
 
 
+async def test_what_was_read_before_a_slow_read_of_the_same_turn_is_told_before_it_ends() -> None:
+    wide, gate, begun = Lane(3), threading.Event(), threading.Event()
+    held = asyncio.create_task(wide.run("a", lambda: begun.wait(5)))
+    await asyncio.sleep(0)
+    quick = [asyncio.create_task(wide.run("a", lambda: 7)) for _ in range(5)]
+    slow = asyncio.create_task(wide.run("a", lambda: gate.wait(5)))
+    behind = asyncio.create_task(wide.run("a", lambda: 8))
+    await asyncio.sleep(0)
+    begun.set()
+
+    async with asyncio.timeout(10 * lane.QUICK_S):
+        assert await asyncio.gather(held, *quick, behind) == [True, 7, 7, 7, 7, 7, 8]
+    assert not slow.done()
+    gate.set()
+    await slow
+    wide.close()
+
+
+async def test_what_one_asker_waits_for_is_read_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "TURN_S", 60)
+    narrow, begun = Lane(1), threading.Event()
+
+    def turn() -> lane._Turn:
+        [only] = narrow._turns["a"]
+        return only
+
+    held = asyncio.create_task(narrow.run("a", lambda: begun.wait(5)))
+    await asyncio.sleep(0)
+    asked = [asyncio.create_task(narrow.run("a", turn)) for _ in range(20)]
+    await asyncio.sleep(0)
+    first = turn()
+    begun.set()
+
+    assert await asyncio.gather(*asked) == [first] * 20
+    await held
+    narrow.close()
+
+
 async def test_a_thread_is_passed_on_when_it_is_free_not_when_nobody_waits_for_it() -> None:
     narrow, gate = Lane(1), threading.Event()
     held = asyncio.create_task(narrow.run("a", lambda: gate.wait(5)))

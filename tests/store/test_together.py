@@ -47,6 +47,33 @@ async def test_one_write_that_fails_fails_alone_and_leaves_nothing(store: Store)
     assert [each for each in range(MANY) if kept[each] is None] == [BAD]
 
 
+async def test_one_write_that_fails_takes_back_nothing_of_another_kind_in_its_transaction(store: Store) -> None:
+    go_on = threading.Event()
+
+    def keep(tx: Transaction, items: Sequence[str]) -> list[str]:
+        for item in items:
+            node_state.put(tx, item, b"kept")
+            if item.endswith(str(BAD)):
+                raise NotFoundError("not this one")
+        return list(items)
+
+    def keep_too(tx: Transaction, items: Sequence[str]) -> list[str]:
+        return keep(tx, items)
+
+    first = asyncio.create_task(store.write(lambda _tx: go_on.wait(10)))
+    await asyncio.sleep(0.1)
+    names = [(fn, f"{fn.__name__}-{n}") for n in range(9) for fn in (keep, keep_too)]
+    asked = [asyncio.create_task(store.write_each(fn, name)) for fn, name in names]
+    await asyncio.sleep(0.1)
+    go_on.set()
+    told = await asyncio.gather(*asked, return_exceptions=True)
+
+    kept = store.read_now(lambda tx: [node_state.get(tx, name) for _fn, name in names])
+    assert await first
+    assert [isinstance(each, NotFoundError) for each in told] == [name.endswith(str(BAD)) for _fn, name in names]
+    assert [value is None for value in kept] == [name.endswith(str(BAD)) for _fn, name in names]
+
+
 async def test_while_nobody_can_be_answered_each_is_told_at_once_and_an_error_of_his_own(store: Store) -> None:
     away = UnavailableError("away", retry_after_s=1)
     calls: list[int] = []
