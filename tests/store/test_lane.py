@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, sele
 from sqlalchemy.exc import OperationalError
 
 from health_exchange.api.problems import problem_response
-from health_exchange.model.errors import Category
+from health_exchange.model.errors import Category, UnavailableError
 from health_exchange.store import database, engine, lane, postgresql, sqlite
 from health_exchange.store.database import TooSlowError, unavailable
 from health_exchange.store.engine import Store, Transaction
@@ -220,6 +220,22 @@ async def test_what_one_asker_waits_for_is_read_in_one_turn(monkeypatch: pytest.
     assert await asyncio.gather(*asked) == [first] * 20
     await held
     narrow.close()
+
+
+async def test_who_waits_when_the_lane_is_closed_is_told_so_at_once() -> None:
+    narrow, gate = Lane(1), threading.Event()
+    held = asyncio.create_task(narrow.run("a", lambda: gate.wait(5)))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(narrow.run("b", lambda: 7))
+    await asyncio.sleep(0)
+    gate.set()
+    narrow.close()
+
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(waiting, 2)
+    with pytest.raises(UnavailableError):
+        await narrow.run("c", lambda: 7)
+    assert await held
 
 
 async def test_a_thread_is_passed_on_when_it_is_free_not_when_nobody_waits_for_it() -> None:

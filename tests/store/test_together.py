@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from health_exchange.model.errors import NotFoundError, UnavailableError
-from health_exchange.store import node_state
+from health_exchange.store import node_state, schema
+from health_exchange.store.database import WriteConflictError
 from health_exchange.store.engine import Store, Transaction
 
 MANY = 40
@@ -72,6 +75,33 @@ async def test_one_write_that_fails_takes_back_nothing_of_another_kind_in_its_tr
     assert await first
     assert [isinstance(each, NotFoundError) for each in told] == [name.endswith(str(BAD)) for _fn, name in names]
     assert [value is None for value in kept] == [name.endswith(str(BAD)) for _fn, name in names]
+
+
+async def test_a_write_that_hides_that_its_statement_failed_is_told_so_and_keeps_nothing(store: Store) -> None:
+    def hides(tx: Transaction) -> None:
+        node_state.put(tx, "hidden", b"kept")
+        with suppress(DBAPIError):
+            tx.connection.exec_driver_sql("SELECT no_such_column FROM node_state")
+
+    told = await asyncio.gather(store.write(hides), return_exceptions=True)
+
+    is_kept = store.read_now(lambda tx: node_state.get(tx, "hidden")) is not None
+    assert isinstance(told[0], RuntimeError) != is_kept
+
+
+async def test_one_write_that_the_database_refuses_fails_alone(store: Store) -> None:
+    def keep(tx: Transaction, items: Sequence[int]) -> list[int]:
+        for item in items:
+            node_state.put(tx, f"item-{item}", b"kept")
+            if item == BAD:
+                tx.insert_many(schema.node_state, [(f"item-{item}", b"again")])
+        return list(items)
+
+    told = await asyncio.gather(*(store.write_each(keep, each) for each in range(MANY)), return_exceptions=True)
+
+    kept = store.read_now(lambda tx: [node_state.get(tx, f"item-{each}") for each in range(MANY)])
+    assert isinstance(told[BAD], WriteConflictError)
+    assert [each for each in range(MANY) if kept[each] is None] == [BAD]
 
 
 async def test_while_nobody_can_be_answered_each_is_told_at_once_and_an_error_of_his_own(store: Store) -> None:

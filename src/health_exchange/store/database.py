@@ -82,6 +82,9 @@ class Database(Protocol):
     def fetch(self, connection: Connection, text: str, values: Sequence[object]) -> Sequence[tuple[object, ...]]:
         """All rows of a SELECT, straight from the driver, whose errors come as SQLAlchemy raises them."""
 
+    def is_aborted(self, connection: Connection) -> bool:
+        """Whether a statement has failed in the transaction, so that nothing of it can be kept any more."""
+
     def claim(self) -> None:
         """Be this database's node as long as the process lives; again after it may have slipped.
 

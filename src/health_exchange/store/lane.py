@@ -14,8 +14,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, TypeVar
 
-from health_exchange.model.errors import Category, ExchangeError
-from health_exchange.store.waiting import Outcome, Waiting, settle
+from health_exchange.model.errors import Category, ExchangeError, UnavailableError
+from health_exchange.store.waiting import Outcome, Waiting, settle, tell
 
 T = TypeVar("T")
 
@@ -94,7 +94,10 @@ class Lane:
 
         Raises:
             CrowdedError: It was not within ``WAIT_S``.
+            UnavailableError: The store is closed.
         """
+        if self._is_closed:
+            raise _closed()
         loop = asyncio.get_running_loop()
         read = _Read(fn, Waiting[T](loop))
         self._reads.setdefault(asker, deque()).append(read)
@@ -108,8 +111,9 @@ class Lane:
         return value
 
     def close(self) -> None:
-        """Let those under way end; no other begins."""
+        """Let those under way end; no other begins, and who waits is told so."""
         self._is_closed = True
+        tell(Outcome(read.waiting, problem=_closed()) for reads in self._reads.values() for read in list(reads))
         self._pool.shutdown()
 
     def _may_begin(self, asker: str) -> bool:
@@ -163,9 +167,12 @@ class Lane:
                 self._begin(asker)
 
     def _look_later(self) -> None:
-        """See again soon, as long as anybody has a turn, whether a read under way keeps others waiting."""
+        """See again, as long as anybody has a turn, when a read under way will have kept others waiting."""
         if self._timer is None and self._turns:
-            self._timer = asyncio.get_running_loop().call_later(QUICK_S, self._look)
+            now = monotonic()
+            left_s = [turn.begun_at + QUICK_S - now for turns in self._turns.values() for turn in turns]
+            wait_s = min((each for each in left_s if each > 0), default=QUICK_S)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
 
     def _look(self) -> None:
         """Tell what was read before one that takes long, and begin beside it."""
@@ -175,6 +182,10 @@ class Lane:
                 turn.tell()
         self._begin_those_who_may()
         self._look_later()
+
+
+def _closed() -> UnavailableError:
+    return UnavailableError("the store is closed")
 
 
 def _give_up(read: _Read) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.errors import LockNotAvailable
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -118,6 +119,10 @@ class PostgresqlDatabase:
                 self.engine.dispose()
             raise wrapped(error, is_dead=is_dead) from None
         return bytes(row[0]).decode() if row is not None else None
+
+    def is_aborted(self, connection: Connection) -> bool:
+        """As ``Database.is_aborted``."""
+        return _driver(connection).info.transaction_status == TransactionStatus.INERROR
 
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """As ``Database.insert``, by COPY where it pays."""

@@ -56,6 +56,10 @@ class SqliteDatabase:
         """BEGIN IMMEDIATE has waited already; the file's lock does not slip from a living process."""
         return
 
+    def is_aborted(self, connection: Connection) -> bool:  # noqa: ARG002  # of PostgreSQL's kind
+        """As ``Database.is_aborted``: a statement that fails takes back what it did, and no more."""
+        return False
+
     def insert(self, connection: Connection, table: Table, rows: Sequence[tuple[object, ...]]) -> None:
         """As ``Database.insert``."""
         connection.exec_driver_sql(insert_text(table, connection.dialect), list(rows))

@@ -1,4 +1,4 @@
-"""One transaction: a connection inside a savepoint or a read, and what its questions need beside it."""
+"""One transaction: a connection inside a write or a read, and what its questions need beside it."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

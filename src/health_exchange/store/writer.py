@@ -1,8 +1,8 @@
 """The one writer of a process: what waits is committed together.
 
-Every piece of work runs in its own savepoint, so that one that raises takes nothing of the others with it. Pieces that
-do the same with different items are done at once. Several processes may write to one database: whoever writes, writes
-alone (``database``).
+Every piece of work that others are committed with runs in its own savepoint, so that one that raises takes nothing of
+them with it. Pieces that do the same with different items are done at once. Several processes may write to one
+database: whoever writes, writes alone (``database``).
 """
 
 import queue
@@ -144,8 +144,13 @@ class Writer:
                 self._commit_group([])
                 return
 
-    def _commit_group(self, group: Sequence[Work]) -> None:
-        """One commit for ``group``; those who wait are told after it."""
+    def _commit_group(self, group: Sequence[Work], *, apart: bool = False) -> None:
+        """One commit for ``group``; those who wait are told after it.
+
+        Args:
+            group: What waits.
+            apart: Whether it has failed in a transaction that all of it had together.
+        """
         wanted = [work for work in group if not work.waiting.has_left]
         pieces = list(_pieces(wanted))
         outcomes: list[Outcome] = []
@@ -154,14 +159,13 @@ class Writer:
         begun, is_kept = perf_counter(), False
         try:
             with self._begun() as connection:
-                alone = len(pieces) == 1 and not self.meters.is_due()
-                attempt = _Attempt(connection, self._transaction, touched, counted, alone=alone)
+                alone = len(pieces) == 1 and not apart and not self.meters.is_due()
+                attempt = _Attempt(connection, self._transaction, self._database, touched, counted, alone=alone)
                 outcomes = [outcome for piece in pieces for outcome in attempt.of(piece)]
                 if not alone and self.meters.is_due():
                     self.meters.hand_in(self._transaction(connection))
         except _ApartError:
-            for work in wanted:
-                self._commit_group([work])
+            self._commit_group(wanted, apart=True)
             return
         except DBAPIError as error:
             # A full disk may have rolled back everything, so nobody in the group is told that it was kept.
@@ -172,7 +176,9 @@ class Writer:
         except BaseException as error:  # noqa: BLE001  # the writer must survive and everyone must hear
             outcomes = [Outcome(work.waiting, problem=error) for work in wanted]
         else:
-            is_kept, self._refused = True, None
+            is_kept = True
+            if not outcomes or any(outcome.problem is None for outcome in outcomes):
+                self._refused = None
             # An empty group only hands in counts: counting it too would never end.
             took = observed(COMMIT_SECONDS, perf_counter() - begun) if group else {}
             self.meters.count(counted + Counter(took))
@@ -228,7 +234,7 @@ class Writer:
 
 
 class _ApartError(Exception):
-    """Works that fail together are each to be tried in a transaction of its own."""
+    """Works that fail together, and with them their transaction, are each to be tried in a savepoint of its own."""
 
 
 class _Attempt:
@@ -237,6 +243,7 @@ class _Attempt:
     Args:
         connection: Inside its transaction.
         begin: Makes a transaction on it.
+        database: Whose it is.
         touched: Takes the names of tables that were written to.
         counted: Takes what was counted.
         alone: Whether there is only one piece.
@@ -246,12 +253,13 @@ class _Attempt:
         self,
         connection: Connection,
         begin: Callable[[Connection], Transaction],
+        database: Database,
         touched: set[str],
         counted: Counter[str],
         *,
         alone: bool,
     ) -> None:
-        self._connection, self._transaction = connection, begin
+        self._connection, self._transaction, self._database = connection, begin, database
         self._touched, self._counted, self._alone = touched, counted, alone
 
     def of(self, piece: Sequence[Work]) -> Sequence[Outcome]:
@@ -290,6 +298,10 @@ class _Attempt:
         except BaseException as error:  # noqa: BLE001  # handed to whoever waits
             savepoint.rollback()
             return (), error
+        if self._alone and self._database.is_aborted(self._connection):
+            # Its commit would be a rollback that nobody is told of; that of a savepoint fails.
+            savepoint.rollback()
+            return (), RuntimeError("a function of the store has hidden that a statement of its failed")
         if not self._alone:
             savepoint.commit()
         self._touched |= tx.touched
