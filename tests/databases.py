@@ -5,10 +5,11 @@ keeps in memory, where copying an empty database takes a tenth of the time; it f
 stopped as by a power cut. What must outlive that is told in tests that start a server with settings of their own, which
 keeps on the disk. A test that only needs one that is away starts another forgetful one.
 
-The name of a server's folder has the number of its test process: of a process that was killed, the next server stops
-the one and removes the other.
+A server's folder has a file that its test process holds locked: of a process that was killed, the next server stops the
+one and removes the other.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -43,7 +44,7 @@ _MEMORY_BYTES_MIN = 4 << 30
 """Less than this is left to the programs: of what is free on the machine, or what a container may have at all."""
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """What a container may have, by the two versions of control groups."""
-_PREFIX = "hx-pg-"
+_PREFIX, _ALIVE = "hx-pg-", "alive"
 _PORT = 5432
 """A number in the name of a socket, each of which has a folder of its own."""
 _NUMBERS = count(1)
@@ -66,7 +67,7 @@ class PostgresqlServer:
     @property
     def conninfo(self) -> str:
         """Where the administrator connects to."""
-        return f"host={self.folder} port={self.port} user=postgres dbname=postgres"
+        return f"host={self.folder} port={self.port} user=postgres dbname=postgres connect_timeout=10"
 
     def execute(self, statement: str, *, database: str = "postgres") -> None:
         """Run one statement as the administrator."""
@@ -124,8 +125,10 @@ def running_server(settings: Sequence[str] = _FORGETFUL) -> Iterator[PostgresqlS
     binaries = _binaries()
     _sweep(binaries)
     place = _memory() if settings is _FORGETFUL else None
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     server = PostgresqlServer(folder=folder, port=_PORT, binaries=binaries, settings=settings)
+    alive = (folder / _ALIVE).open("w")
+    fcntl.flock(alive, fcntl.LOCK_EX)
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
@@ -149,26 +152,26 @@ def running_server(settings: Sequence[str] = _FORGETFUL) -> Iterator[PostgresqlS
         yield server
     finally:
         server.remove()
+        alive.close()
 
 
 def _sweep(binaries: Path) -> None:
-    """Remove the servers of test processes that are gone."""
+    """Remove the servers of test processes that are gone, of this user's: nobody holds their file any more."""
+    owners = {os.geteuid(), *(each.pw_uid for each in pwd.getpwall() if each.pw_name == "postgres")}
     for place in {_MEMORY, Path(tempfile.gettempdir())}:
-        for folder in place.glob(f"{_PREFIX}*-*"):
-            process = folder.name.removeprefix(_PREFIX).partition("-")[0]
-            if process.isdecimal() and not _runs(int(process)):
-                PostgresqlServer(folder=folder, port=_PORT, binaries=binaries).remove()
+        for alive in place.glob(f"{_PREFIX}*/{_ALIVE}"):
+            if alive.parent.stat().st_uid in owners and not _is_held(alive):
+                PostgresqlServer(folder=alive.parent, port=_PORT, binaries=binaries).remove()
 
 
-def _runs(process: int) -> bool:
-    """Whether there is a process of that number."""
+def _is_held(path: Path) -> bool:
+    """Whether a process has a file locked, in whatever container."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return True
-    return True
+    return False
 
 
 def _memory() -> Path | None:
