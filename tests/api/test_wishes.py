@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from health_exchange.api.bodies import FHIR_JSON
 from health_exchange.api.wishes import Wishes
-from health_exchange.fhir.layout import indented
 from health_exchange.model.errors import UnavailableError
 
 T = TypeVar("T")
@@ -42,7 +41,7 @@ async def test_what_was_written_has_not_failed_with_the_worker_that_lays_out_its
 
     answer = await Wishes.of(request).granted(request, Response(BODY, media_type=FHIR_JSON), Dying())
 
-    assert bytes(answer.body) == indented(BODY) != BODY
+    assert bytes(answer.body) == BODY
     assert answer.headers["content-length"] == str(len(answer.body))
 
 

@@ -122,8 +122,8 @@ class Wishes:
         except UnavailableError:
             if is_read:
                 raise
-            # A worker has died, and what was written has not failed with it.
-            return indented(body)
+            # A worker has died, and what was written has not failed with it: it is told as it stands.
+            return body
 
 
 def _part_of(subset: Subset, raw: bytes) -> bytes:

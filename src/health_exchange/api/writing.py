@@ -5,6 +5,7 @@ Routes know HTTP and nothing else. Where a node admits no facilities every write
 Source: FHIR R4, sections 3.1.0.4 to 3.1.0.8 and 3.1.0.11.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -76,7 +77,7 @@ class Writing:
             body = await self.parts.workers.run(answer_bundle, *answer, work_bytes=layout_work(outcome, kept))
         except UnavailableError:
             # A worker has died, and what was carried out has not failed with it.
-            body = answer_bundle(*answer)
+            body = await asyncio.to_thread(answer_bundle, *answer)
         return Response(body, media_type=FHIR_JSON)
 
     async def create(self, request: Request, caller: Caller) -> Response:
