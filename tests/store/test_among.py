@@ -12,7 +12,7 @@ from health_exchange.store.engine import Store, Transaction
 @pytest.mark.parametrize(
     ("statement", "values"),
     [
-        (resources._BY_RIDS, {"rids": [1, 2]}),
+        (resources.BY_RIDS, {"rids": [1, 2]}),
         (resources.NAMED, {"types": ["Observation", "Patient"], "ids": ["a", "b"]}),
         (resources._HEADS, {"type": "Observation", "ids": ["a", "b"]}),
         (subjects._BY_SIDS, {"sids": [1, 2]}),

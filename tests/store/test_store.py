@@ -20,6 +20,7 @@ from health_exchange.store.engine import Store, StoreKeys, Transaction
 from health_exchange.store.schema import history
 from health_exchange.store.schema import resources as resources_table
 from health_exchange.store.token_index import has_token
+from health_exchange.store.versions import short_former, version_of
 
 KEYS = StoreKeys(at_rest=Secret(b"k" * 32), tokens=Secret(b"t" * 32))
 CLASS = ResourceClass(
@@ -59,12 +60,17 @@ def _keep(tx: Transaction, number: int, *, version: int = 1, expected: int | Non
 
 
 def test_a_body_comes_back_byte_for_byte_and_old_versions_stay(store: Store) -> None:
-    store.write_now(lambda tx: _keep(tx, 1))
+    rid = store.write_now(lambda tx: _keep(tx, 1))
     store.write_now(lambda tx: _keep(tx, 1, version=2, expected=1))
     now = store.read_now(lambda tx: resources.current(tx, "Observation", "o1"))
-    before = store.read_now(lambda tx: resources.version(tx, "Observation", "o1", 1))
+    before = store.read_now(lambda tx: version_of(tx, rid, 1))
     assert now is not None
     assert before is not None
+    short = store.read_now(lambda tx: short_former(tx, rid, 1))
+    assert short is not None
+    assert short.body is not None
+    assert (short.kept.version, short.body.open(), short.is_long) == (1, before.body, False)
+    assert store.read_now(lambda tx: short_former(tx, rid, 2)) is None
     assert (now.version, now.body, before.body) == (2, b'{"value":1.50,"v":2}', b'{"value":1.50,"v":1}')
 
 

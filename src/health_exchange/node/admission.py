@@ -38,6 +38,7 @@ from health_exchange.store.answered import KeptAnswer
 from health_exchange.store.database import TooSlowError
 from health_exchange.store.engine import Transaction
 from health_exchange.store.lane import CrowdedError
+from health_exchange.store.versions import version_of
 
 ATTEMPTS = 8
 _DIGESTS = b"health-exchange request digests 1"
@@ -251,7 +252,7 @@ def _written(tx: Transaction, results: Mapping[int, WriteResult]) -> dict[int, K
     for at, each in results.items():
         kept = now.get((each.type, each.id))
         if kept is not None and kept.version != each.version:
-            kept = resources.version(tx, each.type, each.id, each.version)
+            kept = version_of(tx, kept.rid, each.version)
         if kept is not None and kept.body is not None:
             found[at] = kept_of(kept)
     return found

@@ -4,8 +4,7 @@ Every answer, refusal and miss is an entry in the log, durable before the first 
 absent one look alike to a caller who may see some resources of the type.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -16,16 +15,16 @@ from health_exchange.node.journal import log_each
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.rights import most_open, question_of, refusal
-from health_exchange.node.seeing import ABSENT, Answer, asked, enter, entry_of, hiding
+from health_exchange.node.seeing import ABSENT, Answer, enter, entry_of, hiding, told
 from health_exchange.node.seeing import refused as _refused
 from health_exchange.policy.decisions import Action, Decision
 from health_exchange.policy.questions import Question, decision_on
-from health_exchange.store import resources, subjects
+from health_exchange.store import subjects
 from health_exchange.store.bodies import SealedBody, unpack_body, unpacked_bytes
 from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import StoredResource
 from health_exchange.store.subjects import Subject
-from health_exchange.store.versions import short_currents, version_of
+from health_exchange.store.versions import short_currents, short_former, version_of
 
 GONE = "it was here and has been deleted"
 
@@ -72,8 +71,6 @@ class Reading:
     def __init__(self, parts: NodeParts, pseudonyms: PseudonymClient | None) -> None:
         self._parts = parts
         self._pseudonyms = pseudonyms
-        # As much memory as one takes, and one thread that reads, whoever asks for how many.
-        self._long = asyncio.Semaphore(1)
 
     async def read(self, resource_type: str, resource_id: str, caller: Caller) -> Kept:
         """The current version.
@@ -82,39 +79,35 @@ class Reading:
             NotFoundError: It is not here, or the caller may not know that it is.
             ForbiddenError: The caller may see no resource of this type.
             GoneError: It was deleted.
+            TooSlowError: Its long body is not read in time; or ``CrowdedError``, its turn does not come.
         """
         # Found where its entry in the log is written: one way to the database, and one commit for all who wait.
         found = await self._parts.store.write_each(self._each, Wanted(caller, resource_type, resource_id))
         if found.answer.error is not None:
             raise found.answer.error
-        kept = found.answer.kept[0]
-        if found.body is None:
-            return kept_of(await self._with_long_body(kept))
-        packed = found.body.unsealed()
-        body = await self._parts.workers.run(unpack_body, kept.type, packed, work_bytes=unpacked_bytes(packed))
-        return kept_of(kept, body)
+        return await self._opened(found, caller)
 
     async def vread(self, resource_type: str, resource_id: str, version: int, caller: Caller) -> Kept:
         """One version, current or former; raises as :meth:`read`."""
         wanted = Wanted(caller, resource_type, resource_id)
-        kept = (await asked(self._parts, caller, lambda tx: self._version(tx, wanted, version))).kept[0]
-        return kept_of(kept)
+        found = await self._parts.store.read(lambda tx: self._version(tx, wanted, version))
+        await told(self._parts, caller, found.answer)
+        return await self._opened(found, caller)
 
-    async def _with_long_body(self, kept: StoredResource) -> StoredResource:
-        """A version with its body, which was too long to have others wait for it.
-
-        Raises:
-            GoneError: It was erased since it was found.
-        """
-        async with self._long:
-            whole = await self._parts.store.read(lambda tx: version_of(tx, kept.rid, kept.version))
+    async def _opened(self, found: Found, caller: Caller) -> Kept:
+        """What was found, once its entry is durable, with its body: a long one is read in the caller's turn."""
+        kept = found.answer.kept[0]
+        if found.body is not None:
+            packed = found.body.unsealed()
+            body = await self._parts.workers.run(unpack_body, kept.type, packed, work_bytes=unpacked_bytes(packed))
+            return kept_of(kept, body)
+        whole = await self._parts.store.read(
+            lambda tx: version_of(tx, kept.rid, kept.version), asker=caller.principal.id
+        )
         if whole is None or whole.body is None:
+            # It was erased since it was found.
             raise GoneError(GONE)
-        return whole
-
-    async def _asked(self, caller: Caller, ask: Callable[[Transaction], Answer]) -> Answer:
-        """The answer, once its entry in the log is durable."""
-        return await asked(self._parts, caller, ask)
+        return kept_of(whole)
 
     async def _enter(self, caller: Caller, answer: Answer) -> None:
         """Make the entry durable."""
@@ -134,12 +127,18 @@ class Reading:
         log_each(tx, [entry_of(self._parts, each.caller, one.answer) for each, one in zip(asked, found, strict=True)])
         return found
 
-    def _version(self, tx: Transaction, wanted: Wanted, number: int) -> Answer:
-        """One version, or why not."""
-        now = resources.current(tx, wanted.type, wanted.id)
-        kept = resources.version(tx, wanted.type, wanted.id, number)
-        owners = subjects.by_sids(tx, {each.sid for each in (now, kept) if each is not None})
-        return self._one(wanted, kept, now, owners, is_here=kept is not None and kept.body is not None)
+    def _version(self, tx: Transaction, wanted: Wanted, number: int) -> Found:
+        """One version, or why not; nothing is opened, and nothing long is read."""
+        place = wanted.type, wanted.id
+        now = short_currents(tx, {place}).get(place)
+        if now is None:
+            return Found(self._one(wanted, None, None, {}, is_here=False), None)
+        asked = now if now.kept.version == number else short_former(tx, now.kept.rid, number)
+        if asked is None:
+            return Found(self._one(wanted, None, now.kept, {}, is_here=False), None)
+        kept, body, is_long = asked
+        owners = subjects.by_sids(tx, {now.kept.sid, kept.sid})
+        return Found(self._one(wanted, kept, now.kept, owners, is_here=is_long or body is not None), body)
 
     def _one(
         self,

@@ -59,17 +59,17 @@ async def asked(  # a question with its parts
     caller: Caller,
     ask: Callable[[Transaction], Answer],
     *,
-    action: Action | None = None,
+    action: Action,
     subjects: Iterable[Pseudonym] = (),
     summary: str = "",
 ) -> Answer:
-    """The answer, once its entry in the log is durable.
+    """The answer to what may take long, once its entry in the log is durable.
 
     Args:
         parts: The node's.
         caller: Who asks.
         ask: Finds the answer.
-        action: What is asked for, where finding it may take long.
+        action: What is asked for.
         subjects: Whom it names: asking for someone is logged even where it is ended.
         summary: What the log says of it then.
 
@@ -77,22 +77,19 @@ async def asked(  # a question with its parts
         ExchangeError: As the answer says.
         TooSlowError: It takes too long, which is in the log, too.
     """
-    if action is None:
-        answer = await parts.store.read(ask)
-    else:
-        late = Answer(
-            action=action,
-            outcome="failed",
-            policy=parts.policies.digest,
-            subjects=tuple(sorted(subjects)),
-            summary=summary,
-        )
-        answer = await _at_length(parts, caller, ask, late)
+    late = Answer(
+        action=action,
+        outcome="failed",
+        policy=parts.policies.digest,
+        subjects=tuple(sorted(subjects)),
+        summary=summary,
+    )
+    answer = await _at_length(parts, caller, ask, late)
     return await told(parts, caller, answer)
 
 
 async def told(parts: NodeParts, caller: Caller, answer: Answer) -> Answer:
-    """As :func:`asked`, for an answer that is there already."""
+    """An answer that is there already, once its entry is durable; raises as it says."""
     await enter(parts, caller, answer)
     if answer.error is not None:
         raise answer.error

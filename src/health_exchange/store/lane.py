@@ -1,6 +1,7 @@
 """Threads of their own for reads that may take long, given to whoever asks in turn.
 
-Nobody who reads one resource waits for a search, and nobody's search waits for all that somebody else asked before.
+Nobody who reads one resource waits for a search, unless its body is long, and nobody waits for all that somebody else
+asked before.
 Whoever has a turn has what he waits for read in it, one after another, for some milliseconds: two threads in one
 interpreter hinder each other, and to wake one for each read costs more than a quick read does. Behind a read that is
 not quick, the asker's next begin beside it.
@@ -191,5 +192,5 @@ def _closed() -> UnavailableError:
 def _give_up(read: _Read) -> None:
     """Tell one whose turn has not come."""
     if not read.is_begun:
-        problem = CrowdedError("too many searches are under way here; send the request again", retry_after_s=WAIT_S)
+        problem = CrowdedError("too many long reads are under way here; send the request again", retry_after_s=WAIT_S)
         settle([Outcome(read.waiting, problem=problem)])

@@ -116,7 +116,7 @@ def _joined(table: Any) -> Any:  # noqa: ANN401  # a table or its twin, and a SE
 
 CURRENT = _joined(resources)
 NAMED = CURRENT.where(pair_among((resources.c.type, resources.c.id), ("types", "ids")))
-_BY_RIDS = CURRENT.where(_OF_RIDS)
+BY_RIDS = CURRENT.where(_OF_RIDS)
 HISTORY = _joined(history)
 
 
@@ -268,23 +268,14 @@ def versions(tx: Transaction, resource_type: str, resource_id: str) -> list[Stor
     return [now, *(opened(tx, row) for row in former)]
 
 
-def version(tx: Transaction, resource_type: str, resource_id: str, number: int) -> StoredResource | None:
-    """One version, current or former."""
-    now = current(tx, resource_type, resource_id)
-    if now is None or now.version == number:
-        return now
-    row = tx.execute(HISTORY.where(history.c.rid == now.rid, history.c.version == number)).one_or_none()
-    return opened(tx, row) if row is not None else None
-
-
 def by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, StoredResource]:
     """Current versions by row number."""
-    return {row.rid: opened(tx, row) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
+    return {row.rid: opened(tx, row) for row in rows_among(tx, BY_RIDS, "rids", rids)}
 
 
 def sealed_by_rids(tx: Transaction, rids: Iterable[int]) -> dict[int, Sealed]:
     """Current versions by row number, with their bodies beside them as they are kept."""
-    return {row.rid: (stored(row, None), sealed_body(tx, row)) for row in rows_among(tx, _BY_RIDS, "rids", rids)}
+    return {row.rid: (stored(row, None), sealed_body(tx, row)) for row in rows_among(tx, BY_RIDS, "rids", rids)}
 
 
 def heads(tx: Transaction, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Head]:

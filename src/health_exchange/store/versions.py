@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, bindparam, case, func
 from health_exchange.store.among import among, rows_among
 from health_exchange.store.bodies import SealedBody
 from health_exchange.store.resources import (
+    BY_RIDS,
     CURRENT,
     HISTORY,
     NAMED,
@@ -26,7 +27,7 @@ from health_exchange.store.transaction import Transaction
 
 SHORT_BYTES = 64 << 10
 """Most that a body has as it is kept to be read at once."""
-_KEPT_BYTES = func.length(resources.c.body)
+_FORMER_OF = HISTORY.where(history.c.rid == bindparam("row", type_=BigInteger), among(history.c.version, "numbers"))
 
 
 def _bodiless(statement: Any, *instead: Any) -> Any:  # noqa: ANN401  # a SELECT, and columns
@@ -35,21 +36,26 @@ def _bodiless(statement: Any, *instead: Any) -> Any:  # noqa: ANN401  # a SELECT
     return statement.with_only_columns(*columns, *instead)
 
 
-_SHORT = _bodiless(
-    NAMED,
-    case((_KEPT_BYTES <= SHORT_BYTES, resources.c.body)).label("body"),
-    func.coalesce(_KEPT_BYTES, 0).label("body_bytes"),
-)
-BARE_CURRENT = _bodiless(CURRENT, func.coalesce(_KEPT_BYTES, 0).label("body_bytes"))
+def _short(statement: Any, body: Any) -> Any:  # noqa: ANN401  # a SELECT, and its body's column
+    """A SELECT of whole versions with no body that is long, and the length of each as it is kept."""
+    length = func.length(body)
+    return _bodiless(
+        statement,
+        case((length <= SHORT_BYTES, body)).label("body"),
+        func.coalesce(length, 0).label("body_bytes"),
+    )
+
+
+_SHORT_CURRENT = _short(NAMED, resources.c.body)
+_SHORT_FORMER = _short(_FORMER_OF, history.c.body)
+BARE_CURRENT = _bodiless(CURRENT, func.coalesce(func.length(resources.c.body), 0).label("body_bytes"))
 """As ``resources.CURRENT``, with the length of each body as it is kept instead of the body; 0 where there is none."""
 BARE_HISTORY = _bodiless(HISTORY, func.coalesce(func.length(history.c.body), 0).label("body_bytes"))
 """As ``resources.HISTORY``, in the same way."""
-_CURRENT_OF = CURRENT.where(among(resources.c.rid, "rids"))
-_FORMER_OF = HISTORY.where(history.c.rid == bindparam("row", type_=BigInteger), among(history.c.version, "numbers"))
 
 
 class Short(NamedTuple):
-    """What is current under a name: its body as it is kept, where it is short; and whether it has a longer one."""
+    """One version: its body as it is kept, where it is short; and whether it has a longer one."""
 
     kept: StoredResource
     body: SealedBody | None
@@ -58,19 +64,20 @@ class Short(NamedTuple):
 
 def short_currents(tx: Transaction, places: AbstractSet[tuple[str, str]]) -> dict[tuple[str, str], Short]:
     """As ``resources.currents``, not opened, and long bodies left where they are (:func:`version_of`)."""
-    return {
-        (row.type, row.id): Short(
-            stored(row, None), sealed_body(tx, row), row.body_bytes > SHORT_BYTES and row.key_wrapped is not None
-        )
-        for row in rows_named(tx, _SHORT, places)
-    }
+    return {(row.type, row.id): _short_of(tx, row) for row in rows_named(tx, _SHORT_CURRENT, places)}
+
+
+def short_former(tx: Transaction, rid: int, number: int) -> Short | None:
+    """A former version of a row, in the same way; ``None`` where there is none."""
+    rows = rows_among(tx, _SHORT_FORMER, "numbers", [number], row=rid)
+    return _short_of(tx, rows[0]) if rows else None
 
 
 def version_of(tx: Transaction, rid: int, number: int) -> StoredResource | None:
     """One version of a row, current or former, opened; ``None`` where it is no more."""
     row = next(iter(_rows_of(tx, rid, [number])), None)
     if row is None:
-        row = next((now for now in rows_among(tx, _CURRENT_OF, "rids", [rid]) if now.version == number), None)
+        row = next((now for now in rows_among(tx, BY_RIDS, "rids", [rid]) if now.version == number), None)
     return opened(tx, row) if row is not None else None
 
 
@@ -87,7 +94,7 @@ def sealed_versions(
     numbers: dict[int, list[int]] = {}
     for rid, number in former:
         numbers.setdefault(rid, []).append(number)
-    rows = [*rows_among(tx, _CURRENT_OF, "rids", current)]
+    rows = [*rows_among(tx, BY_RIDS, "rids", current)]
     for rid, listed in numbers.items():
         rows += _rows_of(tx, rid, listed)
     found = {(row.rid, row.version): sealed_body(tx, row) for row in rows}
@@ -97,3 +104,9 @@ def sealed_versions(
 def _rows_of(tx: Transaction, rid: int, numbers: list[int]) -> Iterable[Any]:
     """Rows of former versions of one row."""
     return rows_among(tx, _FORMER_OF, "numbers", numbers, row=rid)
+
+
+def _short_of(tx: Transaction, row: Any) -> Short:  # noqa: ANN401  # of SQLAlchemy
+    """A row of :func:`_short`."""
+    is_long = row.body_bytes > SHORT_BYTES and row.key_wrapped is not None
+    return Short(stored(row, None), sealed_body(tx, row), is_long)
