@@ -9,9 +9,11 @@ from health_exchange.fhir.validation import validate
 from health_exchange.model.identifiers import RequestId
 from health_exchange.model.purposes import Purpose
 from health_exchange.node.callers import Caller
+from health_exchange.node.conditions import Finder
+from health_exchange.node.looking import sieve_of
 from health_exchange.node.patches import patched
 from health_exchange.node.preparing import Preparation
-from health_exchange.node.snapshots import StaleReadError
+from health_exchange.node.snapshots import StaleReadError, look_up
 from health_exchange.node.writes import Target, WriteRequest, make_request
 from health_exchange.store import resources
 
@@ -105,3 +107,18 @@ async def test_a_patch_that_was_made_for_an_earlier_version_is_prepared_again(tm
     )
     with pytest.raises(StaleReadError):
         await Preparation.of(node.parts, node.pseudonyms, [made], CALLER)
+
+
+async def test_a_look_up_that_is_tried_again_is_of_the_state_that_it_sees_then(tmp_path: Path) -> None:
+    node = Network(tmp_path)[COUNTY]
+    assert node.admission is not None
+    parts, finder = node.parts, Finder(sieve_of(node.parts, CALLER))
+    found = []
+    for _time in range(2):
+        planned, snapshot, _rewriting = await parts.store.read(
+            lambda tx: look_up(tx, [create()], parts.randomness, finder, base="http://x/fhir", loose=False)
+        )
+        found.append((planned[0].is_found, len(snapshot.standing)))
+        await node.admission.admit([put()], CALLER)
+
+    assert found == [(False, 0), (True, 1)]

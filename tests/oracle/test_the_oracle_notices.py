@@ -9,7 +9,7 @@ import pytest
 from tests.oracle.machine import Machine
 from tests.oracle.wishes import CODES, SYSTEM, Wish
 
-from health_exchange.node import searching, snapshots
+from health_exchange.node import conditions, searching, snapshots
 from health_exchange.search import finding
 from health_exchange.search import histories as versions
 from health_exchange.search.finding import FoundPage
@@ -53,9 +53,11 @@ SLIPS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
         lambda may: lambda self, made: may(self, made) and (self.since is None or made.start > self.since),
     ),
     "a conditional reference finds what was there before": (
-        snapshots.Finder,
+        conditions.Finder,
         "ids_after",
-        lambda _after: lambda self, tx, conditions, *_more: {each: self.ids(tx, each) for each in conditions},
+        lambda _after: (
+            lambda self, tx, asked, *_more: {each: [kept.id for kept in self.found(tx, each)] for each in asked}
+        ),
     ),
     "what is deleted beside it is found": (snapshots, "_doomed", lambda _doomed: lambda *_each: set()),
 }

@@ -12,7 +12,7 @@ from tests.tombstones import delete_resource
 
 from health_exchange.model.identifiers import Pseudonym
 from health_exchange.model.secrecy import Secret
-from health_exchange.search.finding import candidate_versions, find, find_among, find_ids, of_subjects, pseudonyms_of
+from health_exchange.search.finding import candidate_versions, find, find_among, find_bare, of_subjects, pseudonyms_of
 from health_exchange.search.matching import decoded
 from health_exchange.search.permission import Permitted
 from health_exchange.search.query import UnknownParameterError, parse_pairs
@@ -145,16 +145,18 @@ def test_everything_of_a_person_comes_latest_first_and_under_policy(store: Store
 
 def test_a_condition_finds_all_matches_and_notices_every_change(store: Store, keep: Keep) -> None:
     condition = ("Observation", "identifier=urn:lab%7CL1")
-    assert store.read_now(lambda tx: find_ids(tx, *condition)) == []
+    assert store.read_now(lambda tx: find_bare(tx, *condition)) == []
     nothing = store.read_now(lambda tx: candidate_versions(tx, *condition))
     keep(observation(1), person=ANNE)
     keep(observation(2), person=ANNE)
-    assert store.read_now(lambda tx: find_ids(tx, *condition)) == ["o1"]
+    assert [each.id for each in store.read_now(lambda tx: find_bare(tx, *condition))] == ["o1"]
     one = store.read_now(lambda tx: candidate_versions(tx, *condition))
     keep(observation(1), person=ANNE)
     again = store.read_now(lambda tx: candidate_versions(tx, *condition))
     assert len({nothing, one, again}) == 3
-    assert store.read_now(lambda tx: find_ids(tx, "Observation", "?code=4548-4")) == ["o2", "o1"]
+    found = store.read_now(lambda tx: find_bare(tx, "Observation", "?code=4548-4"))
+
+    assert [(each.id, each.body) for each in found] == [("o2", None), ("o1", None)]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_a_condition_finds_all_matches_and_notices_every_change(store: Store, ke
 )
 def test_a_condition_that_cannot_be_decided_is_refused(store: Store, text: str) -> None:
     with pytest.raises((BadSearchError, UnknownParameterError)):
-        store.read_now(lambda tx: find_ids(tx, "Observation", text))
+        store.read_now(lambda tx: find_bare(tx, "Observation", text))
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

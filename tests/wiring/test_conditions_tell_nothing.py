@@ -11,6 +11,7 @@ from tests.federation.records import condition, national_id, patient
 from tests.wiring.alone import Alone, alone
 
 from health_exchange.audit.entries import AuditEntry, decode_entry
+from health_exchange.node import conditions
 from health_exchange.node.journal import SALT_BYTES
 from health_exchange.store import audit_log, resources
 
@@ -298,11 +299,17 @@ async def test_the_entry_of_a_write_names_one_person_alone(node: Alone, name: st
     assert (written.status_code, entry.outcome, entry.action, len(entry.subjects)) == (200, "allowed", "write", 1)
 
 
-async def referring(node: Alone, condition_query: str) -> tuple[httpx.Response, AuditEntry]:
+async def referring(
+    node: Alone,
+    condition_query: str,
+    *beside: dict[str, Any],
+    **said: Any,  # noqa: ANN401  # any JSON value
+) -> tuple[httpx.Response, AuditEntry]:
     """What comes of a record about p1 that refers to a Condition by a query, and its entry."""
-    resource = condition("x", "p1", "I10") | {"evidence": [{"detail": [{"reference": f"Condition?{condition_query}"}]}]}
+    detail = {"reference": f"Condition?{condition_query}"}
+    resource = condition("x", "p1", "I10") | {"evidence": [{"detail": [detail]}], **said}
     entry = {"resource": resource, "request": {"method": "POST", "url": "Condition"}}
-    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
+    body = {"resourceType": "Bundle", "type": "transaction", "entry": [entry, *beside]}
     answer = await node.send("POST", "/fhir", body, Prefer="return=representation")
     return answer, await last_of(node)
 
@@ -337,3 +344,57 @@ async def test_a_reference_by_a_condition_that_finds_several_names_in_the_log_wh
 
     assert refused.status_code == 412
     assert (entry.outcome, entry.reason, len(entry.subjects)) == ("failed", "ambiguous-match", 1)
+
+
+@pytest.mark.parametrize("query", ["_id=of-hers,hidden", "_id=hidden-too,of-hers"])
+async def test_a_refusal_to_write_names_in_the_log_whose_record_a_reference_has_found_before(
+    node: Alone, query: str
+) -> None:
+    await put(node, condition("of-hers", "p2", "I10"))
+    refused, entry = await referring(node, query, meta={"security": [LABEL]})
+
+    assert (refused.status_code, entry.outcome, entry.action) == (403, "refused", "write")
+    assert (len(entry.subjects), entry.summary) == (1, "Condition; conditions: Condition")
+
+
+async def test_a_delete_of_what_is_hidden_names_in_the_log_whose_record_a_reference_has_found_before(
+    node: Alone,
+) -> None:
+    await put(node, condition("of-hers", "p2", "I10"))
+    deleted, entry = await referring(node, "_id=of-hers", {"request": {"method": "DELETE", "url": "Condition/hidden"}})
+
+    assert (deleted.status_code, entry.outcome, entry.action) == (404, "refused", "read")
+    assert (len(entry.subjects), entry.summary) == (1, "1 Condition; conditions: Condition")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_condition_that_finds_several_names_in_the_log_whose_they_are(node: Alone, method: str) -> None:
+    for name in ("one", "other"):
+        await put(node, condition(name, "p2", "I10"))
+    new = {name: value for name, value in condition("", "p1", "I10").items() if name != "id"}
+    if method == "POST":
+        answer = await node.send("POST", "/fhir/Condition", new, If_None_Exist="_id=one,other")
+    elif method == "PATCH":
+        media = "application/json-patch+json"
+        answer = await node.send("PATCH", "/fhir/Condition?_id=one,other", raw=b"[]", Content_Type=media)
+    else:
+        answer = await node.send(method, "/fhir/Condition?_id=one,other", new if method == "PUT" else None)
+    entry = await last_of(node)
+
+    assert answer.status_code == 412
+    assert (entry.outcome, entry.reason, entry.action) == ("failed", "ambiguous-match", "search")
+    assert (len(entry.subjects), entry.summary) == (1, "conditions: Condition")
+
+
+@pytest.mark.parametrize("query", ["code=I10", "code=B20"])
+async def test_conditions_that_find_records_of_too_many_persons_are_refused_and_name_none_of_them(
+    node: Alone, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(node, condition("of-hers", "p2", "I10"))
+    monkeypatch.setattr(conditions, "OTHERS_MAX", 0)
+    of_one, _entry = await referring(node, f"{query}&patient=p1&_id=absent,hidden-too,open")
+    of_two, entry = await referring(node, query)
+
+    assert "persons" not in of_one.text
+    assert (of_two.status_code, "persons" in of_two.text) == (412, True)
+    assert (entry.outcome, entry.reason, len(entry.subjects)) == ("failed", "ambiguous-match", 0)

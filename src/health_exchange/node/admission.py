@@ -19,6 +19,7 @@ import msgspec
 from health_exchange.model.errors import Category, ExchangeError
 from health_exchange.node.bundle_reads import BundleReads, ReadRequest, ReadResult, refuse_many
 from health_exchange.node.callers import Caller
+from health_exchange.node.conditions import Finder
 from health_exchange.node.histories import Histories
 from health_exchange.node.intake import Intake, read_bundle
 from health_exchange.node.looking import look, sieve_of
@@ -30,7 +31,7 @@ from health_exchange.node.reading import GoneError, Kept, kept_of
 from health_exchange.node.refusals import permit
 from health_exchange.node.rights import most_open, question_of
 from health_exchange.node.searching import Searching
-from health_exchange.node.snapshots import Finder, StaleReadError, VersionMismatchError, patched_id
+from health_exchange.node.snapshots import StaleReadError, VersionMismatchError, patched_id
 from health_exchange.node.writes import WriteRequest, WriteResult, decode_results, encode_results
 from health_exchange.policy.decisions import Action
 from health_exchange.store import answered, resources
@@ -224,7 +225,7 @@ class Admission:
                 question = question_of(caller, action, most_open(self._parts, request.type))
                 await permit(self._parts, caller, question, summary=request.type)
             asked = partial(patched_id, request=request, together=requests, finder=finder)
-            named = await look(self._parts, caller, [request], asked)
+            named = await look(self._parts, caller, [request], asked, whose=finder.whose)
             try:
                 kept = await self._reading.read(request.type, named, caller)
             except GoneError:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from health_exchange.fhir.elements import resource_types
 from health_exchange.model.errors import ExchangeError, ForbiddenError
 from health_exchange.node.callers import Caller
+from health_exchange.node.conditions import Sieve
 from health_exchange.node.parts import NodeParts
 from health_exchange.node.resolution import Place
 from health_exchange.node.seeing import Answer, enter, hiding, refused
@@ -20,7 +21,6 @@ from health_exchange.node.snapshots import (
     IdTakenError,
     NothingToDeleteError,
     Planned,
-    Sieve,
     Snapshot,
     StaleReadError,
     VersionMismatchError,
@@ -30,6 +30,7 @@ from health_exchange.node.writes import WriteRequest
 from health_exchange.policy.decisions import Action
 from health_exchange.store import resources, subjects
 from health_exchange.store.engine import Transaction
+from health_exchange.store.resources import StoredResource
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ async def look(
     requests: Sequence[WriteRequest],
     ask: Callable[[Transaction], T],
     *,
-    referred: Collection[Place] = (),
+    whose: Collection[int],
 ) -> T:
     """What ``ask`` finds for ``requests``.
 
@@ -52,7 +53,7 @@ async def look(
         caller: Who asks.
         requests: What he asks.
         ask: Looks for it.
-        referred: What conditional references have found, once ``ask`` was at them.
+        whose: Subjects of what conditions have found, once ``ask`` was at them.
 
     Raises:
         ExchangeError: As ``ask`` does; it is in the log before the caller hears it.
@@ -65,20 +66,17 @@ async def look(
         raise
     except ExchangeError as error:
         failed = error
-    answer = await parts.store.read(lambda tx: _told(tx, parts, caller, requests, failed, referred))
+    answer = await parts.store.read(lambda tx: _told(tx, parts, caller, requests, failed, whose))
     await enter(parts, caller, answer)
     raise answer.error or failed
 
 
 def sieve_of(parts: NodeParts, caller: Caller) -> Sieve:
-    """Leaves those of some ids whose resources the caller may read."""
+    """Leaves those of some resources that the caller may read."""
 
-    def seen(tx: Transaction, resource_type: str, ids: Sequence[str]) -> list[str]:
-        heads = resources.heads(tx, [(resource_type, each) for each in ids])
-        kept = [each for each, _body in resources.sealed_by_rids(tx, [head.rid for head in heads.values()]).values()]
-        owners = subjects.by_sids(tx, {each.sid for each in kept})
-        hidden = {each.id for each in kept if hiding(parts, caller, owners, each, each) is not None}
-        return [each for each in ids if each not in hidden]
+    def seen(tx: Transaction, found: Sequence[StoredResource]) -> list[StoredResource]:
+        owners = subjects.by_sids(tx, {each.sid for each in found})
+        return [each for each in found if hiding(parts, caller, owners, each, each) is None]
 
     return seen
 
@@ -102,8 +100,11 @@ async def hidden_among(
         hidden.add(each.place)
         failed = _failure_without(each)
         if failed is not None:
-            whose = (owner.pseudonym,) if owner is not None and owner.pseudonym is not None else ()
-            await enter(parts, caller, refused(*by, error=failed, subjects=whose, summary=f"1 {each.place.type}"))
+            whose = snapshot.found_of
+            if owner is not None and owner.pseudonym is not None:
+                whose.add(owner.pseudonym)
+            said = snapshot.summary(f"1 {each.place.type}")
+            await enter(parts, caller, refused(*by, error=failed, subjects=tuple(sorted(whose)), summary=said))
             raise failed
     return frozenset(hidden)
 
@@ -129,7 +130,7 @@ def _told(  # a failure with all that it was about
     caller: Caller,
     requests: Sequence[WriteRequest],
     error: ExchangeError,
-    referred: Collection[Place],
+    found: Collection[int],
 ) -> Answer:
     """What the caller hears of a failure, with what the log says of it."""
     by_search = searched(requests)
@@ -138,8 +139,7 @@ def _told(  # a failure with all that it was about
     one = next((each for each in requests if each.where == error.where), None)
     at = (one.id or one.own_id) if one is not None and isinstance(error, _TELL_OF_ONE) else None
     kept = resources.current(tx, one.type, at) if one is not None and at is not None else None
-    found = resources.heads(tx, {(each.type, each.id) for each in referred}).values()
-    owners = subjects.by_sids(tx, {*(each.sid for each in found), *([kept.sid] if kept is not None else ())})
+    owners = subjects.by_sids(tx, {*found, *([kept.sid] if kept is not None else ())})
     whose = tuple(sorted({owner.pseudonym for owner in owners.values() if owner.pseudonym is not None}))
     hidden = hiding(parts, caller, owners, kept, kept) if kept is not None else None
     if hidden is not None and isinstance(error, _TELL_IT_IS_THERE):

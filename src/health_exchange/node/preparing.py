@@ -17,6 +17,7 @@ from health_exchange.model.powers import Power
 from health_exchange.model.sensitivity import ResourceClass, class_of
 from health_exchange.node import persons
 from health_exchange.node.callers import Caller
+from health_exchange.node.conditions import Finder
 from health_exchange.node.drafting import Draft, Drafting, Written, draft_versions
 from health_exchange.node.journal import journal, log
 from health_exchange.node.looking import hidden_among, look, searched, sieve_of
@@ -26,7 +27,7 @@ from health_exchange.node.pseudonyms import PseudonymClient
 from health_exchange.node.refusals import permit
 from health_exchange.node.resolution import Place
 from health_exchange.node.rights import most_open, question_of
-from health_exchange.node.snapshots import Finder, Planned, Snapshot, StaleReadError, look_up
+from health_exchange.node.snapshots import Planned, Snapshot, StaleReadError, look_up
 from health_exchange.node.writes import WriteRequest, WriteResult, refuse_log_writes
 from health_exchange.policy.decisions import Action
 from health_exchange.store import counters, resources, subjects
@@ -92,7 +93,7 @@ class Preparation:
             caller,
             requests,
             lambda tx: look_up(tx, requests, randomness, finder, base=base, loose=loose),
-            referred=finder.referred,
+            whose=finder.whose,
         )
         hidden = await hidden_among(parts, caller, planned, snapshot)
         at = parts.clock.now().astimezone(UTC)
@@ -205,8 +206,8 @@ class Preparation:
         )
 
     def _found(self) -> set[int]:
-        """Subjects of what stands at the places of the request, and of what its references have found: it was told."""
-        return {standing.sid for standing in self.snapshot.standing.values()} | self.snapshot.referred
+        """Subjects of what stands at the places of the request, and of what its conditions have found: it was told."""
+        return {standing.sid for standing in self.snapshot.standing.values()} | self.snapshot.found
 
     def _result(self, planned: Planned, version: Version | None, held: Mapping[str, str]) -> WriteResult:
         """What became of one request."""
@@ -342,5 +343,6 @@ async def _decide(
             asked.setdefault(resource_class, set()).update(_persons(owner))
     for resource_class, whose in asked.items():
         question = question_of(caller, Action.WRITE, resource_class)
-        await permit(parts, caller, question, summary=resource_class.type, subjects=whose)
+        summary = snapshot.summary(resource_class.type)
+        await permit(parts, caller, question, summary=summary, subjects=whose | snapshot.found_of)
     return parts.policies.digest

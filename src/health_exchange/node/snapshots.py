@@ -1,16 +1,15 @@
 """What an admission must know of the database before it writes, from one state, and whether it still holds."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
-from health_exchange.fhir.references import rewrite_references
 from health_exchange.model.errors import Category, ExchangeError, NotFoundError
-from health_exchange.model.identifiers import TOGETHER_BYTES, UUID_RANDOM_BYTES, uuid_among
+from health_exchange.model.identifiers import TOGETHER_BYTES, UUID_RANDOM_BYTES, Pseudonym, uuid_among
 from health_exchange.model.randomness import Randomness
+from health_exchange.node.conditions import Condition, Finder
 from health_exchange.node.resolution import (
     DanglingReferenceError,
     Mention,
@@ -23,8 +22,7 @@ from health_exchange.node.resolution import (
     targets,
 )
 from health_exchange.node.writes import AmbiguousMatchError, BadRequestError, ConditionMismatchError, WriteRequest
-from health_exchange.search.candidates import TooCostlyError
-from health_exchange.search.finding import candidate_versions, find_among, find_ids
+from health_exchange.search.finding import candidate_versions
 from health_exchange.search.query import parse_text
 from health_exchange.search.terms import Term
 from health_exchange.store import resources, subjects
@@ -32,12 +30,6 @@ from health_exchange.store.engine import Transaction
 from health_exchange.store.resources import Head, StoredResource
 from health_exchange.store.subjects import Subject
 
-CONDITIONS_COST_MAX = 10_000
-"""Most that the conditions of one request may cost: one each, for the writer asks them again, and one a candidate."""
-Condition = tuple[str, str]
-"""Resource type and search query."""
-Sieve = Callable[[Transaction, str, Sequence[str]], list[str]]
-"""Of a resource type and ids of it, some of these."""
 Meaning = tuple[str, frozenset[tuple[str, str, frozenset[Term]]]]
 """Resource type and criteria, however they were written."""
 
@@ -118,14 +110,25 @@ class Snapshot:
     Attributes:
         candidates: Row and version of what each condition may find.
         standing: What the places of the request hold, not opened; absent for nothing ever.
-        owners: Whose that is, by subject.
-        referred: Subjects of what conditional references have found.
+        owners: Whose that is, and what conditions have found, by subject.
+        found: Subjects of what conditions have found.
     """
 
     candidates: Mapping[Condition, tuple[tuple[int, int], ...]]
     standing: Mapping[Place, StoredResource]
     owners: Mapping[int, Subject]
-    referred: frozenset[int]
+    found: frozenset[int]
+
+    @property
+    def found_of(self) -> set[Pseudonym]:
+        """Whom a failure names besides those whose records it is about: it may tell what conditions have found."""
+        owners = (self.owners.get(sid) for sid in self.found)
+        return {owner.pseudonym for owner in owners if owner is not None and owner.pseudonym is not None}
+
+    def summary(self, types: str) -> str:
+        """What the log says of a failure on ``types``, with what conditions have looked at."""
+        asked = sorted({kind for kind, _query in self.candidates})
+        return f"{types}; conditions: {', '.join(asked)}" if asked else types
 
     def still_holds(self, tx: Transaction) -> bool:
         """Whether every condition would find the same; versions are checked where they are written."""
@@ -150,80 +153,6 @@ class Snapshot:
         return planned.request.method == "DELETE" and standing is not None and standing.deleted
 
 
-@dataclass(slots=True)
-class Finder:
-    """Asks conditions, each one once, until those of one request have cost too much.
-
-    Attributes:
-        seen: Leaves what the caller may read.
-        referred: What conditional references have found of what is kept, also where the caller may not read it.
-        candidates: Row and version of what each condition may find, as far as they were asked.
-    """
-
-    seen: Sieve
-    referred: set[Place] = field(default_factory=set)
-    candidates: dict[Condition, tuple[tuple[int, int], ...]] = field(default_factory=dict)
-    _found: dict[Condition, list[str]] = field(default_factory=dict)
-    _cost: int = 0
-
-    def ids(self, tx: Transaction, condition: Condition) -> list[str]:
-        """Ids of all that a condition finds.
-
-        Raises:
-            TooCostlyError: With the others, it would open too much.
-            ExchangeError: As :func:`find_ids`.
-        """
-        if condition not in self._found:
-            candidates = candidate_versions(tx, *condition)
-            self._spend(1 + len(candidates))
-            self.candidates[condition] = candidates
-            self._found[condition] = find_ids(tx, *condition) if candidates else []
-        return self._found[condition]
-
-    def ids_for(self, tx: Transaction, request: WriteRequest) -> list[str]:
-        """Ids of all that the condition of ``request`` may mean: nobody changes or deletes by it what he may not read.
-
-        Creates and updates find whatever there is, or they would make another of it.
-        """
-        ids = self.ids(tx, (request.type, request.if_none_exist or request.condition or ""))
-        return self.seen(tx, request.type, ids) if request.method in {"DELETE", "PATCH"} else ids
-
-    def ids_after(
-        self, tx: Transaction, conditions: Iterable[Condition], planned: Iterable[Planned], rewriting: dict[str, str]
-    ) -> Mapping[Condition, list[str]]:
-        """Ids of all that each conditional reference finds when the request is carried out: they are resolved last.
-
-        What the caller may not read is found by none, or the reference would tell of it.
-
-        ``rewriting`` is what references become in what is about to be kept, but for those that are conditions too.
-
-        Raises:
-            ExchangeError: As :meth:`ids`.
-        """
-        written = {(each.place.type, each.place.id): each.request.raw for each in planned if each.writes}
-        of_type = Counter(kind for kind, _id in written)
-        self._spend(sum(of_type[kind] for kind, _query in conditions))
-        kinds = {kind for kind, _query in conditions}
-        settled = {at: raw and rewrite_references(raw, rewriting.get) for at, raw in written.items() if at[0] in kinds}
-        after = find_among(tx, conditions, settled)
-        kept = {each: [one for one in self.ids(tx, each) if (each[0], one) not in written] for each in after}
-        for kind in kinds:
-            found = dict.fromkeys(one for each, ids in kept.items() if each[0] == kind for one in ids)
-            self.referred |= {Place(type=kind, id=one) for one in found}
-            seen = set(self.seen(tx, kind, list(found)))
-            for condition in (each for each in after if each[0] == kind):
-                after[condition] += [one for one in kept[condition] if one in seen]
-        return after
-
-    def _spend(self, resources_looked_at: int) -> None:
-        self._cost += resources_looked_at
-        if self._cost > CONDITIONS_COST_MAX:
-            raise TooCostlyError(
-                f"the conditions of one request cost at most {CONDITIONS_COST_MAX}: one each, and one for each "
-                "resource that one may mean; send it in parts"
-            )
-
-
 def look_up(
     tx: Transaction, requests: Sequence[WriteRequest], randomness: Randomness, finder: Finder, *, base: str, loose: bool
 ) -> tuple[tuple[Planned, ...], Snapshot, dict[str, str]]:
@@ -233,13 +162,14 @@ def look_up(
         tx: The transaction.
         requests: What is asked.
         randomness: For new ids.
-        finder: Asks the conditions.
+        finder: Asks the conditions, from the start.
         base: URL that this node's own resources stand under.
         loose: Whether references may lead nowhere.
 
     Raises:
         ExchangeError: A condition is ambiguous, a reference leads nowhere, a version is not the one named.
     """
+    finder.start_over()
     planned = _plan(tx, requests, randomness, finder)
     # What a conditional create finds stands for what it brought, of which nothing is looked at.
     written = [each.request for each in planned if not each.is_found]
@@ -248,7 +178,8 @@ def look_up(
     refuse_cycles(written, places)
     asked = questions(written, places, base=base, loose=loose)
     rewriting = targets(written, places, base)
-    meant = finder.ids_after(tx, asked.searches, planned, rewriting)
+    about_to_be = {(each.place.type, each.place.id): each.request.raw for each in planned if each.writes}
+    meant = finder.ids_after(tx, asked.searches, about_to_be, rewriting)
     found = {condition: _only(meant[condition], condition, mention) for condition, mention in asked.searches.items()}
     refuse_dangling(asked, _heads(tx, asked.exists))
     named = [each for each in planned if each.may_be_known]
@@ -259,8 +190,8 @@ def look_up(
     snapshot = Snapshot(
         candidates=finder.candidates,
         standing={Place(type=each.type, id=each.id): each for each, _body in standing.values()},
-        owners=subjects.by_sids(tx, {head.sid for head in kept.values()}),
-        referred=frozenset(head.sid for head in _heads(tx, finder.referred).values()),
+        owners=subjects.by_sids(tx, finder.whose | {head.sid for head in kept.values()}),
+        found=frozenset(finder.whose),
     )
     return planned, snapshot, rewriting | resolved(found)
 

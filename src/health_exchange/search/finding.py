@@ -12,6 +12,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Select, select
 
 from health_exchange.fhir.parameters import instant_text, is_dated
@@ -222,8 +223,8 @@ def total(tx: Transaction, query: SearchQuery, permitted: Permitted, page: Found
     return None
 
 
-def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
-    """Ids of all resources here that a conditional create or reference means, whoever asks.
+def find_bare(tx: Transaction, resource_type: str, query_text: str) -> list[StoredResource]:
+    """All resources here that a conditional create or reference means, whoever asks, without their bodies.
 
     Args:
         tx: The transaction: a snapshot, or the write itself.
@@ -240,7 +241,7 @@ def find_ids(tx: Transaction, resource_type: str, query_text: str) -> list[str]:
     rows = rows_of(tx, _conditional, narrowed(tx, query, sids, None).found(tx))
     if len(rows) > CONDITIONAL_MAX:
         raise BadSearchError("the condition is too broad to be decided")
-    return [kept.id for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
+    return [replace(kept, body=None) for kept in (opened(tx, row) for row in rows) if matcher.matches(kept)]
 
 
 def find_among(
@@ -256,7 +257,7 @@ def find_among(
         bodies: By type and id; ``None`` for what is about to be deleted.
 
     Raises:
-        ExchangeError: As :func:`find_ids`.
+        ExchangeError: As :func:`find_bare`.
     """
     found: dict[tuple[str, str], list[str]] = {condition: [] for condition in conditions}
     matchers: dict[str, list[tuple[list[str], Matcher]]] = {}
@@ -292,13 +293,13 @@ def _to_be_kept(resource_type: str, resource_id: str, body: bytes, now: str) -> 
 
 
 def candidate_versions(tx: Transaction, resource_type: str, query_text: str) -> tuple[tuple[int, int], ...]:
-    """Row and version of every candidate of :func:`find_ids`, without opening any.
+    """Row and version of every candidate of :func:`find_bare`, without opening any.
 
-    While it is the same, so is the answer of ``find_ids``: the write compares it with what the snapshot gave.
+    While it is the same, so is the answer of ``find_bare``: the write compares it with what the snapshot gave.
 
     Raises:
-        UnknownParameterError: As :func:`find_ids`.
-        BadSearchError: As :func:`find_ids`.
+        UnknownParameterError: As :func:`find_bare`.
+        BadSearchError: As :func:`find_bare`.
     """
     query = parse_text(resource_type, query_text)
     rows = rows_of(tx, _conditional_versions, narrowed(tx, query, sids_of(tx, query), None).found(tx))
