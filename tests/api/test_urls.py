@@ -44,6 +44,19 @@ async def test_a_url_that_shows_a_national_id_is_refused_before_any_route(
     assert WHO not in answer.text
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "DiagnosticReport?date=2018-01-01,2019-03-01,2020-01-01",
+        "ImagingStudy?identifier=urn:ietf:rfc:3986|urn:oid:1.2.840.113619.2.176.2025.110199.19900307.085100",
+    ],
+)
+async def test_what_is_made_of_dates_is_asked_for_as_anything(door: Door, asked: str) -> None:
+    answer = await door.send("GET", f"/fhir/{asked}")
+
+    assert answer.status_code == 200, answer.text
+
+
 async def test_what_only_looks_like_one_inside_a_uuid_is_an_id_as_any(door: Door) -> None:
     created = await door.send("PUT", f"/fhir/Organization/{UUID}", {"resourceType": "Organization", "id": UUID})
     found = await door.send("GET", f"/fhir/Organization?_id={UUID}")

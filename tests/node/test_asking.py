@@ -3,8 +3,12 @@
 import asyncio
 
 import pytest
+from tests.federation.records import national_id
 
+from health_exchange.fhir.elements import resource_types
 from health_exchange.node.asking import asked_query, read_query
+from health_exchange.search.query import TEXT_MAX
+from health_exchange.search.values import BadSearchError
 
 MANY = [("_id", "a"), ("_tag", "t"), ("_lastUpdated", "gt2020"), ("colour", "red")] * 4
 
@@ -15,6 +19,22 @@ async def test_who_searches_all_types_holds_nobody_up_while_it_is_read() -> None
 
     assert not reading.done()
     assert len((await reading).query.ignored) == 4
+
+
+def test_what_is_too_long_is_refused_before_any_identity_is_looked_for() -> None:
+    with pytest.raises(BadSearchError, match="characters of values"):
+        read_query("Observation", [("code", national_id(1)), ("code", "x" * TEXT_MAX)])
+    with pytest.raises(BadSearchError, match="a national ID"):
+        read_query("Observation", [("code", national_id(1))])
+
+
+def test_all_types_may_be_named() -> None:
+    named = ",".join(sorted(resource_types()))
+
+    assert len(named) > TEXT_MAX
+    assert len(read_query("", [("_type", named), ("_id", "a")]).query.branches) == len(resource_types())
+    with pytest.raises(BadSearchError, match="no such type"):
+        read_query("", [("_type", national_id(1)), ("_id", "a")])
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from health_exchange.pseudonym.identities import (
     looks_like_national_id,
     read_identity,
 )
-from health_exchange.search.query import last_of, parse_over_types, sifted
+from health_exchange.search.query import check_size, last_of, parse_over_types, sifted
 from health_exchange.search.terms import (
     ChainTerm,
     Criterion,
@@ -83,11 +83,14 @@ def read_query(  # a search with its parts
     Raises:
         NotFoundError: There is no such resource type.
         UnknownParameterError: It asks for what this door does not offer.
-        BadSearchError: A value is none, or a national ID stands where it does not belong.
+        BadSearchError: A value is none, there are too many, or a national ID stands where it does not belong.
     """
     if resource_type and resource_type not in resource_types():
         raise NotFoundError("there is no such resource type")
-    for name, value in pairs:
+    # What _type names is a type of resource, or refused.
+    wanted = [(name, value) for name, value in pairs if resource_type or name != "_type"]
+    check_size(wanted)
+    for name, value in wanted:
         if last_of(name) != _IDENTIFIER and holds_national_id(value):
             raise BadSearchError(_BY_IDENTIFIER)
     types: Sequence[str] = [resource_type]
@@ -98,7 +101,6 @@ def read_query(  # a search with its parts
             types = compartment_types()
     if not set(types) <= (set(compartment_types()) if patient else resource_types()):
         raise BadSearchError("there is no such type of resource, or none that belongs to a Patient", where="_type")
-    wanted = [(name, value) for name, value in pairs if resource_type or name != "_type"]
     offered, ignored = sifted(types, wanted, base=base) if lenient else (wanted, ())
     query = parse_over_types(types, offered, patient=patient, base=base)
     taken = [pair for pair in pairs if pair in offered or pair not in wanted] if ignored else pairs

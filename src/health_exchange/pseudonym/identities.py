@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from itertools import accumulate
 from types import MappingProxyType
 
 from health_exchange.model.errors import Category, ExchangeError
@@ -23,28 +22,32 @@ PASSPORT_SYSTEM_PREFIX = "http://hl7.org/fhir/sid/passport-"
 BIRTH_CERTIFICATE_SYSTEM = "https://health-exchange.example/birth-certificate"
 
 _NATIONAL_ID = re.compile(r"[0-9]{17}[0-9X]")
-_RUN = re.compile(r"(?=([0-9]{17}[0-9X]))")
-_SPACING = re.compile(r"[\s\-.,/]+")
+_BORN = ("(?:1_[89]|2_0)_[0-9]_[0-9]", "(?:0_[1-9]|1_[0-2])", "(?:0_[1-9]|[12]_[0-9]|3_[01])")
+"""Year, month and day, with ``_`` between two digits: looked for at once, because few digits are a date."""
+_YEAR, _MONTH, _DAY = (each.replace("_", "") for each in _BORN)
+_RUN = re.compile(rf"(?=([0-9]{{6}}{_YEAR}{_MONTH}{_DAY}[0-9]{{3}}[0-9X]))")
+_SPACING = re.compile(r"[\s\-./]+")
+"""No comma: it stands between values, and one in eleven lists of three dates would hold a national ID."""
 _UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])")
 """One in a hundred thousand would look like a dashed national ID, and ids are made of them."""
-_ARC = r"(?:0|[1-9][0-9]*)"
-_OID = re.compile(
-    rf"(?<![0-9A-Za-z.])(?:1\.2\.[1-9][0-9]{{0,2}}|1\.3\.[1-9][0-9]{{0,3}}|2\.16\.[1-9][0-9]{{0,2}}|2\.25)(?:\.{_ARC})+"
-    r"(?![0-9A-Za-z.])"
+_LONG_OID = re.compile(
+    r"(?<![0-9A-Za-z.])(?=[12]\.(?:[0-9]\.?){18})"
+    r"(?:1\.2\.[1-9][0-9]{0,2}|1\.3\.[1-9][0-9]{0,3}|2\.16\.[1-9][0-9]{0,2}|2\.25)(?:\.[0-9]++)++(?![0-9A-Za-z.])"
 )
-"""Below countries, organisations and UUIDs; read as plain text, too many names of images would hold a national ID."""
-_OF_UUID = re.compile(r"2\.25\.[1-9][0-9]{32,38}")
-"""A UUID's number has fewer than 33 digits once in three hundred thousand."""
-_DOTTED = re.compile(r"(?=((?:[0-9]\.?){17}[0-9]))")
-_ID_DIGITS = 18
-_SEAMS = frozenset({2, 4, 6, 10, 12, 14, 17})
-"""Where a national ID may be taken apart: province, city, county; year, month, day; sequence, check digit."""
-_DIVISION, _DATE = 6, 14
-"""Digits up to the end of either."""
+"""With more digits than a national ID has, below countries, organisations and UUIDs; many have arcs that begin with 0.
+Read as plain text, too many names of images would hold a national ID."""
+_OF_UUID = re.compile(r"^2\.25\.[1-9][0-9]{32,38}(?![0-9])")
+"""A UUID's number has fewer than 33 digits once in three million."""
+_SEAMS = f"[0-9]{{2}}_[0-9]{{2}}_[0-9]{{2}}_{_YEAR}_{_MONTH}_{_DAY}_[0-9]{{3}}_[0-9]"
+_DIGITS = rf"[0-9]_[0-9]_[0-9]_[0-9]_[0-9]_[0-9]\.{'_'.join(_BORN)}\.[0-9]_[0-9]_[0-9]_[0-9]"
+_IN_ARCS = re.compile(rf"(?<![0-9])(?=({_SEAMS}|{_DIGITS})(?![0-9]))".replace("_", r"\.?+"))
+"""A national ID made of whole arcs: dots stand only between province, city, county, year, month, day, sequence and
+check digit; or between division, date and the rest, and anywhere else."""
 _PASSPORT = re.compile(r"[A-Z0-9]{5,20}")
 _BIRTH_CERTIFICATE = re.compile(r"[A-Z][0-9]{9}")
 _COUNTRY = re.compile(r"[A-Z]{3}")
-_WEIGHTS = tuple(pow(2, 17 - index, 11) for index in range(17))
+_WEIGHING = 13
+"""Read in this base, every digit weighs twice as much, modulo 11, as the one behind it."""
 _CHECK_DIGITS = "10X98765432"
 _BORN_IN = range(1850, 2100)
 
@@ -143,36 +146,28 @@ def looks_like_national_id(text: str) -> bool:
 def holds_national_id(text: str) -> bool:
     """Whether a national ID with a fitting check digit and date stands anywhere in ``text``, also spaced or dashed.
 
-    None is looked for inside UUIDs, nor across the dots of an OID with more digits than an ID has, but where the dots
-    stand between the parts of one.
+    None is looked for inside UUIDs, nor across the dots of an OID with more digits than an ID has, but where whole arcs
+    are the parts of one.
     """
     plain = _UUID.sub("|", unicodedata.normalize("NFKC", text))
-    if any(_holds_in_parts(oid[0]) for oid in _OID.finditer(plain)):
-        return True
-    characters = _SPACING.sub("", _OID.sub(_apart, plain)).upper()
-    return any(not _fault_of_national_id(match.group(1)) for match in _RUN.finditer(characters))
-
-
-def _holds_in_parts(oid: str) -> bool:
-    """Whether a national ID stands in an OID: in one arc, or in several of which each is a part of it."""
-    for match in _DOTTED.finditer(_OF_UUID.sub("|", oid)):
-        parts = match[1].split(".")
-        dots = set(accumulate(map(len, parts[:-1])))
-        if (dots <= _SEAMS or {_DIVISION, _DATE} <= dots) and not _fault_of_national_id("".join(parts)):
-            return True
-    return False
+    in_arcs = _IN_ARCS.findall("|".join(_LONG_OID.findall(plain)))
+    characters = _SPACING.sub("", _LONG_OID.sub(_apart, plain)).upper()
+    return any(_fits(each.replace(".", "")) for each in in_arcs) or any(map(_fits, _RUN.findall(characters)))
 
 
 def _apart(oid: re.Match[str]) -> str:
-    """An OID of which only the ends may belong to what is around it, unless it has no more digits than an ID."""
-    has_more = len(oid[0].replace(".", "")) > _ID_DIGITS
-    return _OF_UUID.sub("|", oid[0]).replace(".", "|") if has_more else oid[0]
+    """An OID of which only the ends may belong to what is around it."""
+    return _OF_UUID.sub("|", oid[0]).replace(".", "|")
+
+
+def _fits(value: str) -> bool:
+    """Whether 17 digits and a character are a national ID; the check character first, which is read fastest."""
+    return check_digit(value[:17]) == value[17] and not _fault_of_national_id(value)
 
 
 def check_digit(first_seventeen: str) -> str:
     """The eighteenth character of a national ID (ISO 7064 MOD 11-2)."""
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, first_seventeen, strict=True))
-    return _CHECK_DIGITS[total % 11]
+    return _CHECK_DIGITS[2 * int(first_seventeen, _WEIGHING) % 11]
 
 
 def _fault_of_national_id(value: str) -> str:

@@ -90,7 +90,7 @@ def parse_pairs(resource_type: str, pairs: Sequence[tuple[str, str]], *, base: s
         UnknownParameterError: A parameter, modifier or chain that is not offered for the type.
         BadSearchError: A value that its parameter cannot have, or too many of them.
     """
-    _check_size(pairs)
+    check_size(pairs)
     criteria: list[Criterion] = []
     results: dict[str, str] = {}
     inclusions: list[Inclusion] = []
@@ -134,7 +134,7 @@ def sifted(
     Raises:
         BadSearchError: As :func:`parse_pairs`.
     """
-    _check_size(pairs)
+    check_size(pairs)
     taken, left_out = [], []
     for name, value in pairs:
         if all(_is_offered(each, (name, value), base) for each in types):
@@ -159,7 +159,7 @@ def parse_over_types(
         UnknownParameterError: As :func:`parse_pairs`, for any of the types.
         BadSearchError: As :func:`parse_pairs`.
     """
-    _check_size(pairs)
+    check_size(pairs)
     branches = [parse_pairs(each, pairs, base=base) for each in types]
     if patient:
         read_value(parameters_of("Patient")["_id"], "", patient)
@@ -216,7 +216,7 @@ def last_of(name: str) -> str:
             return name
 
 
-def _check_size(pairs: Sequence[tuple[str, str]]) -> None:
+def check_size(pairs: Sequence[tuple[str, str]]) -> None:
     """Raise where there is too much to read: told before any of it is, once for every type."""
     characters = sum(len(value) for _name, value in pairs)
     if len(pairs) > CRITERIA_MAX + INCLUSIONS_MAX + len(_RESULTS) or characters > TEXT_MAX:
