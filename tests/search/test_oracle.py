@@ -227,6 +227,7 @@ def test_reverse_chains_and_inclusions_are_what_the_oracle_says(  # fixtures and
     permitted = permit(level)
     (name, value), holds = data.draw(questions(level))
     monkeypatch.setattr(chains, "STEP_MAX", data.draw(st.sampled_from([1, 1_000])))
+    monkeypatch.setattr(token_index, "TOGETHER_MAX", data.draw(st.sampled_from([1, 64])))
     query = parse_pairs(
         "Patient",
         [(f"_has:Observation:patient:{name}", value), ("_revinclude", data.draw(st.sampled_from(REVERSED)))],

@@ -196,8 +196,8 @@ def _ids(conditions: Sequence[Any], needs_subjects: bool) -> Select[Any]:  # noq
     return statement.where(resources.c.deleted.is_(False), *conditions).limit(_MOST)
 
 
-def referred_to(
-    tx: Transaction, query: SearchQuery, permitted: Permitted, by: str, names: Sequence[str]
+def referred_to(  # a search, and what it is asked about
+    tx: Transaction, query: SearchQuery, permitted: Permitted, by: str, names: Sequence[str], *, is_wide: bool
 ) -> set[str] | None:
     """To which of some resources one that a query finds refers; ``None`` where bodies would have to tell.
 
@@ -207,12 +207,14 @@ def referred_to(
         permitted: What the caller may see.
         by: The reference.
         names: Each as ``Type/id``.
+        is_wide: Whether the query finds more than what refers to these.
     """
     narrowing = narrowed(tx, query, sids_of(tx, query), permitted)
     references = reference_tokens(tx, query.type, by, names)
     if not narrowing.is_exact or narrowing.is_named or references is None:
         return None
-    statement = together(tx, references, narrowing.tokens).where(resources.c.deleted.is_(False), *narrowing.others)
+    statement = together(tx, references, narrowing.tokens, leads_to_few=is_wide)
+    statement = statement.where(resources.c.deleted.is_(False), *narrowing.others)
     if narrowing.needs_subjects:
         statement = statement.join(subjects, subjects.c.sid == resources.c.sid)
     there = set(tx.execute(statement).scalars())
@@ -300,7 +302,8 @@ def _by_index(
         walks = not names_few(tx, narrowing.code_and_quarter)
     while True:
         if walks:
-            found = [*led_by(tx, narrowing.tokens, after), *narrowing.others]
+            led = led_by(tx, narrowing.tokens, after, leads_to_few=narrowing.is_rare)
+            found = [*led, *narrowing.others]
         else:
             found = [*narrowing.found(tx), *([] if after is None else [resources.c.rid < after])]
         batch = _opened(tx, rows_of(tx, _named, found, walks, narrowing.needs_subjects, most=limit))

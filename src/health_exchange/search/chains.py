@@ -116,7 +116,7 @@ class _Walk:
             # Where fewer are at the near end, it is cheaper to ask of each of these whether it is referred to.
             near = ids_of_type(self._tx, resource_type, self._permitted, len(told))
             if near is not None:
-                by_tokens = self._told(term, query, [f"{resource_type}/{each}" for each in near])
+                by_tokens = self._told(term, query, [f"{resource_type}/{each}" for each in near], is_wide=False)
                 if by_tokens is not None:
                     return by_tokens
         names: set[str] = set()
@@ -177,16 +177,16 @@ class _Walk:
     def _referred(self, step: HasTerm, names: frozenset[str]) -> set[str]:
         """Those of some names that something which meets the criterion of a step refers to."""
         far = self.followed(SearchQuery(type=step.type, criteria=(step.criterion,)))
-        found = self._told(step, far, sorted(names))
+        found = self._told(step, far, sorted(names), is_wide=True)
         if found is not None:
             return found
         near = Criterion(name=step.by, terms=(AmongTerm(names),))
         query = msgspec.structs.replace(far, criteria=(near, *far.criteria))
         return set[str]().union(*(_referred(kept, step) for kept in self._all(query)))
 
-    def _told(self, step: HasTerm, far: SearchQuery, names: Sequence[str]) -> set[str] | None:
+    def _told(self, step: HasTerm, far: SearchQuery, names: Sequence[str], *, is_wide: bool) -> set[str] | None:
         """Those of some names that what is found at the far end of a step refers to; ``None`` where bodies tell."""
-        found = referred_to(self._tx, far, self._permitted, step.by, names)
+        found = referred_to(self._tx, far, self._permitted, step.by, names, is_wide=is_wide)
         if found is not None:
             self._budget.spend(len(names))
         return found

@@ -68,7 +68,8 @@ class Narrowing:
         is_named: Whether ids lead to what is left.
         needs_subjects: Whether rights are among the conditions: they ask for whose a row is.
         is_rare: Whether few rows are left by it, however many there are.
-        is_looked_up: Whether it has many alternatives each of which few rows have: the newest hardly have one.
+        is_looked_up: Whether it has many alternatives of a parameter that is not frequent: it is guessed that, as of
+            references, the newest rows hardly have one.
         is_exact: Whether whatever is left is a match.
     """
 
@@ -102,7 +103,10 @@ class Narrowing:
 
     def found(self, tx: Transaction) -> list[Condition]:
         """As conditions of a statement that begins with the index."""
-        tokens = [has_token(tx, group) for group in self.tokens] if self.is_named else found_by(tx, self.leading)
+        if self.is_named:
+            tokens = [passes(tx, group) for group in self.tokens]
+        else:
+            tokens = found_by(tx, self.leading, leads_to_few=self.is_rare)
         return [*tokens, *([resources.c.type == self.type] if self.type else []), *self.others]
 
     def met(self, tx: Transaction) -> list[Condition]:
@@ -153,6 +157,7 @@ def _of_types(tx: Transaction, each: Sequence[Narrowing]) -> Narrowing:
 def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[int]]) -> Narrowing:
     """What the index says of one type."""
     found = Narrowing()
+    many: list[Sequence[int]] = []
     frequent: list[Sequence[int]] = []
     codes: list[tuple[Criterion, Sequence[int]]] = []
     for criterion in query.criteria:
@@ -161,19 +166,20 @@ def _of_type(tx: Transaction, query: SearchQuery, sids: Mapping[str, frozenset[i
             found.is_exact = False
             continue
         found.is_exact = found.is_exact and told.is_exact
-        is_rare = criterion.name not in FREQUENT and len(told.tokens) <= FEW_REFERENCES
+        is_frequent = criterion.name in FREQUENT
+        is_rare = not is_frequent and len(told.tokens) <= FEW_REFERENCES
         if told.tokens and not told.others and not told.ids:
-            (found.tokens if is_rare else frequent).append(group := sorted(set(told.tokens)))
+            placed = frequent if is_frequent else found.tokens if is_rare else many
+            placed.append(group := sorted(set(told.tokens)))
             codes += [(criterion, group)] if criterion.name == "code" else []
-            is_many = criterion.name not in FREQUENT and len(group) > TOGETHER_MAX
-            found.is_looked_up = found.is_looked_up or is_many
+            found.is_looked_up = found.is_looked_up or (not is_frequent and len(group) > TOGETHER_MAX)
         else:
             found.others.append(told.condition(tx))
             found.is_named = found.is_named or all(isinstance(term, IdTerm | IdsTerm) for term in criterion.terms)
         found.is_rare = found.is_rare or (is_rare and not told.is_walked)
     # A token's hash holds the type. Said again, it leads SQLite to walk all of the type instead of the token's rows.
-    found.tokens += frequent
-    if codes and not found.is_rare:
+    found.tokens += [*many, *frequent]
+    if codes and not found.is_rare and not found.is_looked_up:
         criterion, found.code = codes[0]
         dated = code_and_quarter_tokens(tx.keys.tokens, query, criterion)
         found.code_and_quarter = dated if dated and generations.has(tx, generations.QUARTERS) else ()

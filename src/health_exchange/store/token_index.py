@@ -80,7 +80,7 @@ def unlisted(tx: Transaction, rids: Iterable[int]) -> dict[int, list[int]]:
 
 
 def has_token(tx: Transaction, wanted: Sequence[int]) -> Condition:
-    """That a row has one of these tokens; on SQLite a look into each row that is walked past, unless they are many."""
+    """That a row has one of these tokens; on SQLite a look into each row, or one at all they have if they are many."""
     if len(wanted) > TOGETHER_MAX and not _is_in_rows(tx):
         return Shaped(_named_by, (wanted,), _MANY)
     return passes(tx, wanted)
@@ -93,7 +93,7 @@ def passes(tx: Transaction, wanted: Sequence[int]) -> Condition:
     return Shaped(_beside, (wanted[0],), _ONE) if len(wanted) == 1 else Shaped(_beside_any, (wanted,), _MANY)
 
 
-def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[Condition]:
+def found_by(tx: Transaction, groups: Sequence[Sequence[int]], *, leads_to_few: bool = False) -> list[Condition]:
     """That a row has a token of each group, for a statement that begins with the rows that the index names.
 
     Tokens without alternatives are asked for together, so that PostgreSQL reads long lists only where short ones lead.
@@ -102,16 +102,19 @@ def found_by(tx: Transaction, groups: Sequence[Sequence[int]]) -> list[Condition
     Args:
         tx: The transaction.
         groups: None of them empty; the one that fewest rows have first.
+        leads_to_few: Whether few rows have the first: each is asked for the others, however many rows these have.
     """
+    if not groups:
+        return []
     if not _is_in_rows(tx):
-        first = [_leading(_named_by_one, _named_by, groups[0])] if groups else []
-        return [*first, *(has_token(tx, group) for group in groups[1:])]
+        return [_leading(_named_by_one, _named_by, groups[0]), *_behind(tx, groups, leads_to_few=leads_to_few)]
     alone = [group[0] for group in groups if len(group) == 1]
     several = [group for group in groups if len(group) > 1]
-    longest = max(several, key=len, default=())
-    if len(longest) > TOGETHER_MAX:
-        one_by_one = Shaped(_one_by_one, (longest, alone), _TWO_LISTED)
-        return [one_by_one, *(has_token(tx, group) for group in several if group is not longest)]
+    is_led = len(groups[0]) > (1 if leads_to_few else TOGETHER_MAX)
+    first = groups[0] if is_led else max(several, key=len, default=())
+    if len(first) > TOGETHER_MAX:
+        one_by_one = Shaped(_one_by_one, (first, alone), _TWO_LISTED)
+        return [one_by_one, *(has_token(tx, group) for group in several if group is not first)]
     together = [Shaped(_holds, (alone,), _LISTED)] if alone else []
     return [*together, *(has_token(tx, group) for group in several)]
 
@@ -131,11 +134,21 @@ def finds_as_many(tx: Transaction, rows: Select[Any], wanted: int) -> bool:
     return count >= wanted
 
 
-def together(tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]]) -> Select[Any]:
-    """Those of some tokens that a row has which has a token of each group, too; of ``resources`` more may be said."""
+def together(
+    tx: Transaction, wanted: Sequence[int], groups: Sequence[Sequence[int]], *, leads_to_few: bool
+) -> Select[Any]:
+    """Those of some tokens that a row has which has a token of each group, too; of ``resources`` more may be said.
+
+    Args:
+        tx: The transaction.
+        wanted: The tokens.
+        groups: None of them empty.
+        leads_to_few: Whether fewer rows have the wanted tokens than have one of each group.
+    """
     if not _is_in_rows(tx):
+        has = passes if leads_to_few else has_token
         rows = select(tokens.c.token).distinct().join(resources, resources.c.rid == tokens.c.rid)
-        return rows.where(among_values(tokens.c.token, wanted), *(has_token(tx, group) for group in groups))
+        return rows.where(among_values(tokens.c.token, wanted), *(has(tx, group) for group in groups))
     alone = [group[0] for group in groups if len(group) == 1]
     each = func.unnest(literal(wanted, TokenList), type_=BigInteger).column_valued("each")
     all_of_them = func.array_append(literal(alone, TokenList), each, type_=TokenList())
@@ -157,11 +170,13 @@ def names_few(tx: Transaction, group: Sequence[int]) -> bool:
     return int(row.number) < FEW
 
 
-def led_by(tx: Transaction, groups: Sequence[Sequence[int]], below: int | None) -> list[Condition]:
+def led_by(
+    tx: Transaction, groups: Sequence[Sequence[int]], below: int | None, *, leads_to_few: bool
+) -> list[Condition]:
     """That a row of :data:`LED` has a token of each group, where :func:`leads_in_order`; of those under a number."""
     [lead] = groups[0]
     under = [] if below is None else [Shaped(_under, (below,), _ONE)]
-    return [Shaped(_leads, (lead,), _ONE), *under, *(has_token(tx, group) for group in groups[1:])]
+    return [Shaped(_leads, (lead,), _ONE), *under, *_behind(tx, groups, leads_to_few=leads_to_few)]
 
 
 def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
@@ -172,6 +187,13 @@ def tokened(tx: Transaction, groups: Sequence[Sequence[int]]) -> int:
         others = [_leading(_also, _also_any, group) for group in groups[1:]]
         [row] = rows_of(tx, _count_led, [_leading(_leads, _leads_any, groups[0]), *others])
     return int(row.number)
+
+
+def _behind(tx: Transaction, groups: Sequence[Sequence[int]], *, leads_to_few: bool) -> list[Condition]:
+    """On SQLite, that a row which the first group leads to has a token of each other one."""
+    # A look into each of very many rows for each of many tokens costs more than one at all that have these tokens.
+    has = passes if leads_to_few else has_token
+    return [has(tx, group) for group in groups[1:]]
 
 
 def _leading(one: _Makes, many: _Makes, group: Sequence[int]) -> Shaped:
