@@ -29,7 +29,7 @@ ENOUGH = 200
 
 
 @contextmanager
-def received(server: PostgresqlServer, archive: Path) -> Iterator[None]:
+def received(server: PostgresqlServer, archive: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Every commit waits until its WAL is in ``archive`` as well."""
     archive.mkdir(mode=0o700)
     if POSTGRES:
@@ -44,7 +44,7 @@ def received(server: PostgresqlServer, archive: Path) -> Iterator[None]:
     try:
         server.execute("ALTER SYSTEM SET synchronous_standby_names = 'archive'")
         server.execute("SELECT pg_reload_conf()")
-        yield
+        yield receiver
     finally:
         receiver.terminate()
         receiver.wait(timeout=30)
@@ -93,11 +93,13 @@ def recover(server: PostgresqlServer, base: Path, archive: Path) -> None:
 
 @pytest.mark.slow
 def test_with_a_base_backup_and_received_wal_nothing_acknowledged_is_lost() -> None:
-    with running_server(settings=("wal_level=replica",)) as server:
+    # Without a slot, a checkpoint would remove what has not been received yet.
+    with running_server(settings=("wal_level=replica", "wal_keep_size=256MB")) as server:
         archive, base = server.folder / "archive", server.folder / "base"
         url = server.url(server.new_database(), NODE_ROLE)
-        with received(server, archive):
+        with received(server, archive) as receiver:
             back_up(server, base)
+            assert receiver.poll() is None, "nobody receives, so no commit would return"
             acknowledged: list[int] = []
             stop = threading.Event()
             store = Store.open(url, KEYS, SystemClock(), os.urandom)
