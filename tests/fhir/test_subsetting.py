@@ -10,6 +10,7 @@ from tests.requirements import missing
 from health_exchange.fhir.elements import elements_of
 from health_exchange.fhir.subsetting import Subset, Summary, is_element
 from health_exchange.fhir.validation import validate
+from health_exchange.model.errors import MalformedResourceError
 
 EXAMPLES = Path(__file__).parents[3] / "shared/data/fhir-r4-examples.tar.xz"
 OBSERVATION = (
@@ -87,7 +88,7 @@ def test_names_of_elements_are_told_from_others(name: str, known: bool) -> None:
 def test_every_part_of_every_official_example_is_sound(summary: Summary) -> None:
     if not EXAMPLES.exists():
         missing("shared", f"{EXAMPLES} is not here")
-    seen = 0
+    seen, inward = 0, 0
     with tarfile.open(EXAMPLES) as archive:
         for member in archive.getmembers():
             file = archive.extractfile(member) if member.name.endswith(".json") else None
@@ -98,10 +99,18 @@ def test_every_part_of_every_official_example_is_sound(summary: Summary) -> None
                 whole = validate(raw)
             except Exception:  # noqa: BLE001, S112  # an example that is not sound itself is another test's
                 continue
-            part = validate(Subset(summary=summary).of(raw))
+            try:
+                part = validate(Subset(summary=summary).of(raw))
+            except MalformedResourceError as error:
+                # What is contained is no part of a summary, and is referred to all the same.
+                assert "ref-1" in error.detail  # noqa: PT017  # one of several hundred
+                assert "contained" in whole.decoded
+                inward += 1
+                continue
             assert part.type == whole.type
             assert set(part.decoded) <= set(whole.decoded) | {"meta"}
             required = {each.name for each in elements_of(whole.type).values() if each.is_required and not each.choice}
             assert required <= set(part.decoded) | {name[1:] for name in part.decoded if name[0] == "_"}
             seen += 1
-    assert seen > 400
+    assert seen > 350
+    assert (inward > 0) is (summary is not Summary.DATA)
