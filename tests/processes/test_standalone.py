@@ -35,6 +35,7 @@ async def test_a_stranger_starts_it_uses_it_and_finds_everything_again(
             deleted = await http.delete(place)
             gone = await http.get(place)
             seen = await http.get(f"{base}/Patient?_count=10")
+        lengths = [await status_of(port, f"/fhir?{'x' * characters}") for characters in (60_000, 70_000)]
         status = await run("node", "status", "--url", f"http://{HOST}:{port}")
         second = await refused(folder, free_port())
     taken = await run("audit", "export", "--settings", str(folder / "node.toml"), str(tmp_path / "log"))
@@ -44,6 +45,7 @@ async def test_a_stranger_starts_it_uses_it_and_finds_everything_again(
     assert "client.key" in told
     assert [created.status_code, changed.status_code, sent.status_code] == [201, 200, 200]
     assert [deleted.status_code, gone.status_code, seen.json()["total"]] == [204, 410, 1]
+    assert lengths == [400, 414]
     assert ": ok" in status.splitlines()[0]
     assert "database-taken" in second
     assert "cosigned" not in taken
@@ -60,6 +62,16 @@ async def test_a_stranger_starts_it_uses_it_and_finds_everything_again(
         )
     assert again.json()["total"] == 1
     assert written.status_code == 201
+
+
+async def status_of(port: int, target: str) -> int:
+    """What a URL is answered by that clients would not send."""
+    async with asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+        _version, status, *_reason = (await reader.readline()).split()
+        writer.close()
+        return int(status)
 
 
 async def refused(folder: Path, port: int) -> str:
