@@ -21,6 +21,14 @@ Keep = Callable[..., int]
 Permit = Callable[[int], Permitted]
 
 
+@pytest.fixture
+def more_than_three_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens that are asked for together; and no shape is known from elsewhere."""
+    monkeypatch.setattr(shapes, "_KNOWN", {})
+    for module in (token_index, narrowing):
+        monkeypatch.setattr(module, "TOGETHER_MAX", 3)
+
+
 def test_as_many_rows_are_seen_by_part_of_a_list_and_all_of_it_is_read_again_afterwards(
     store: Store, keep: Keep
 ) -> None:
@@ -39,11 +47,10 @@ def test_as_many_rows_are_seen_by_part_of_a_list_and_all_of_it_is_read_again_aft
     assert store.read_now(seen) == (is_postgresql, False, 30)
 
 
+@pytest.mark.usefixtures("more_than_three_are_many")
 def test_of_many_alternatives_every_page_is_found_and_the_total_is_told_to_who_insists(
     store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_index, "TOGETHER_MAX", 3)
-    monkeypatch.setattr(narrowing, "TOGETHER_MAX", 3)
     monkeypatch.setattr(candidates, "BATCH", 2)
     for number in range(12):
         keep({"resourceType": "Encounter", "id": f"e{number}", "status": "finished", "class": {"code": "AMB"}})
@@ -63,12 +70,10 @@ def test_of_many_alternatives_every_page_is_found_and_the_total_is_told_to_who_i
     assert found == [f"o{number}" for number in range(11, 0, -1)]
 
 
+@pytest.mark.usefixtures("more_than_three_are_many")
 def test_of_many_frequent_codes_the_newest_rows_are_walked_past_before_the_index_names_all_of_them(
     store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shapes, "_KNOWN", {})
-    for module in (token_index, narrowing):
-        monkeypatch.setattr(module, "TOGETHER_MAX", 3)
     for number in range(12):
         keep({**observation(number), "encounter": {"reference": f"Encounter/e{number}"}}, person=ANNE)
     permitted = permit(5)
@@ -86,12 +91,10 @@ def test_of_many_frequent_codes_the_newest_rows_are_walked_past_before_the_index
     assert named(("encounter", few), ("_count", "2")) == (["o11", "o10"], True)
 
 
+@pytest.mark.usefixtures("more_than_three_are_many")
 def test_beside_what_few_rows_have_nobody_reads_the_lists_of_many_codes(
-    store: Store, keep: Keep, permit: Permit, monkeypatch: pytest.MonkeyPatch
+    store: Store, keep: Keep, permit: Permit
 ) -> None:
-    monkeypatch.setattr(shapes, "_KNOWN", {})
-    for module in (token_index, narrowing):
-        monkeypatch.setattr(module, "TOGETHER_MAX", 3)
     for number in range(12):
         keep(observation(number, patient=f"p{number % 4}"), person=ANNE)
     is_postgresql = store.read_now(lambda tx: tx.connection.dialect.name == "postgresql")
